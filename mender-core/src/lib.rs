@@ -1,0 +1,28 @@
+//! Ports, pure domain logic and services of an over-the-air device management server.
+
+pub mod blob;
+pub mod bus;
+pub mod commit;
+pub mod ctx;
+pub mod env;
+pub mod error;
+pub mod event;
+pub mod feed;
+pub mod id;
+pub mod jobs;
+pub mod mail;
+pub mod outbound;
+pub mod outbox;
+pub mod page;
+mod port;
+pub mod quota;
+pub mod secret;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use commit::{Change, Commit, Stamped};
+pub use ctx::{Actor, Ctx, Scope};
+pub use env::{Env, Time};
+pub use error::{Error, Result, StoreError, StoreResult};
+pub use event::{Event, Subscriber};
+pub use id::{DeviceId, EventId, NodeId, TenantId, UserId, Version};

@@ -1,0 +1,5 @@
+//! Over-the-air device management: the SDK and the server assembled from it.
+
+pub use mender_core::*;
+pub use mender_http as http;
+pub use mender_store as store;
