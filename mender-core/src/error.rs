@@ -27,6 +27,8 @@ pub enum StoreError {
         /// The name of the quota.
         quota: String,
     },
+    /// The stored form would be larger than the kind allows.
+    TooLarge,
     /// The store can't be reached, is full, or is too busy. Trying later may help.
     Unavailable(Source),
     /// What is stored can't be understood.
@@ -59,6 +61,7 @@ impl fmt::Display for StoreError {
             Self::Conflict => f.write_str("changed by someone else meanwhile"),
             Self::Duplicate { field } => write!(f, "another one has the same {field}"),
             Self::LimitReached { quota } => write!(f, "quota {quota} is used up"),
+            Self::TooLarge => f.write_str("larger than allowed"),
             Self::Unavailable(source) => write!(f, "the store is unavailable: {source}"),
             Self::Corrupt { what, source } => write!(f, "{what} can't be read: {source}"),
         }
@@ -153,6 +156,16 @@ impl Error {
         Self::new(Kind::Internal, what)
     }
 
+    /// Tells whether the decision was made on a state that is out of date: load and decide again.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        let source = self
+            .source
+            .as_deref()
+            .and_then(|e| e.downcast_ref::<StoreError>());
+        matches!(source, Some(StoreError::Conflict))
+    }
+
     /// Keeps the cause, for the log.
     #[must_use]
     pub fn because(mut self, source: impl Into<Source>) -> Self {
@@ -181,6 +194,7 @@ impl From<StoreError> for Error {
             StoreError::Unavailable(_) => (Kind::Unavailable, "the store is unavailable"),
             StoreError::Duplicate { field } => (Kind::Conflict, *field),
             StoreError::LimitReached { .. } => (Kind::LimitReached, "limit reached"),
+            StoreError::TooLarge => (Kind::TooLarge, "larger than allowed"),
             StoreError::Corrupt { .. } => (Kind::Internal, "stored data can't be read"),
         };
         Self::new(kind, what).because(error)

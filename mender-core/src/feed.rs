@@ -1,7 +1,18 @@
 //! What nodes tell each other: cached state that is out of date, and that they are alive.
 
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
 use crate::{
-    env::Time,
+    commit::Topic,
+    env::{Env, Time},
+    error::StoreResult,
     id::{NodeId, TenantId},
     port,
 };
@@ -50,5 +61,176 @@ port! {
 
         /// Takes a node off the list.
         async fn leave(&self, node: &NodeId) -> ();
+    }
+}
+
+/// How far back each look at the feed goes: longer than clocks differ and commits last.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// How often a node looks at the feed.
+pub(crate) const PERIOD: Duration = Duration::from_millis(300);
+
+/// How long a node that says nothing counts as alive.
+pub(crate) const ALIVE: Duration = Duration::from_secs(5);
+
+/// By how much the clocks of nodes may differ.
+pub(crate) const SKEW: Duration = Duration::from_secs(2);
+
+/// How long entries are kept.
+pub(crate) const KEPT: Duration = Duration::from_secs(300);
+
+/// After which time without a look caches are not trusted any more.
+const STALE: Duration = Duration::from_secs(1);
+
+/// State that is kept in memory and must go when the feed says so.
+pub trait Invalidate: Send + Sync + 'static {
+    /// Forgets what was loaded of a thing; an empty key means all of the tenant.
+    fn invalidate(&self, tenant: &TenantId, kind: &str, key: &str);
+}
+
+/// Values of one kind that were loaded, until the feed says that they are out of date.
+pub struct Cache<V> {
+    kind: &'static str,
+    capacity: usize,
+    loaded: Mutex<Loaded<V>>,
+}
+
+struct Loaded<V> {
+    epoch: u64,
+    values: HashMap<(TenantId, String), V>,
+}
+
+impl<V: Clone + Send + 'static> Cache<V> {
+    /// An empty cache for values of this kind of topic.
+    #[must_use]
+    pub fn new(kind: &'static str, capacity: usize) -> Self {
+        let loaded = Loaded {
+            epoch: 0,
+            values: HashMap::new(),
+        };
+        Self {
+            kind,
+            capacity,
+            loaded: Mutex::new(loaded),
+        }
+    }
+
+    fn loaded(&self) -> std::sync::MutexGuard<'_, Loaded<V>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the value, or loads it. What was invalidated while it loaded is not kept.
+    ///
+    /// # Errors
+    /// Those of the load.
+    pub async fn get_or_load<E>(
+        &self,
+        fresh: bool,
+        tenant: &TenantId,
+        key: &str,
+        load: impl AsyncFnOnce() -> Result<V, E>,
+    ) -> Result<V, E> {
+        let at = (tenant.clone(), key.to_owned());
+        let epoch = {
+            let loaded = self.loaded();
+            if fresh && let Some(value) = loaded.values.get(&at) {
+                return Ok(value.clone());
+            }
+            loaded.epoch
+        };
+        let value = load().await?;
+        let mut loaded = self.loaded();
+        if loaded.epoch == epoch {
+            if loaded.values.len() >= self.capacity {
+                loaded.values.clear();
+            }
+            loaded.values.insert(at, value.clone());
+        }
+        Ok(value)
+    }
+}
+
+impl<V: Clone + Send + 'static> Invalidate for Cache<V> {
+    fn invalidate(&self, tenant: &TenantId, kind: &str, key: &str) {
+        if kind == self.kind {
+            let mut loaded = self.loaded();
+            loaded.epoch += 1;
+            loaded
+                .values
+                .retain(|at, _| at.0 != *tenant || !(key.is_empty() || at.1 == key));
+        }
+    }
+}
+
+/// Keeps caches true: tells them what changed here and elsewhere, and whether they may be
+/// trusted at all.
+pub(crate) struct Freshness {
+    env: Env,
+    feed: Arc<dyn Feed>,
+    caches: RwLock<Vec<Arc<dyn Invalidate>>>,
+    heard: Mutex<HashSet<String>>,
+    looked_at: AtomicI64,
+}
+
+impl Freshness {
+    pub(crate) fn new(env: Env, feed: Arc<dyn Feed>) -> Self {
+        Self {
+            env,
+            feed,
+            caches: RwLock::default(),
+            heard: Mutex::default(),
+            looked_at: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    pub(crate) fn register(&self, cache: Arc<dyn Invalidate>) {
+        self.caches
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(cache);
+    }
+
+    /// Tells whether caches may be trusted: the feed was read within the last second.
+    pub(crate) fn is_fresh(&self) -> bool {
+        let looked_at = self.looked_at.load(Ordering::Acquire);
+        looked_at != i64::MIN && self.env.now().since(Time(looked_at)) <= STALE
+    }
+
+    fn tell(&self, tenant: &TenantId, kind: &str, key: &str) {
+        for cache in self
+            .caches
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
+            cache.invalidate(tenant, kind, key);
+        }
+    }
+
+    pub(crate) fn tell_all(&self, tenant: &TenantId, topics: &[Topic]) {
+        for topic in topics {
+            self.tell(tenant, topic.kind, &topic.key);
+        }
+    }
+
+    /// Reads what other nodes changed.
+    pub(crate) async fn look(&self) -> StoreResult<()> {
+        let at = self.env.now();
+        let entries = self.feed.feed_since(at - WINDOW).await?;
+        let news: Vec<FeedEntry> = {
+            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            let news = entries
+                .iter()
+                .filter(|e| !heard.contains(&e.id))
+                .cloned()
+                .collect();
+            *heard = entries.into_iter().map(|e| e.id).collect();
+            news
+        };
+        for entry in news {
+            self.tell(&entry.tenant, &entry.kind, &entry.key);
+        }
+        self.looked_at.fetch_max(at.0, Ordering::AcqRel);
+        Ok(())
     }
 }

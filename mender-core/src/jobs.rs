@@ -1,8 +1,25 @@
 //! Work that is due at some time: deferred deliveries, schedules, walks and sweeps.
 
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures_util::{FutureExt, future::join_all};
 use serde_json::Value;
 
-use crate::{env::Time, port};
+use crate::{
+    env::{Env, Time},
+    error::{Error, StoreResult},
+    port,
+};
+
+/// How long a job is its worker's before another may take over.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// How often a job is tried before it is a dead letter.
+pub const MAX_ATTEMPTS: i64 = 20;
+
+/// How many jobs one claim takes.
+const CLAIM: usize = 32;
 
 /// A job to put into the table.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,5 +127,120 @@ port! {
         /// Returns when the next job of the kinds is due or free of its lease; `None`: there is
         /// none.
         async fn next_due(&self, kinds: &[String]) -> Option<Time>;
+    }
+}
+
+/// What came of running a job.
+#[derive(Debug)]
+pub enum Progress {
+    /// It is done.
+    Done,
+    /// It goes on after this time, as planned.
+    Again(Duration),
+    /// It goes on after this time with another payload: the next part of a walk.
+    Next(Duration, Value),
+    /// It failed; it is tried again with growing pauses, [`MAX_ATTEMPTS`] times.
+    Failed(Error),
+    /// It will never work.
+    Dead(Error),
+}
+
+/// Runs the jobs of a kind. A job may run twice; the second time must do no harm.
+#[async_trait]
+pub trait Worker: Send + Sync + 'static {
+    /// The kind of jobs.
+    fn kind(&self) -> &str;
+
+    /// Runs a job, within the minute of its lease.
+    async fn run(&self, job: &Job) -> Progress;
+}
+
+/// Decides when a job that came to this runs next.
+fn verdict(env: &Env, job: &Job, progress: Progress) -> Verdict {
+    let now = env.now();
+    let again = |after: Duration, payload: Value, error: String| Verdict::Again {
+        due_at: now + after,
+        payload,
+        error,
+    };
+    match progress {
+        Progress::Done => Verdict::Done,
+        Progress::Again(after) => again(after, job.payload.clone(), String::new()),
+        Progress::Next(after, payload) => again(after, payload, String::new()),
+        Progress::Failed(error) if job.attempt < MAX_ATTEMPTS => {
+            let doubled = 1000_u64 << job.attempt.clamp(0, 12);
+            let pause = doubled.min(3_600_000);
+            let pause = pause / 2 + env.below(pause / 2 + 1);
+            again(
+                Duration::from_millis(pause),
+                job.payload.clone(),
+                describe(&error),
+            )
+        }
+        Progress::Failed(error) | Progress::Dead(error) => Verdict::Dead {
+            at: now,
+            error: describe(&error),
+        },
+    }
+}
+
+fn describe(error: &Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+/// Claims due jobs and has them run.
+pub(crate) struct Runner {
+    pub(crate) env: Env,
+    pub(crate) jobs: Arc<dyn Jobs>,
+    pub(crate) workers: BTreeMap<String, Arc<dyn Worker>>,
+}
+
+impl Runner {
+    /// Runs what is due, until nothing is; returns how many jobs there were.
+    pub(crate) async fn run_due(&self) -> StoreResult<usize> {
+        let mut count = 0;
+        loop {
+            let now = self.env.now();
+            let kinds = self.workers.keys().cloned().collect();
+            let claim = Claim {
+                kinds,
+                now,
+                lease_until: now + LEASE,
+                limit: CLAIM,
+            };
+            let claimed = self.jobs.claim_jobs(&claim).await?;
+            if claimed.is_empty() {
+                return Ok(count);
+            }
+            count += claimed.len();
+            let settled = join_all(claimed.into_iter().map(|job| self.run(job))).await;
+            self.jobs.settle_jobs(&settled).await?;
+        }
+    }
+
+    async fn run(&self, job: Job) -> (Job, Verdict) {
+        let Some(worker) = self.workers.get(&job.kind) else {
+            let verdict = Verdict::Dead {
+                at: self.env.now(),
+                error: "nobody runs it".into(),
+            };
+            return (job, verdict);
+        };
+        let call = AssertUnwindSafe(worker.run(&job)).catch_unwind();
+        let failed = |what: &'static str| Progress::Failed(Error::internal(what));
+        let progress = match tokio::time::timeout(LEASE, call).await {
+            Ok(Ok(progress)) => progress,
+            Ok(Err(_)) => failed("the worker panicked"),
+            Err(_) => failed("the job took too long"),
+        };
+        if let Progress::Failed(error) | Progress::Dead(error) = &progress {
+            let (kind, key, attempt) = (&job.kind, &job.key, job.attempt);
+            tracing::warn!(kind, key, attempt, %error, "a job failed");
+        }
+        let verdict = verdict(&self.env, &job, progress);
+        (job, verdict)
     }
 }

@@ -1,5 +1,6 @@
 //! Ports, pure domain logic and services of an over-the-air device management server.
 
+pub mod auth;
 pub mod blob;
 pub mod bus;
 pub mod commit;
@@ -10,15 +11,22 @@ pub mod event;
 pub mod feed;
 pub mod id;
 pub mod jobs;
+mod kernel;
+pub mod lifecycle;
 pub mod mail;
+mod mender;
 pub mod outbound;
 pub mod outbox;
 pub mod page;
 mod port;
 pub mod quota;
 pub mod secret;
+pub mod signature;
+pub mod tenants;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod token;
+pub mod users;
 
 pub use commit::{Change, Commit, Stamped};
 pub use ctx::{Actor, Ctx, Scope};
@@ -26,3 +34,4 @@ pub use env::{Env, Time};
 pub use error::{Error, Result, StoreError, StoreResult};
 pub use event::{Event, Subscriber};
 pub use id::{DeviceId, EventId, NodeId, TenantId, UserId, Version};
+pub use mender::{Builder, Mender, Stores};

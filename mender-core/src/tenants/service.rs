@@ -1,0 +1,163 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::{
+    commit::Commit,
+    ctx::Ctx,
+    error::{Error, Result},
+    feed::Cache,
+    id::{TenantId, Version},
+    kernel::Kernel,
+    outbox::Journal,
+    secret,
+    tenants::{
+        model::{Addon, Plan, Standing, Tenant, TenantStatus},
+        store::Store,
+    },
+};
+
+/// The kind of cached state that a change of a tenant spoils.
+const TOPIC: &str = "tenants.tenant";
+
+/// What other areas ask about tenants.
+#[async_trait]
+pub trait Directory: Send + Sync + 'static {
+    /// Returns the tenant that a device's tenant token names.
+    async fn by_token(&self, token: &str) -> Result<Option<Standing>>;
+
+    /// Returns the standing of a tenant; one that nobody described may do everything.
+    async fn standing(&self, tenant: &TenantId) -> Result<Standing>;
+}
+
+/// A tenant to make.
+#[derive(Clone, Debug)]
+pub struct NewTenant {
+    /// What it is called.
+    pub name: String,
+    /// Its plan.
+    pub plan: Plan,
+    /// The names of its add-ons.
+    pub addons: Vec<String>,
+}
+
+/// The use cases of tenants.
+pub struct Service {
+    kernel: Arc<Kernel>,
+    store: Arc<dyn Store>,
+    journal: Arc<dyn Journal>,
+    by_token: Arc<Cache<Option<Standing>>>,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("tenants::Service").finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    pub(crate) fn new(
+        kernel: Arc<Kernel>,
+        store: Arc<dyn Store>,
+        journal: Arc<dyn Journal>,
+    ) -> Self {
+        let by_token = Arc::new(Cache::new(TOPIC, 10_000));
+        kernel.register(by_token.clone());
+        Self {
+            kernel,
+            store,
+            journal,
+            by_token,
+        }
+    }
+
+    /// Makes a tenant, with a token for its devices.
+    ///
+    /// # Errors
+    /// `Invalid` for a bad name or an unknown add-on.
+    #[tracing::instrument(name = "tenants.create", skip_all)]
+    pub async fn create(&self, ctx: &Ctx, new: &NewTenant) -> Result<Tenant> {
+        if !crate::id::is_plain(&new.name, 1) {
+            return Err(Error::invalid(
+                "name",
+                "a name has 1 to 256 plain characters",
+            ));
+        }
+        if let Some(unknown) = new
+            .addons
+            .iter()
+            .find(|a| !Addon::NAMES.contains(&a.as_str()))
+        {
+            return Err(Error::invalid("addon", format!("unknown add-on {unknown}")));
+        }
+        let env = self.kernel.env();
+        let id = env
+            .object_id()
+            .parse()
+            .map_err(|e| Error::internal("no id").because(e))?;
+        let now = env.now();
+        let has = |name: &str| new.addons.iter().any(|addon| addon == name);
+        let tenant = Tenant {
+            id,
+            name: new.name.clone(),
+            token: URL_SAFE_NO_PAD.encode(env.bytes::<32>()),
+            plan: new.plan,
+            trial: false,
+            addons: Addon::NAMES
+                .map(|n| Addon {
+                    name: n.into(),
+                    enabled: has(n),
+                })
+                .into(),
+            status: TenantStatus::Active,
+            created: now,
+            updated: now,
+            version: Version::FIRST,
+        };
+        let commit = Commit::insert(tenant.clone()).invalidate(TOPIC, "");
+        let ctx = Ctx {
+            tenant: TenantId::default(),
+            ..ctx.clone()
+        };
+        let write = |commit| self.store.commit_tenant(commit);
+        self.kernel
+            .commit(&ctx, &self.journal, commit, write)
+            .await?;
+        Ok(tenant)
+    }
+
+    /// Returns a tenant.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none.
+    pub async fn tenant(&self, id: &TenantId) -> Result<Tenant> {
+        self.store
+            .tenant(id)
+            .await?
+            .ok_or_else(|| Error::not_found("tenant"))
+    }
+}
+
+#[async_trait]
+impl Directory for Service {
+    async fn by_token(&self, token: &str) -> Result<Option<Standing>> {
+        let hash = secret::token_hash(token);
+        let load = async || {
+            let tenant = self.store.tenant_by_token(&hash).await?;
+            Ok(tenant.map(Standing::from))
+        };
+        let fresh = self.kernel.is_fresh();
+        self.by_token
+            .get_or_load(fresh, &TenantId::default(), &hash, load)
+            .await
+    }
+
+    async fn standing(&self, tenant: &TenantId) -> Result<Standing> {
+        if tenant.is_default() {
+            return Ok(Standing::full(tenant.clone()));
+        }
+        let stored = self.store.tenant(tenant).await?;
+        Ok(stored.map_or_else(|| Standing::full(tenant.clone()), Standing::from))
+    }
+}
