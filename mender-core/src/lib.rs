@@ -12,6 +12,7 @@ pub mod feed;
 pub mod id;
 pub mod jobs;
 mod kernel;
+pub mod kit;
 pub mod lifecycle;
 pub mod mail;
 mod mender;

@@ -6,7 +6,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth,
-    blob::{Blobs, NoBlobs},
+    blob::{Blobs, MemoryBlobs, NoBlobs},
     bus::{Bus, LocalBus},
     env::Env,
     error::{Error, Kind, Result},
@@ -14,6 +14,7 @@ use crate::{
     feed::{self, Feed},
     jobs::{Jobs, Runner, Worker},
     kernel::Kernel,
+    kit::MemoryStores,
     lifecycle::{Forget, Lifecycle},
     mail::{Mail, NoMail},
     outbound::{NoOutbound, Outbound},
@@ -69,6 +70,7 @@ pub struct Builder {
     feed: Option<Arc<dyn Feed>>,
     quotas: Option<Arc<dyn Quotas>>,
     keys: Option<Keyring>,
+    ephemeral: bool,
     blobs: Option<Arc<dyn Blobs>>,
     bus: Option<Arc<dyn Bus>>,
     outbound: Option<Arc<dyn Outbound>>,
@@ -148,6 +150,13 @@ impl Builder {
     #[must_use]
     pub fn keys(mut self, keys: Keyring) -> Self {
         self.keys = Some(keys);
+        self
+    }
+
+    /// Signs tokens with a new key that is kept nowhere.
+    #[must_use]
+    pub fn ephemeral_keys(mut self) -> Self {
+        self.ephemeral = true;
         self
     }
 
@@ -245,7 +254,11 @@ impl Builder {
             need(self.tenants, "stores()")?,
         );
         let users = need(self.users, "stores()")?;
-        let keys = Arc::new(need(self.keys, "keys()")?);
+        let keys = match self.keys {
+            None if self.ephemeral => Keyring::ephemeral(&env)?,
+            keys => need(keys, "keys()")?,
+        };
+        let keys = Arc::new(keys);
         let kernel = Arc::new(Kernel::new(env.clone(), jobs.clone(), feed, quotas)?);
 
         let mut journals: Vec<Arc<dyn Journal>> = Vec::new();
@@ -352,6 +365,13 @@ impl Mender {
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
+    }
+
+    /// Begins to build a server in memory, with keys of its own: everything is gone with it.
+    #[must_use]
+    pub fn in_memory() -> Builder {
+        let builder = Self::builder().stores(MemoryStores::default());
+        builder.blobs(MemoryBlobs::default()).ephemeral_keys()
     }
 
     /// Returns the clock and the source of randomness.
@@ -580,5 +600,74 @@ async fn repeat(
             () = stop.cancelled() => return,
             () = tokio::time::sleep(period) => {}
         }
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::{
+        auth::{AuthRequest, DeviceFilter, Identity, Status, Tier},
+        ctx::Ctx,
+        page::PageRequest,
+        signature::PublicKey,
+        testing::TestEnv,
+    };
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use ring::signature::{Ed25519KeyPair, KeyPair};
+
+    fn request(seed: u8, identity: &str) -> AuthRequest {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+        let head = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
+        let der = [&head[..], pair.public_key().as_ref()].concat();
+        let pem = crate::signature::write_pem("PUBLIC KEY", &der);
+        let body = bytes::Bytes::from_static(b"body");
+        let signature = STANDARD.encode(pair.sign(&body));
+        AuthRequest {
+            identity: Identity::parse(identity).unwrap(),
+            key: PublicKey::from_pem(&pem).unwrap(),
+            tenant_token: None,
+            tier: Tier::Standard,
+            body,
+            signature,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_device_is_accepted_works_and_is_shut_out_at_once() {
+        let time = TestEnv::seeded(1);
+        let mender = Mender::in_memory().env(time.env()).build().unwrap();
+        let ctx = Ctx::system(Default::default());
+        let ask = request(1, r#"{"mac":"1"}"#);
+        let auth = mender.auth();
+        assert_eq!(
+            auth.request("", &ask).await.unwrap_err().kind,
+            Kind::Unauthenticated
+        );
+        let all = auth
+            .devices(&ctx, DeviceFilter::default(), PageRequest::default())
+            .await;
+        let device = all.unwrap().items.remove(0).device;
+        assert_eq!(device.status, Status::Pending);
+        auth.decide(&ctx, &device.id, &device.sets[0].id, Status::Accepted)
+            .await
+            .unwrap();
+        let token = auth.request("", &ask).await.unwrap();
+        mender.drain().await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(auth.verify(&token, "").await.unwrap().device, device.id);
+        }
+        auth.revoke_token(&ctx, &device.sets[0].id).await.unwrap();
+        assert!(auth.verify(&token, "").await.is_err());
+        let token = auth.request("", &ask).await.unwrap();
+        assert!(auth.verify(&token, "").await.is_ok());
+        auth.decommission(&ctx, &device.id).await.unwrap();
+        assert!(auth.verify(&token, "").await.is_err());
+        mender.drain().await.unwrap();
+        assert_eq!(
+            auth.device(&ctx, &device.id).await.unwrap_err().kind,
+            Kind::NotFound
+        );
+        assert_eq!(mender.undelivered().await.unwrap(), 0);
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     commit::Commit,
     ctx::{Actor, Ctx, Scope},
+    env::Time,
     error::{Error, Kind, Result, StoreError},
     feed::Cache,
     id::{TenantId, UserId, Version},
@@ -297,7 +298,7 @@ impl Service {
         let claims = Claims {
             jti: id.to_string(),
             sub: user.to_string(),
-            exp: expires.map(|end| end.seconds()),
+            exp: expires.map(Time::seconds),
             iat: now.seconds(),
             tenant: ctx.tenant.to_string(),
             user: true,

@@ -55,6 +55,7 @@ struct Shard {
 }
 
 /// The permission to remember what is loaded now.
+#[derive(Clone, Copy)]
 pub(super) struct Ticket(u64);
 
 /// The memory of all devices.
@@ -100,11 +101,11 @@ impl Contacts {
     pub(super) fn knows(&self, tenant: &TenantId, device: &DeviceId, hash: &[u8]) -> bool {
         let place = place(tenant, device);
         let shard = self.shard(&place);
-        let known = shard
+        let shown = &hash[..16];
+        shard
             .devices
             .get(&place)
-            .is_some_and(|device| device.token != [0; 16] && same(&device.token, &hash[..16]));
-        known
+            .is_some_and(|d| d.token != [0; 16] && same(&d.token, shown))
     }
 
     /// Begins a load.
