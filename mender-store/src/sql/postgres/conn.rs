@@ -54,7 +54,9 @@ impl Fail {
 
 /// Sorts an error by what can be done about it.
 pub(super) fn fail(error: sqlx::Error) -> Fail {
-    let code = error.as_database_error().and_then(|e| e.code());
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
     match (code.as_deref(), &error) {
         // Serialization failure, deadlock.
         (Some("40001" | "40P01"), _) => Fail::Busy(StoreError::unavailable(error)),

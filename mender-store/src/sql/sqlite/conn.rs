@@ -146,10 +146,10 @@ impl Conn {
 
     /// Ends a transaction that was left open, without its changes.
     pub(super) fn end(&self) {
-        if !self.raw.is_autocommit() {
-            if let Err(error) = self.command("ROLLBACK") {
-                tracing::error!(%error, "a transaction can't be rolled back");
-            }
+        if !self.raw.is_autocommit()
+            && let Err(error) = self.command("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction can't be rolled back");
         }
     }
 

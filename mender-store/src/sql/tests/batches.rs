@@ -36,7 +36,7 @@ async fn count(db: &Db) -> i64 {
     row.unwrap().int(0).unwrap()
 }
 
-fn field<T>(answer: StoreResult<T>) -> &'static str {
+fn field<T>(answer: &StoreResult<T>) -> &'static str {
     match answer {
         Err(StoreError::Duplicate { field }) => field,
         _ => "no duplicate",
@@ -67,9 +67,9 @@ async fn violations_name_the_field() {
         let sql = &db.store.sql;
         sql.run(insert(Batch::new(), "1", "a")).await.unwrap();
         let name = insert(insert(Batch::new(), "2", "b"), "3", "a");
-        assert_eq!(field(sql.run(name).await), "name", "{}", db.name);
+        assert_eq!(field(&sql.run(name).await), "name", "{}", db.name);
         assert_eq!(
-            field(sql.run(insert(Batch::new(), "1", "c")).await),
+            field(&sql.run(insert(Batch::new(), "1", "c")).await),
             "id",
             "{}",
             db.name

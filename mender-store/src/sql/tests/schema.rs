@@ -76,15 +76,3 @@ async fn unknown_schemes_are_refused() {
     let error = SqlStore::open("mysql://x").await.unwrap_err().to_string();
     assert!(error.contains("begins with"), "{error}");
 }
-
-#[cfg(feature = "postgres")]
-#[tokio::test]
-async fn two_processes_may_migrate_at_once() {
-    use super::support::{postgres_url, schema};
-    let Some(url) = postgres_url() else { return };
-    let options = SqlStore::options().schema(schema()).pool(2);
-    let migrate = |_| async { options.open(&url).await?.migrate().await };
-    for done in futures_util::future::join_all((0..4).map(migrate)).await {
-        done.unwrap();
-    }
-}
