@@ -11,7 +11,7 @@ use super::{Done, Query, Row, Stmt, Val, expand};
 use crate::sql::facade::Step;
 
 /// A connection, owned by one thread.
-pub(super) struct Conn {
+pub(crate) struct Conn {
     pub(super) raw: Connection,
     /// Expanded texts, by address, length and width of the rows of a static statement.
     texts: HashMap<(usize, usize, usize), Arc<str>>,

@@ -17,7 +17,8 @@ use super::{
     migrate::{self, Migration},
     value::{Row, Val},
 };
-use conn::{Conn, unavailable};
+pub(crate) use conn::Conn;
+use conn::unavailable;
 pub(crate) use open::Options;
 use threads::Threads;
 use writer::Request;
@@ -44,7 +45,7 @@ impl Sqlite {
         self.threads.lock().unwrap_or_else(poisoned)
     }
 
-    async fn on_writer<T: Send + 'static>(
+    pub(crate) async fn on_writer<T: Send + 'static>(
         &self,
         call: impl FnOnce(&mut Conn) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {

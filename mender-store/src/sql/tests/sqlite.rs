@@ -3,7 +3,10 @@ use mender_core::StoreError;
 use super::support::{Db, sqlite};
 use crate::{
     Role, SqlStore, sql,
-    sql::{Batch, Stmt},
+    sql::{
+        Batch, Driver as _, Stmt,
+        sqlite::{Options, Sqlite},
+    },
     vals,
 };
 
@@ -115,4 +118,44 @@ async fn wrong_statements_are_errors_and_leave_the_store_usable() {
     sql.run(Batch::of(INSERT, vals![1_i64, 1_i64]))
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_and_serves_reads() {
+    const LIMIT: Stmt = sql!("PRAGMA max_page_count = 60");
+    const BLOB: Stmt = sql!("INSERT INTO t (id, n) VALUES ($1, length($2)), ($3, zeroblob($4))");
+    let db = table().await;
+    let sql = &db.store.sql;
+    sql.write_returning(LIMIT, vals![]).await.unwrap();
+    let large = || vals![1_i64, "", 2_i64, 9_000_000_i64];
+    let full = sql.run(Batch::of(BLOB, large())).await;
+    assert!(matches!(full, Err(StoreError::Unavailable(_))), "{full:?}");
+    sql.run(Batch::of(INSERT, vals![3_i64, 1_i64]))
+        .await
+        .unwrap();
+    let beside = [
+        Batch::of(INSERT, vals![4_i64, 1_i64]),
+        Batch::of(BLOB, large()),
+        Batch::of(INSERT, vals![5_i64, 1_i64]),
+    ];
+    let answers = futures_util::future::join_all(beside.map(|batch| sql.run(batch))).await;
+    let fine: Vec<bool> = answers.iter().map(Result::is_ok).collect();
+    assert_eq!(fine, [true, false, true]);
+    assert_eq!(sql.read(IDS, vals![]).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_panic_fails_its_caller_and_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Sqlite::open(&Options {
+        path: dir.path().join("test.db"),
+        cache_bytes: 1 << 20,
+        readers: 1,
+        exclusive: false,
+    })
+    .unwrap();
+    let lost = db.on_writer::<()>(|_| panic!("on purpose")).await;
+    assert!(matches!(lost, Err(StoreError::Unavailable(_))), "{lost:?}");
+    let done = db.write(Batch::of(TABLE, vals![])).await.unwrap();
+    assert_eq!(done.len(), 1);
 }
