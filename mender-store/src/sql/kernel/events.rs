@@ -15,13 +15,14 @@ const INSERT: Stmt = sql!(
         payload, lease_until) @rows($1)"
 );
 
+/// Materialised in PostgreSQL: a subquery that the planner repeats would lock more than the limit.
 const CLAIM: Stmt = sql!(
     sqlite: "UPDATE events SET lease_until = $2
         WHERE id IN (SELECT id FROM events WHERE lease_until <= $1 ORDER BY id LIMIT $3)
         RETURNING id, tenant_id, aggregate, key, version, kind, v, at, actor, trace, payload",
-    postgres: "UPDATE events SET lease_until = $2
-        WHERE id IN (SELECT id FROM events WHERE lease_until <= $1 ORDER BY id LIMIT $3
-            FOR UPDATE SKIP LOCKED)
+    postgres: "WITH picked AS MATERIALIZED (SELECT id AS i FROM events WHERE lease_until <= $1
+            ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)
+        UPDATE events SET lease_until = $2 FROM picked WHERE id = picked.i
         RETURNING id, tenant_id, aggregate, key, version, kind, v, at, actor, trace, payload",
 );
 

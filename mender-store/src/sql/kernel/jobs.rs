@@ -18,7 +18,8 @@ const PUT: Stmt = sql!(
         ON CONFLICT (kind, key) DO NOTHING -- global: jobs serve every tenant"
 );
 
-/// Neither planner knows that few jobs are due, so SQLite is told the index.
+/// SQLite's planner does not know that few jobs are due, so it is told the index. Materialised in
+/// PostgreSQL: a subquery that the planner repeats would lock more than the limit.
 const CLAIM: Stmt = sql!(
     sqlite: "UPDATE jobs SET lease_until = $3, attempt = attempt + 1
         WHERE rowid IN (SELECT j.rowid FROM jobs AS j INDEXED BY jobs_due
@@ -27,12 +28,13 @@ const CLAIM: Stmt = sql!(
                 AND o.key < j.key AND o.dead_at IS NULL)
             ORDER BY j.due_at LIMIT $4)
         RETURNING kind, key, attempt, due_at, payload -- global: jobs serve every tenant",
-    postgres: "UPDATE jobs SET lease_until = $3, attempt = attempt + 1
-        WHERE (kind, key) IN (SELECT j.kind, j.key FROM jobs AS j
+    postgres: "WITH picked AS MATERIALIZED (SELECT j.kind AS k, j.key AS i FROM jobs AS j
             WHERE j.dead_at IS NULL AND j.due_at <= $2 AND j.lease_until <= $2 AND j.kind @in($1)
             AND NOT EXISTS (SELECT 1 FROM jobs AS o WHERE o.lane = j.lane AND o.lane <> ''
                 AND o.key < j.key AND o.dead_at IS NULL)
             ORDER BY j.due_at LIMIT $4 FOR UPDATE SKIP LOCKED)
+        UPDATE jobs SET lease_until = $3, attempt = attempt + 1
+        FROM picked WHERE kind = picked.k AND key = picked.i
         RETURNING kind, key, attempt, due_at, payload -- global: jobs serve every tenant",
 );
 
@@ -68,18 +70,30 @@ const REDRIVE_KIND: Stmt = sql!(
         WHERE dead_at IS NOT NULL AND kind = $2 -- global: jobs serve every tenant"
 );
 
-/// Free jobs in the order of the index up to the first that fits, and all leased ones.
-const NEXT: Stmt = sql!(
-    "SELECT CAST(MIN(t) AS BIGINT) AS t FROM (
-        SELECT due_at AS t FROM (SELECT j.due_at FROM jobs AS j
-            WHERE j.dead_at IS NULL AND j.lease_until <= 0 AND j.kind @in($1)
+macro_rules! next {
+    ($due:literal, $leased:literal) => {
+        concat!(
+            "SELECT CAST(MIN(t) AS BIGINT) AS t FROM (
+        SELECT due_at AS t FROM (SELECT j.due_at FROM jobs AS j ",
+            $due,
+            " WHERE j.dead_at IS NULL AND j.lease_until <= 0 AND j.kind @in($1)
             AND NOT EXISTS (SELECT 1 FROM jobs AS o WHERE o.lane = j.lane AND o.lane <> ''
                 AND o.key < j.key AND o.dead_at IS NULL)
             ORDER BY j.due_at LIMIT 1) AS free
         UNION ALL
         SELECT CASE WHEN l.due_at > l.lease_until THEN l.due_at ELSE l.lease_until END AS t
-            FROM jobs AS l WHERE l.lease_until > 0 AND l.dead_at IS NULL AND l.kind @in($1)
+            FROM jobs AS l ",
+            $leased,
+            " WHERE l.lease_until > 0 AND l.dead_at IS NULL AND l.kind @in($1)
         ) AS times -- global: jobs serve every tenant"
+        )
+    };
+}
+
+/// Free jobs in the order of the index up to the first that fits, and all leased ones.
+const NEXT: Stmt = sql!(
+    sqlite: next!("INDEXED BY jobs_due", "INDEXED BY jobs_leased"),
+    postgres: next!("", ""),
 );
 
 pub(super) const STATEMENTS: &[Stmt] = &[
