@@ -1,1 +1,3 @@
-//! Test doubles and tools.
+//! Tools for tests of a server, embedded or remote.
+
+pub mod transcript;
