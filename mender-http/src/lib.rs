@@ -18,6 +18,8 @@ pub mod path;
 pub mod query;
 pub mod router;
 pub mod routes;
+#[cfg(feature = "serve")]
+pub mod serve;
 #[cfg(feature = "testing")]
 pub mod testing;
 

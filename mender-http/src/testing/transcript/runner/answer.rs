@@ -83,7 +83,7 @@ impl Answer {
             }
         }
         let says = |key: &&str| expected.get(*key).is_some();
-        let asked = BODIES.iter().any(|key| says(key)) || expected["body"] == "any";
+        let asked = BODIES.iter().any(says) || expected["body"] == "any";
         if !asked && !expected.is_null() && !self.body.is_empty() {
             found.push(not_empty());
         }
