@@ -24,9 +24,9 @@ impl Audience {
     /// around authentication.
     #[must_use]
     pub fn of(method: &Method, path: &str) -> Self {
-        let Ok(segments) = segments(path) else {
-            return Self::Anyone;
-        };
+        // No route matches a path that can't be decoded; it asks for a token all the same.
+        let raw = |_| path.split('/').skip(1).map(str::to_owned).collect();
+        let segments = segments(path).unwrap_or_else(raw);
         let segments: Vec<_> = segments.iter().map(String::as_str).collect();
         match segments[..] {
             ["api", "devices", _, "authentication", ..]
@@ -88,6 +88,7 @@ mod tests {
             ("/api/management/v1/useradm/authx", Management),
             ("/api/management/v1/tenantadm/tenants/trial", Management),
             ("/api/management", Management),
+            ("/api/management/%zz", Management),
             ("/api/%6danagement/v1/x", Management),
             ("/api/internal/v1/devauth/alive", Internal),
             ("/api/openapi.json", Anyone),

@@ -22,7 +22,7 @@ use tower::Service;
 use crate::{
     error::ApiError,
     path::Params,
-    routes::{Answer, Call, Endpoint, Fit, Tree},
+    routes::{Answer, Call, Endpoint, Fit, Tree, names},
 };
 
 /// The route that a request took; an extension of its response, for the log.
@@ -83,13 +83,13 @@ impl<S: Clone + Send + Sync + 'static> Dispatch<S> {
         let Some((fit, target)) = best else {
             return Err(Box::new(wrong_method(request.method(), &fits)));
         };
-        let Fit { targets, params } = fits.swap_remove(fit);
+        let Fit { targets, values } = fits.swap_remove(fit);
         let Endpoint {
             path, streaming, ..
         } = targets[target].endpoint;
         let matched = Matched {
             path,
-            params: Params(params.into()),
+            params: Params(names(path).zip(values).collect()),
             streaming,
         };
         Ok((targets[target].call.clone(), matched))

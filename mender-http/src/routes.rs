@@ -183,15 +183,23 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 /// A tree of path segments. Fixed segments come before parameters, as on the reference server.
 pub(crate) struct Tree<S> {
     fixed: HashMap<&'static str, Tree<S>>,
-    param: Option<(&'static str, Box<Tree<S>>)>,
-    rest: Option<(&'static str, Vec<Target<S>>)>,
+    param: Option<Box<Tree<S>>>,
+    rest: Vec<Target<S>>,
     targets: Vec<Target<S>>,
 }
 
-/// One path that fits, with its parameters.
+/// One path that fits, with the values of its parameters. Each route has its own names for them.
 pub(crate) struct Fit<'a, S> {
     pub(crate) targets: &'a [Target<S>],
-    pub(crate) params: Vec<(&'static str, String)>,
+    pub(crate) values: Vec<String>,
+}
+
+/// Returns the names of the parameters in a path, in order.
+pub(crate) fn names(path: &'static str) -> impl Iterator<Item = &'static str> {
+    path.split('/').filter_map(|segment| {
+        let name = segment.strip_prefix('{')?.strip_suffix('}')?;
+        Some(name.trim_start_matches('*'))
+    })
 }
 
 impl<S> Tree<S> {
@@ -199,7 +207,7 @@ impl<S> Tree<S> {
         Self {
             fixed: HashMap::new(),
             param: None,
-            rest: None,
+            rest: Vec::new(),
             targets: Vec::new(),
         }
     }
@@ -218,17 +226,10 @@ impl<S> Tree<S> {
             let name = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
             node = match name {
                 Some(name) if name.starts_with('*') => {
-                    let rest = node.rest.get_or_insert_with(|| (&name[1..], Vec::new()));
-                    rest.1.push(target);
+                    node.rest.push(target);
                     return;
                 }
-                // Parameters of one place share a node; the first route names it.
-                Some(name) => {
-                    let param = node
-                        .param
-                        .get_or_insert_with(|| (name, Box::new(Self::new())));
-                    &mut param.1
-                }
+                Some(_) => node.param.get_or_insert_with(|| Box::new(Self::new())),
                 None => node.fixed.entry(segment).or_insert_with(Self::new),
             };
         }
@@ -244,36 +245,34 @@ impl<S> Tree<S> {
         found
     }
 
-    fn walk<'a>(
-        &'a self,
-        left: &[String],
-        params: &mut Vec<(&'static str, String)>,
-        found: &mut Vec<Fit<'a, S>>,
-    ) {
+    fn walk<'a>(&'a self, left: &[String], values: &mut Vec<String>, found: &mut Vec<Fit<'a, S>>) {
         let Some((head, tail)) = left.split_first() else {
             if !self.targets.is_empty() {
                 found.push(Fit {
                     targets: &self.targets,
-                    params: params.clone(),
+                    values: values.clone(),
                 });
             }
             return;
         };
         if let Some(next) = self.fixed.get(head.as_str()) {
-            next.walk(tail, params, found);
+            next.walk(tail, values, found);
         }
         // Compat: an empty segment is a value, but at the end it is a slash too many.
-        if let Some((name, next)) = &self.param
+        if let Some(next) = &self.param
             && !(head.is_empty() && tail.is_empty())
         {
-            params.push((name, head.clone()));
-            next.walk(tail, params, found);
-            params.pop();
+            values.push(head.clone());
+            next.walk(tail, values, found);
+            values.pop();
         }
-        if let Some((name, targets)) = &self.rest {
-            let mut params = params.clone();
-            params.push((name, left.join("/")));
-            found.push(Fit { targets, params });
+        if !self.rest.is_empty() {
+            let mut values = values.clone();
+            values.push(left.join("/"));
+            found.push(Fit {
+                targets: &self.rest,
+                values,
+            });
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     body::Body,
     error::ApiError,
     health::{self, AlwaysHealthy},
+    json::Json,
     page::{Paging, Rest},
     path::Path,
 };
@@ -46,6 +47,10 @@ fn routes() -> Routes {
             async |DeviceCaller(ctx): DeviceCaller, Path(rest): Path<String>| {
                 format!("{:?} {rest}", ctx.actor)
             },
+        )
+        .delete(
+            "/api/internal/v1/devauth/tenants/{id}",
+            async |Path(id): Path<String>| id,
         )
         .post(
             "/api/devices/v1/authentication/auth_requests",
@@ -223,6 +228,69 @@ async fn empty_segments_are_values() {
         |t: &str, d: &str| format!("/api/internal/v1/devauth/tenants/{t}/devices/{d}/status");
     assert_eq!(send(Method::GET, &status("", "d1")).await.1, "\"\" \"d1\"");
     assert_eq!(send(Method::GET, &status("t1", "")).await.1, "\"t1\" \"\"");
+}
+
+#[tokio::test]
+async fn routes_name_their_parameters_apart() {
+    let path = "/api/internal/v1/devauth/tenants/t1";
+    assert_eq!(send(Method::DELETE, path).await.1, "t1");
+}
+
+#[tokio::test]
+async fn large_answers_are_compressed_where_asked_but_not_streams() {
+    let routes = || {
+        let large = async || Json("x".repeat(5000));
+        Routes::<()>::new()
+            .get("/api/large", large)
+            .get("/api/stream", large)
+            .streaming()
+    };
+    let settings = Settings::new(Env::system());
+    let app = routers(routes, &(), Arc::new(TrustGateway), None, &settings);
+    for (path, encoding) in [("/api/large", &["gzip"][..]), ("/api/stream", &[])] {
+        let request = request(Method::GET, path).header("accept-encoding", "gzip");
+        let request = request.body(AxumBody::empty()).unwrap();
+        let response = app.public.clone().oneshot(request).await.unwrap();
+        let response = response.map(|_| ());
+        assert_eq!(header(&response, "content-encoding"), encoding);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_take_too_long_are_503() {
+    let routes = || {
+        Routes::<()>::new().get("/api/slow", async || {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        })
+    };
+    let settings = Settings::new(Env::system());
+    let app = routers(routes, &(), Arc::new(TrustGateway), None, &settings);
+    let request = request(Method::GET, "/api/slow").body(AxumBody::empty());
+    let (response, body) = answer(app.public, request.unwrap()).await;
+    assert_eq!(response.status(), 503);
+    assert!(body.contains("service unavailable"));
+}
+
+#[tokio::test]
+async fn documents_of_areas_are_served_together() {
+    #[utoipa::path(get, path = "/api/x", responses((status = 204, description = "done")))]
+    async fn x() {}
+    #[derive(utoipa::OpenApi)]
+    #[openapi(paths(x))]
+    struct Area;
+    let routes = || {
+        let document = <Area as utoipa::OpenApi>::openapi();
+        Routes::<()>::new().get("/api/x", x).document(&document)
+    };
+    let settings = Settings::new(Env::system());
+    let app = routers(routes, &(), Arc::new(TrustGateway), None, &settings);
+    let request = request(Method::GET, "/api/openapi.json").body(AxumBody::empty());
+    let (_, body) = answer(app.public, request.unwrap()).await;
+    let document: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        document["paths"]["/api/x"]["get"]["responses"]["204"]["description"],
+        "done"
+    );
 }
 
 #[tokio::test]
