@@ -233,6 +233,12 @@ impl<S> Tree<S> {
                 None => node.fixed.entry(segment).or_insert_with(Self::new),
             };
         }
+        let same = |t: &Target<S>| t.endpoint.method == target.endpoint.method;
+        debug_assert!(
+            !node.targets.iter().any(same),
+            "two handlers for {:?}",
+            target.endpoint
+        );
         node.targets.push(target);
     }
 

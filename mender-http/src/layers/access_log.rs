@@ -1,4 +1,7 @@
 //! One line of log for every request, when its last byte has gone or the client has.
+//!
+//! Queries are not logged, because signed links carry their signature there; nor are path
+//! parameters named `{secret}` or `{token}`.
 
 use std::{
     pin::Pin,
@@ -30,7 +33,7 @@ const GONE: u16 = 499;
 struct Line {
     start: Instant,
     method: Method,
-    /// The path without query, until the route is known: paths hold ids, never secrets.
+    /// The pattern of the route; the path itself where no route is known.
     path: String,
     protocol: http::Version,
     user_agent: String,
@@ -106,7 +109,17 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
     line.caller = extensions.get().cloned();
     if let Some(Matched { path, params, .. }) = extensions.get() {
         line.path = (*path).to_owned();
-        let params: Vec<_> = params.0.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let shown = |name: &&str| !["secret", "token"].contains(name);
+        let params: Vec<_> = params
+            .0
+            .iter()
+            .map(
+                |(name, value)| match Some(name).filter(|name| shown(name)) {
+                    Some(name) => format!("{name}={value}"),
+                    None => format!("{name}=…"),
+                },
+            )
+            .collect();
         line.params = params.join(" ");
     }
     line.finished = response.body().is_end_stream() || line.method == Method::HEAD;
