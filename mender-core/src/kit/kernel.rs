@@ -252,7 +252,9 @@ impl<D: DocStore> Jobs for Kit<D> {
                 continue;
             };
             let mut stored: StoredJob = read(&doc)?;
-            if stored.attempt != job.attempt || stored.dead_at.is_some() {
+            // Attempts count anew after what was planned; the due time tells them apart.
+            let outdated = stored.attempt != job.attempt || stored.due_at != job.due_at;
+            if outdated || stored.dead_at.is_some() {
                 continue;
             }
             let put = match verdict {
