@@ -1,1 +1,35 @@
-//! placeholder
+//! HTTP APIs of the device management server, over the services of `mender-core`.
+//!
+//! An area lists its endpoints once, as [`Routes`]; [`router::routers`] puts the layers around
+//! them and splits them by listener.
+
+pub mod audience;
+pub mod auth;
+pub mod body;
+mod dispatch;
+pub mod docs;
+pub mod error;
+pub mod health;
+pub mod identity;
+pub mod json;
+pub mod layers;
+pub mod page;
+pub mod path;
+pub mod query;
+pub mod router;
+pub mod routes;
+#[cfg(feature = "serve")]
+pub mod serve;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use audience::Audience;
+pub use auth::{Authenticate, Caller, DeviceCaller, Internal, UserCaller};
+pub use body::{Body, FromBody, JsonError};
+pub use error::ApiError;
+pub use json::Json;
+pub use page::{Paging, Rest};
+pub use path::Path;
+pub use query::Query;
+pub use router::{Routers, Settings, routers};
+pub use routes::{Endpoint, Routes};

@@ -1,0 +1,176 @@
+//! One line of log for every request, when its last byte has gone or the client has.
+//!
+//! Queries are not logged, because signed links carry their signature there; nor are path
+//! parameters named `{secret}` or `{token}`.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+};
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    extract::Request,
+    middleware::Next,
+    response::Response,
+};
+use http::{HeaderMap, HeaderValue, Method, header::USER_AGENT};
+use http_body::{Frame, SizeHint};
+use mender_core::{Actor, Ctx};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use crate::{dispatch::Matched, error::ApiError, layers::request_id::RequestId};
+
+/// The client went away before it had the answer.
+const GONE: u16 = 499;
+
+/// Written when it is dropped, so that no way out of a request goes unlogged.
+struct Line {
+    start: Instant,
+    method: Method,
+    /// The pattern of the route; the path itself where no route is known.
+    path: String,
+    protocol: http::Version,
+    user_agent: String,
+    request_id: Arc<str>,
+    read: Arc<AtomicU64>,
+    written: u64,
+    status: u16,
+    finished: bool,
+    params: String,
+    caller: Option<Ctx>,
+    error: Option<ApiError>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let status = if self.finished { self.status } else { GONE };
+        let (mut user, mut device) = (None, None);
+        let tenant = self.caller.as_ref().map(|ctx| ctx.tenant.as_str());
+        match self.caller.as_ref().map(|ctx| &ctx.actor) {
+            Some(Actor::User(id)) => user = Some(id.as_str()),
+            Some(Actor::Device(id)) => device = Some(id.as_str()),
+            _ => {}
+        }
+        let error = self.error.as_ref().and_then(|e| e.cause().or(e.text()));
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    method = %self.method, path = self.path, path_params = self.params,
+                    r#type = ?self.protocol, useragent = self.user_agent, status,
+                    responsetime = ?self.start.elapsed(), byteswritten = self.written,
+                    bytesprocessed = self.read.load(Relaxed), request_id = &*self.request_id,
+                    user_id = user, device_id = device, tenant_id = tenant, error,
+                    "request"
+                )
+            };
+        }
+        match status {
+            500.. => line!(error),
+            400.. => line!(warn),
+            _ => line!(info),
+        }
+    }
+}
+
+pub(crate) async fn log(request: Request, next: Next) -> Response {
+    let id = request.extensions().get::<RequestId>();
+    let request_id = id.map_or_else(|| "".into(), |RequestId(id)| id.clone());
+    let read = Arc::new(AtomicU64::new(0));
+    let mut line = Line {
+        start: Instant::now(),
+        method: request.method().clone(),
+        path: request.uri().path().to_owned(),
+        protocol: request.version(),
+        user_agent: text(request.headers()),
+        request_id: request_id.clone(),
+        read: read.clone(),
+        written: 0,
+        status: 0,
+        finished: false,
+        params: String::new(),
+        caller: None,
+        error: None,
+    };
+    let request = request.map(|body| {
+        let line = Err(read);
+        Body::new(Counted { body, line })
+    });
+    let span = tracing::info_span!("request", id = &*request_id);
+    let response = next.run(request).instrument(span).await;
+    line.status = response.status().as_u16();
+    let extensions = response.extensions();
+    line.error = extensions.get().cloned();
+    line.caller = extensions.get().cloned();
+    if let Some(Matched { path, params, .. }) = extensions.get() {
+        line.path = (*path).to_owned();
+        let shown = |name: &&str| !["secret", "token"].contains(name);
+        let params: Vec<_> = params
+            .0
+            .iter()
+            .map(
+                |(name, value)| match Some(name).filter(|name| shown(name)) {
+                    Some(name) => format!("{name}={value}"),
+                    None => format!("{name}=…"),
+                },
+            )
+            .collect();
+        line.params = params.join(" ");
+    }
+    line.finished = response.body().is_end_stream() || line.method == Method::HEAD;
+    response.map(|body| {
+        let line = Ok(line);
+        Body::new(Counted { body, line })
+    })
+}
+
+fn text(headers: &HeaderMap) -> String {
+    let value = headers.get(USER_AGENT).map(HeaderValue::as_bytes);
+    String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
+}
+
+/// Counts what passes: for the line of a response, or into the counter of a request.
+struct Counted {
+    body: Body,
+    line: Result<Line, Arc<AtomicU64>>,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let ended = self.body.is_end_stream();
+        let length = match &polled {
+            Poll::Ready(Some(Ok(frame))) => frame.data_ref().map_or(0, Bytes::len) as u64,
+            _ => 0,
+        };
+        match &mut self.line {
+            Ok(line) => {
+                line.written += length;
+                line.finished |= ended || matches!(polled, Poll::Ready(None));
+            }
+            Err(read) => {
+                read.fetch_add(length, Relaxed);
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

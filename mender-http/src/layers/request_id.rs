@@ -1,0 +1,56 @@
+//! Request ids, and error bodies that name them.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use http::{HeaderName, HeaderValue, header::CONTENT_LENGTH};
+use mender_core::Env;
+
+use crate::error::ApiError;
+
+/// The header that carries the id of a request.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-men-requestid");
+
+/// The id of the request; an extension of the request.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub Arc<str>);
+
+/// Takes the id that the client gave, or makes one; strips headers that only we may set.
+pub(crate) async fn assign(State(env): State<Env>, mut request: Request, next: Next) -> Response {
+    let headers = request.headers_mut();
+    let forged: Vec<_> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("x-men-rbac-"))
+        .cloned()
+        .collect();
+    for name in forged {
+        headers.remove(name);
+    }
+    let value = match headers.get(REQUEST_ID).filter(|value| !value.is_empty()) {
+        Some(value) => value.clone(),
+        None => HeaderValue::from_str(&env.uuid()).unwrap_or(HeaderValue::from_static("-")),
+    };
+    headers.insert(REQUEST_ID, value.clone());
+    let id = String::from_utf8_lossy(value.as_bytes()).into();
+    request.extensions_mut().insert(RequestId(id));
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(REQUEST_ID, value);
+    response
+}
+
+/// Writes the id into the body of an error.
+pub(crate) async fn render(request: Request, next: Next) -> Response {
+    let id = request.extensions().get::<RequestId>().cloned();
+    let mut response = next.run(request).await;
+    let error = response.extensions().get::<ApiError>();
+    let body = error.filter(|error| error.text().is_some()).zip(id);
+    if let Some(body) = body.map(|(error, RequestId(id))| error.body(&id)) {
+        *response.body_mut() = body.into();
+        response.headers_mut().remove(CONTENT_LENGTH);
+    }
+    response
+}

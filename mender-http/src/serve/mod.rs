@@ -1,0 +1,164 @@
+//! Listeners: HTTP/1.1, plain or with TLS, with limits and an orderly end.
+
+mod connection;
+mod tls;
+
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Router;
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use tls::{Tls, TlsFiles};
+
+/// The address of the client; an extension of requests that came over a listener.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Peer(pub SocketAddr);
+
+/// What clients may use.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// How many connections are open at once; more wait.
+    pub connections: usize,
+    /// How long the head of a request may take, and how long a connection may be idle.
+    pub head_timeout: Duration,
+    /// How long the TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// How many header lines a request has.
+    pub headers: usize,
+    /// How long the head of a request is, in bytes.
+    pub head_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            // Long, because devices keep their connections between polls.
+            head_timeout: Duration::from_secs(120),
+            handshake_timeout: Duration::from_secs(10),
+            headers: 100,
+            head_bytes: 64 * 1024,
+        }
+    }
+}
+
+/// How a listener ends.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    /// No new connections; requests that have begun are answered.
+    pub soft: CancellationToken,
+    /// Every connection is closed now.
+    pub hard: CancellationToken,
+}
+
+/// A bound address.
+#[derive(Debug)]
+pub struct Listener {
+    socket: std::net::TcpListener,
+    tls: Option<Arc<Tls>>,
+    limits: Limits,
+}
+
+impl Listener {
+    /// Binds an address, such as `127.0.0.1:8080` or `[::]:443`.
+    pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        let socket = std::net::TcpListener::bind(address)?;
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            socket,
+            tls: None,
+            limits: Limits::default(),
+        })
+    }
+
+    /// Speaks TLS.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Arc<Tls>) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Sets what clients may use.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Returns the address, with the port that was chosen.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Answers requests until `stop.soft`, then until every connection has ended or `stop.hard`.
+    pub async fn serve(self, router: Router, stop: Stop) -> io::Result<()> {
+        let Self {
+            socket,
+            tls,
+            limits,
+        } = self;
+        let socket = tokio::net::TcpListener::from_std(socket)?;
+        let slots = Arc::new(Semaphore::new(limits.connections));
+        let tasks = TaskTracker::new();
+        loop {
+            let next = async {
+                let slot = slots.clone().acquire_owned().await;
+                (slot, socket.accept().await)
+            };
+            let (slot, accepted) = tokio::select! {
+                biased;
+                () = stop.soft.cancelled() => break,
+                () = stop.hard.cancelled() => break,
+                next = next => next,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of descriptors, most likely: others must end first.
+                    tracing::warn!(%error, "a connection was not accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            let (router, tls, stop) = (router.clone(), tls.clone(), stop.clone());
+            tasks.spawn(async move {
+                let served = async {
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "small packets are delayed");
+                    }
+                    match tls {
+                        None => connection::serve(stream, Peer(peer), router, limits, &stop).await,
+                        Some(tls) => {
+                            let handshake = tls.accept(stream);
+                            let limit = limits.handshake_timeout;
+                            match tokio::time::timeout(limit, handshake).await {
+                                Ok(Ok(stream)) => {
+                                    let peer = Peer(peer);
+                                    connection::serve(stream, peer, router, limits, &stop).await;
+                                }
+                                Ok(Err(error)) => tracing::debug!(%error, %peer, "no handshake"),
+                                Err(_) => tracing::debug!(%peer, "the handshake took too long"),
+                            }
+                        }
+                    }
+                };
+                Box::pin(served).await;
+                drop(slot);
+            });
+        }
+        drop(socket);
+        tasks.close();
+        tasks.wait().await;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

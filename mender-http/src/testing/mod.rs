@@ -1,0 +1,3 @@
+//! Tools for tests of a server, embedded or remote.
+
+pub mod transcript;

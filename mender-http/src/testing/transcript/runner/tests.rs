@@ -1,0 +1,140 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::{
+    Json, Routes, Settings,
+    auth::TrustGateway,
+    health::{self, AlwaysHealthy},
+    router::routers,
+    testing::transcript::transport::{InProcess, Settle},
+};
+
+/// A clock in milliseconds, as the server's state.
+#[derive(Clone, Default)]
+struct Clock(Arc<AtomicU64>);
+
+#[async_trait]
+impl Settle for Clock {
+    async fn settle(&self, wait: Duration) {
+        let ms = u64::try_from(wait.as_millis()).unwrap();
+        self.0.fetch_add(ms, Relaxed);
+    }
+}
+
+fn runner() -> Runner<InProcess> {
+    let clock = Clock::default();
+    let now = clock.clone();
+    let routes = move || {
+        let now = now.clone();
+        Routes::<()>::new()
+            .get("/api/management/v1/useradm/now", async move || {
+                Json(json!({"now": now.0.load(Relaxed)}))
+            })
+            .post(
+                "/api/management/v1/useradm/auth/echo",
+                async |body: Bytes| body,
+            )
+            .merge(health::routes(Arc::new(AlwaysHealthy)))
+    };
+    let settings = Settings::new(Env::system());
+    let routers = routers(routes, &(), Arc::new(TrustGateway), None, &settings);
+    let token = "e30.eyJzdWIiOiJ1IiwibWVuZGVyLnVzZXIiOnRydWV9.x";
+    Runner::new(InProcess::new(routers, clock), token)
+}
+
+#[tokio::test]
+async fn waiting_and_trying_again_move_the_clock() {
+    let text = "
+steps:
+- {wait: 1, path: /api/management/v1/useradm/now, expect: {status: 200, json: {now: 1000}}}
+- {tries: 9, path: /api/management/v1/useradm/now, expect: {status: 200, json: {now: 1600}}}
+";
+    let report = runner().play("t", text).await;
+    assert_eq!(report.to_string(), "2 passed, 0 failed, 0 skipped");
+}
+
+#[tokio::test]
+async fn what_an_unbuilt_area_gives_is_skipped_with_it() {
+    let text = "
+devices: {d1: {}}
+steps:
+- {path: /api/management/v1/inventory/devices, save: {id: 0.id}, token: x, expect: {status: 200}}
+- {path: '/api/management/v1/useradm/users/${id}', expect: {status: 200}}
+- {as: x, path: /api/management/v1/useradm/now, expect: {status: 200}}
+- {as: none, path: /api/internal/v1/inventory/alive, expect: {status: 204}}
+- {base: workflows, path: /status, expect: {status: 200, json: {status: ok}}}
+";
+    let report = runner().play("t", text).await;
+    assert_eq!(report.to_string(), "2 passed, 0 failed, 3 skipped");
+}
+
+#[tokio::test]
+async fn failures_stop_a_file_but_not_what_undoes() {
+    let text = "
+steps:
+- {name: one, path: /api/management/v1/useradm/now, expect: {status: 404, body: any}}
+- {path: /api/management/v1/useradm/now, expect: {status: 200, body: any}}
+- {always: true, path: /api/management/v1/useradm/now, expect: {status: 200, body: any}}
+";
+    let report = runner().play("t", text).await;
+    let text = "FAIL t #1 one GET /api/management/v1/useradm/now\n  status: 200, not 404\n\
+                1 passed, 1 failed, 1 skipped";
+    assert_eq!(report.to_string(), text);
+}
+
+#[tokio::test]
+async fn bodies_of_every_form_arrive() {
+    let text = "
+vars: {v: 'a b'}
+devices: {d: {key: p521}}
+steps:
+- {method: POST, path: /api/management/v1/useradm/auth/echo, json: {a: '${v}'}, save: {x: a},
+   expect: {status: 200, json: {a: a b}}}
+- {method: POST, path: /api/management/v1/useradm/auth/echo, form: {a: '${x}'}, sign: d,
+   expect: {status: 200, text: a=a+b}}
+- {method: POST, path: /api/management/v1/useradm/auth/echo, repeat: {text: ab, times: 3},
+   expect: {status: 200, text: ababab}}
+- {method: POST, path: /api/management/v1/useradm/auth/echo, text: e30.eyJhIjoxfQ.x,
+   expect: {status: 200, jwt: {header: {}, claims: {a: 1}}}}
+- {method: POST, path: /api/management/v1/useradm/auth/echo,
+   multipart: [{name: n, value: '${d.pubkey}', type: text/x}],
+   expect: {status: 200, text: '$re name=\"n\"\\s+Content-Type: text/x.*BEGIN PUBLIC'}}
+";
+    let report = runner().play("t", text).await;
+    assert_eq!(report.to_string(), "5 passed, 0 failed, 0 skipped");
+}
+
+#[tokio::test]
+async fn files_that_need_what_is_not_there_are_left_out() {
+    let report = runner()
+        .play("t", "{needs: [generator], steps: [{path: /x}]}")
+        .await;
+    assert_eq!(report.left_out, ["t needs generator"]);
+    let report = runner().play("t", "{artifacts: {a: {}}, steps: []}").await;
+    assert_eq!(report.left_out, ["t needs artifacts"]);
+}
+
+/// With no area built, what is left is the gateway's own: unknown paths, health.
+#[tokio::test]
+async fn every_transcript_can_be_read() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/compat");
+    let mut all = NOT_BUILT.to_vec();
+    all.extend(["auth", "users"]);
+    let runner = runner().not_built(&all);
+    let mut report = Report::default();
+    for area in std::fs::read_dir(folder).unwrap() {
+        let area = area.unwrap().path();
+        for file in std::fs::read_dir(area).into_iter().flatten() {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            report.add(runner.play(&path.display().to_string(), &text).await);
+        }
+    }
+    assert!(report.failed.is_empty(), "{report}");
+    assert!(report.passed > 10 && report.skipped > 500, "{report}");
+}
