@@ -1,0 +1,239 @@
+//! Blobs in local files.
+
+use std::{
+    io::{self, ErrorKind, SeekFrom},
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use futures_util::{StreamExt as _, stream};
+use mender_core::{
+    StoreError, StoreResult,
+    blob::{BlobKey, Blobs, ByteStream},
+};
+use tokio::{
+    fs::{self, File},
+    io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _},
+};
+
+/// How much is read at once.
+const CHUNK: usize = 128 << 10;
+
+/// Where blobs lie until they are whole. No key begins with a dot.
+const PARTIAL: &str = ".partial";
+
+/// Blobs as files of a directory. What is stored survives a crash of the machine.
+#[derive(Clone, Debug)]
+pub struct LocalBlobs {
+    dir: PathBuf,
+    next: Arc<AtomicU64>,
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.display().to_string();
+    move |error| StoreError::unavailable(format!("{path}: {error}"))
+}
+
+fn found<T>(path: &Path, answer: io::Result<T>) -> StoreResult<Option<T>> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(path)(error)),
+    }
+}
+
+async fn sync_dir(dir: &Path) -> StoreResult<()> {
+    let file = File::open(dir).await.map_err(failed(dir))?;
+    file.sync_all().await.map_err(failed(dir))
+}
+
+impl LocalBlobs {
+    /// Uses a directory, making it where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] where the directory can't be made or written.
+    pub fn new(dir: impl Into<PathBuf>) -> StoreResult<Self> {
+        let dir = dir.into();
+        let partial = dir.join(PARTIAL);
+        std::fs::create_dir_all(&partial).map_err(failed(&partial))?;
+        Ok(Self {
+            dir,
+            next: Arc::default(),
+        })
+    }
+
+    fn path(&self, key: &BlobKey) -> PathBuf {
+        self.dir.join(key.as_str())
+    }
+
+    /// Returns a name that no other upload of this or another process has.
+    fn partial(&self) -> PathBuf {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{:p}-{n}", std::process::id(), Arc::as_ptr(&self.next));
+        self.dir.join(PARTIAL).join(name)
+    }
+
+    async fn write(path: &Path, mut bytes: ByteStream) -> StoreResult<u64> {
+        let mut file = File::create(path).await.map_err(failed(path))?;
+        let mut size = 0;
+        while let Some(chunk) = bytes.next().await {
+            let chunk = chunk?;
+            size += chunk.len() as u64;
+            file.write_all(&chunk).await.map_err(failed(path))?;
+        }
+        file.flush().await.map_err(failed(path))?;
+        file.sync_all().await.map_err(failed(path))?;
+        Ok(size)
+    }
+
+    /// Makes the directories above a file, each synced into the one above it.
+    async fn make_dirs(&self, dir: &Path) -> StoreResult<()> {
+        let mut missing = Vec::new();
+        for above in dir.ancestors().take_while(|above| *above != self.dir) {
+            if fs::try_exists(above).await.map_err(failed(above))? {
+                break;
+            }
+            missing.push(above);
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        fs::create_dir_all(dir).await.map_err(failed(dir))?;
+        for made in missing {
+            sync_dir(made.parent().unwrap_or(&self.dir)).await?;
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, partial: &Path, path: &Path) -> StoreResult<()> {
+        let dir = path.parent().unwrap_or(&self.dir);
+        self.make_dirs(dir).await?;
+        fs::rename(partial, path).await.map_err(failed(path))?;
+        sync_dir(dir).await
+    }
+}
+
+/// Deletes the file of an upload that did not end well, also when it is cancelled.
+struct Partial(PathBuf);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // After the rename there is none.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn chunks(file: File, left: u64, path: PathBuf) -> ByteStream {
+    let read = |(mut file, left, path): (File, u64, PathBuf)| async move {
+        let want = CHUNK.min(usize::try_from(left).unwrap_or(CHUNK));
+        if want == 0 {
+            return None;
+        }
+        let mut chunk = vec![0; want];
+        match file.read(&mut chunk).await {
+            Ok(0) => None,
+            Ok(n) => {
+                chunk.truncate(n);
+                Some((Ok(chunk.into()), (file, left - n as u64, path)))
+            }
+            Err(error) => Some((Err(failed(&path)(error)), (file, 0, path))),
+        }
+    };
+    Box::pin(stream::unfold((file, left, path), read))
+}
+
+#[async_trait]
+impl Blobs for LocalBlobs {
+    async fn put_blob(&self, key: &BlobKey, bytes: ByteStream) -> StoreResult<u64> {
+        let partial = Partial(self.partial());
+        let size = Self::write(&partial.0, bytes).await?;
+        self.publish(&partial.0, &self.path(key)).await?;
+        Ok(size)
+    }
+
+    async fn blob_size(&self, key: &BlobKey) -> StoreResult<Option<u64>> {
+        let path = self.path(key);
+        let meta = found(&path, fs::metadata(&path).await)?;
+        Ok(meta.filter(std::fs::Metadata::is_file).map(|m| m.len()))
+    }
+
+    async fn blob(
+        &self,
+        key: &BlobKey,
+        part: Option<Range<u64>>,
+    ) -> StoreResult<Option<ByteStream>> {
+        let path = self.path(key);
+        let Some(mut file) = found(&path, File::open(&path).await)? else {
+            return Ok(None);
+        };
+        let size = file.metadata().await.map_err(failed(&path))?.len();
+        let part = part.unwrap_or(0..size);
+        let start = part.start.min(size);
+        let left = part.end.min(size).saturating_sub(start);
+        let to = SeekFrom::Start(start);
+        file.seek(to).await.map_err(failed(&path))?;
+        Ok(Some(chunks(file, left, path)))
+    }
+
+    async fn delete_blob(&self, key: &BlobKey) -> StoreResult<()> {
+        let path = self.path(key);
+        found(&path, fs::remove_file(&path).await).map(drop)
+    }
+
+    async fn check_blobs(&self) -> StoreResult<()> {
+        let probe = Partial(self.partial());
+        fs::write(&probe.0, b"ok").await.map_err(failed(&probe.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mender_core::blob::{collect, once};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn blobs_are_whole_or_not_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = LocalBlobs::new(dir.path()).unwrap();
+        let key = BlobKey::new("tenant/a/b.mender").unwrap();
+        let broken = stream::iter([
+            Ok(bytes::Bytes::from_static(b"he")),
+            Err(StoreError::unavailable("cut")),
+        ]);
+        assert!(blobs.put_blob(&key, Box::pin(broken)).await.is_err());
+        assert!(blobs.blob(&key, None).await.unwrap().is_none());
+        assert_eq!(
+            std::fs::read_dir(dir.path().join(PARTIAL)).unwrap().count(),
+            0
+        );
+
+        assert_eq!(blobs.put_blob(&key, once("hello")).await.unwrap(), 5);
+        assert_eq!(blobs.blob_size(&key).await.unwrap(), Some(5));
+        let part = blobs.blob(&key, Some(3..99)).await.unwrap().unwrap();
+        assert_eq!(collect(part).await.unwrap(), "lo");
+        let none = blobs.blob(&key, Some(7..9)).await.unwrap().unwrap();
+        assert_eq!(collect(none).await.unwrap(), "");
+
+        blobs.delete_blob(&key).await.unwrap();
+        blobs.delete_blob(&key).await.unwrap();
+        assert_eq!(blobs.blob_size(&key).await.unwrap(), None);
+        blobs.check_blobs().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn large_blobs_are_streamed() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = LocalBlobs::new(dir.path()).unwrap();
+        let key = BlobKey::new("large").unwrap();
+        let bytes: Vec<u8> = (0..CHUNK * 3 + 7).map(|n| (n % 251) as u8).collect();
+        blobs.put_blob(&key, once(bytes.clone())).await.unwrap();
+        let stored = blobs.blob(&key, None).await.unwrap().unwrap();
+        assert_eq!(collect(stored).await.unwrap(), bytes);
+    }
+}

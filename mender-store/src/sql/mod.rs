@@ -1,0 +1,38 @@
+//! One façade over SQLite and PostgreSQL, and the ports of core on it.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `facade` | statements, batches, the handle to a database |
+//! | `value` | parameters and rows |
+//! | `expand` | from the common subset to a dialect |
+//! | `sqlite`, `postgres` | the drivers |
+//! | `migrate` | the embedded migrations |
+//! | `kernel` | events, jobs, feed, quotas; the tail of every commit |
+
+mod expand;
+mod facade;
+mod kernel;
+mod migrate;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use facade::{Batch, Done, Driver, Expect, Query, Sql, Step, Stmt, Texts};
+pub use kernel::Tail;
+pub use migrate::{MIGRATIONS, Migration};
+pub use value::{Col, Row, Val};
+
+/// Every statement of the crate; one test prepares them all on both databases.
+#[must_use]
+pub fn statements() -> Vec<Stmt> {
+    kernel::statements()
+}
+
+/// Refuses a database that a newer program migrated.
+pub(crate) fn refuse_newer(applied: i64) -> mender_core::StoreResult<()> {
+    migrate::missing(applied, MIGRATIONS).map(drop)
+}

@@ -1,0 +1,100 @@
+use std::{
+    fs::File,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread::{Builder, JoinHandle},
+};
+
+use mender_core::{StoreError, StoreResult};
+
+use super::{
+    conn::Conn,
+    gone,
+    open::{self, Options},
+    writer::{self, Request},
+};
+
+type Read = Box<dyn FnOnce(&mut Conn) + Send>;
+
+/// The threads that own the connections. Dropping this waits for the work they have.
+pub(super) struct Threads {
+    writes: Option<Sender<Request>>,
+    reads: Option<Sender<Read>>,
+    running: Vec<JoinHandle<()>>,
+    // Declared last: another server may come once the threads are done.
+    _lock: Option<File>,
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> StoreResult<JoinHandle<()>> {
+    let failed = |e: io::Error| StoreError::unavailable(e);
+    Builder::new().name(name.into()).spawn(work).map_err(failed)
+}
+
+fn read(conn: &mut Conn, reads: &Mutex<Receiver<Read>>) {
+    loop {
+        let next = match reads.lock() {
+            Ok(reads) => reads.recv(),
+            Err(_) => return,
+        };
+        let Ok(read) = next else { return };
+        // Invariant: a call that panics drops its reply, so that its caller does not wait.
+        if catch_unwind(AssertUnwindSafe(|| read(conn))).is_err() {
+            conn.end();
+        }
+    }
+}
+
+impl Threads {
+    pub(super) fn start(options: &Options) -> StoreResult<Self> {
+        let lock = if options.exclusive {
+            Some(open::lock(&options.path)?)
+        } else {
+            None
+        };
+        let mut writer = options.writer()?;
+        let (writes, requests) = channel();
+        let (reads, queue) = channel::<Read>();
+        let queue = Arc::new(Mutex::new(queue));
+        let mut threads = Self {
+            writes: Some(writes),
+            reads: Some(reads),
+            running: Vec::new(),
+            _lock: lock,
+        };
+        threads.running.push(spawn("sqlite-writer", move || {
+            writer::run(&mut writer, &requests);
+        })?);
+        for _ in 0..options.readers.max(1) {
+            let mut reader = options.reader()?;
+            let queue = queue.clone();
+            threads
+                .running
+                .push(spawn("sqlite-reader", move || read(&mut reader, &queue))?);
+        }
+        Ok(threads)
+    }
+
+    pub(super) fn write(&self, request: Request) -> StoreResult<()> {
+        let writes = self.writes.as_ref().ok_or(()).map_err(gone)?;
+        writes.send(request).map_err(gone)
+    }
+
+    pub(super) fn read(&self, read: Read) -> StoreResult<()> {
+        let reads = self.reads.as_ref().ok_or(()).map_err(gone)?;
+        reads.send(read).map_err(gone)
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.writes = None;
+        self.reads = None;
+        for thread in self.running.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}

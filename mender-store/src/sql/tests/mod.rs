@@ -1,0 +1,8 @@
+mod batches;
+mod kernel;
+mod schema;
+#[cfg(feature = "postgres")]
+mod server;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod support;
