@@ -3,9 +3,12 @@
 //! An area lists its endpoints once, as [`Routes`]; [`router::routers`] puts the layers around
 //! them and splits them by listener.
 
+pub mod app;
 pub mod audience;
 pub mod auth;
+pub mod authenticate;
 pub mod body;
+pub mod builtin;
 mod dispatch;
 pub mod docs;
 pub mod error;
@@ -22,14 +25,16 @@ pub mod routes;
 pub mod serve;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod users;
 
+pub use app::{Gateway, router, server};
 pub use audience::Audience;
-pub use auth::{Authenticate, Caller, DeviceCaller, Internal, UserCaller};
+pub use authenticate::{Authenticate, Caller, DeviceCaller, Internal, UserCaller};
 pub use body::{Body, FromBody, JsonError};
 pub use error::ApiError;
 pub use json::Json;
 pub use page::{Paging, Rest};
 pub use path::Path;
 pub use query::Query;
-pub use router::{Routers, Settings, routers};
+pub use router::{Routers, Settings};
 pub use routes::{Endpoint, Routes};

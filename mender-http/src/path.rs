@@ -35,7 +35,7 @@ impl Params {
 /// Extracts the parameters of the path: one value, a tuple in the order of the path, or a struct
 /// by name. A value that does not parse is 404.
 ///
-/// A parameter named `{tenant}` is left out: [`Internal`](crate::auth::Internal) takes it. An
+/// A parameter named `{tenant}` is left out: [`Internal`](crate::authenticate::Internal) takes it. An
 /// empty segment is the empty text, except at the end of the path, where it matches nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Path<T>(pub T);

@@ -9,7 +9,7 @@ use axum::{
 use mender_core::Env;
 
 use crate::{
-    auth::{self, Authenticate, OnInternal},
+    authenticate::{self, Authenticate, OnInternal},
     dispatch::{Bounds, Dispatch},
     docs,
     layers::{access_log, compression, cors, panic, request_id, security},
@@ -96,7 +96,7 @@ pub fn public<S: Clone + Send + Sync + 'static>(
     let tree = Tree::of(routes.merge(documents).targets);
     let mut router = Router::new()
         .fallback_service(Dispatch::new(tree, state, settings.bounds()))
-        .layer(from_fn_with_state(auth, auth::layer))
+        .layer(from_fn_with_state(auth, authenticate::layer))
         .layer(from_fn(panic::catch));
     if !settings.cors_origins.is_empty() {
         let origins: Arc<[String]> = settings.cors_origins.clone().into();
@@ -115,7 +115,7 @@ pub fn internal<S: Clone + Send + Sync + 'static>(
     let tree = Tree::of(routes.targets);
     let mut router = Router::new().fallback_service(Dispatch::new(tree, state, settings.bounds()));
     if let Some(gateway) = gateway {
-        router = router.layer(from_fn_with_state(gateway, auth::layer));
+        router = router.layer(from_fn_with_state(gateway, authenticate::layer));
     }
     let router = router
         .layer(Extension(OnInternal))

@@ -44,6 +44,9 @@ def area_of(step):
     if step.get("base") == "workflows":
         return "workflows"
     m = re.match(r"/api/(?:devices|management|internal)/v[^/]*/([^/?]+)/?(.*)", step["path"])
+    if m and m[1] == "useradm" and (re.match(r"(settings|plans|permission_sets)", m[2])
+                                    or step.get("method") == "PUT" and m[2].startswith("users/")):
+        return "users-more"
     if m and m[1] == "deployments":
         return "artifacts" if ARTIFACTS.match(m[2].split("?")[0]) else "deployments"
     return AREAS.get(m[1]) if m else None
@@ -460,7 +463,7 @@ def main():
     p.add_argument("files", nargs="+")
     opts = p.parse_args()
     requests.packages.urllib3.disable_warnings()
-    unknown = set(filter(None, opts.areas_not_built.split(","))) - {*AREAS.values(), "artifacts", "deployments", "workflows"}
+    unknown = set(filter(None, opts.areas_not_built.split(","))) - {*AREAS.values(), "artifacts", "deployments", "workflows", "users-more"}
     if unknown:
         p.error(f"no such area: {', '.join(sorted(unknown))}")
     run, total = Run(opts), [0, 0, 0]

@@ -54,3 +54,18 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     }
     response
 }
+
+impl<S: Sync> axum::extract::FromRequestParts<S> for RequestId {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut http::request::Parts,
+        _: &S,
+    ) -> Result<Self, Self::Rejection> {
+        Ok(parts
+            .extensions
+            .get()
+            .cloned()
+            .unwrap_or_else(|| Self("".into())))
+    }
+}

@@ -8,7 +8,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::{
-    auth::{DeviceCaller, Internal, TrustGateway, UserCaller},
+    authenticate::{DeviceCaller, Internal, TrustGateway, UserCaller},
     body::Body,
     error::ApiError,
     health::{self, AlwaysHealthy},

@@ -1,3 +1,6 @@
 //! Tools for tests of a server, embedded or remote.
 
+mod app;
 pub mod transcript;
+
+pub use app::{Clock, TestAnswer, TestApp, TestRequest};

@@ -13,7 +13,7 @@ mod runner;
 mod transport;
 mod vars;
 
-pub use areas::{NOT_BUILT, area};
+pub use areas::area;
 pub use key::{Key, KeyKind};
 pub use matching::differences;
 pub use report::{Failure, Report};

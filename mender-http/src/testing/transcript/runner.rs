@@ -11,7 +11,7 @@ use mender_core::{Env, env::hex};
 use serde_json::{Value, json};
 
 use super::{
-    areas::{NOT_BUILT, area},
+    areas::area,
     key::{Key, KeyKind},
     report::{Failure, Report},
     request::Draft,
@@ -42,7 +42,7 @@ impl<T: Transport> Runner<T> {
             transport,
             user: user_token.into(),
             have: Vec::new(),
-            not_built: NOT_BUILT.iter().map(|area| (*area).to_owned()).collect(),
+            not_built: Vec::new(),
             reference: false,
             keep_going: false,
         }
@@ -70,7 +70,7 @@ impl<T: Transport> Runner<T> {
         self
     }
 
-    /// Replaces the list of areas that are not built, [`NOT_BUILT`].
+    /// Names areas that are not built: steps in them are skipped and counted.
     #[must_use]
     pub fn not_built(mut self, areas: &[&str]) -> Self {
         self.not_built = areas.iter().map(|a| (*a).to_owned()).collect();
@@ -249,12 +249,12 @@ impl<'a, T: Transport> Play<'a, T> {
     /// Tells whether a step needs an area that is not built, or something given by such a step.
     fn is_left_out(&self, step: &Value) -> bool {
         let path = self.vars.fill(&step["path"]).unwrap_or_default();
+        let method = step["method"].as_str().unwrap_or("GET");
+        let answers = area(method, path.as_str().unwrap_or_default());
         let area = match step["path"] {
             Value::Null => Some("auth"),
-            _ if step["base"] == "workflows" && area_or_health(&path).is_some() => {
-                Some("workflows")
-            }
-            _ => area_or_health(&path),
+            _ if step["base"] == "workflows" && answers.is_some() => Some("workflows"),
+            _ => answers,
         };
         area.is_some_and(|area| !self.runner.is_built(area))
             || self.vars.uses_skipped(step)
@@ -331,10 +331,6 @@ impl<'a, T: Transport> Play<'a, T> {
         let device = self.devices.get(name);
         device.ok_or_else(|| format!("unknown device {name}"))
     }
-}
-
-fn area_or_health(path: &Value) -> Option<&'static str> {
-    area(path.as_str().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -39,22 +39,16 @@ impl Postgres {
     }
 
     async fn try_read(&self, queries: &[Query]) -> Result<Vec<Vec<Row>>, Fail> {
-        let mut conn = self.pool.acquire().await?;
         if let [one] = queries {
+            let mut conn = self.pool.acquire().await?;
             return Ok(vec![query(&mut conn, one).await?]);
         }
-        run_text(&mut conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let mut tx = self.pool.snapshot().await?;
         let mut found = Vec::with_capacity(queries.len());
         for one in queries {
-            match query(&mut conn, one).await {
-                Ok(rows) => found.push(rows),
-                Err(error) => {
-                    conn.close_on_drop();
-                    return Err(error);
-                }
-            }
+            found.push(query(&mut tx, one).await?);
         }
-        run_text(&mut conn, "COMMIT").await?;
+        tx.commit().await.map_err(fail)?;
         Ok(found)
     }
 

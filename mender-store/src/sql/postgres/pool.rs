@@ -109,4 +109,11 @@ impl Pool {
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Postgres>, Fail> {
         self.pool.begin().await.map_err(|e| self.explain(e))
     }
+
+    /// Begins to read one state of the database.
+    pub(super) async fn snapshot(&self) -> Result<Transaction<'static, Postgres>, Fail> {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let begun = self.pool.begin_with(begin).await;
+        begun.map_err(|e| self.explain(e))
+    }
 }

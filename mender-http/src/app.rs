@@ -1,0 +1,63 @@
+//! The whole server: every area's routes over one [`Mender`].
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use mender_core::Mender;
+
+use crate::{
+    auth,
+    authenticate::{Authenticate, TrustGateway},
+    builtin::BuiltIn,
+    health::{self, Health},
+    router::{self, Routers, Settings},
+    routes::Routes,
+    users,
+};
+
+struct Database(Mender);
+
+#[async_trait]
+impl Health for Database {
+    async fn check(&self) -> Result<(), String> {
+        self.0
+            .check()
+            .await
+            .map_err(|error| format!("error reaching the database: {error}"))
+    }
+}
+
+/// Returns the routes of every area.
+#[must_use]
+pub fn routes(mender: &Mender) -> Routes<Mender> {
+    auth::routes()
+        .merge(users::routes())
+        .merge(health::routes(Arc::new(Database(mender.clone()))))
+}
+
+/// Whom the internal listener takes public requests from.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Gateway {
+    /// From nobody: it serves internal routes only.
+    #[default]
+    None,
+    /// From a gateway that has verified the tokens; their claims are taken as they are.
+    Trusted,
+}
+
+/// Returns both routers of a server, with its own users and devices as callers.
+#[must_use]
+pub fn server(mender: &Mender, settings: &Settings, gateway: Gateway) -> Routers {
+    let builtin: Arc<dyn Authenticate> = Arc::new(BuiltIn(mender.clone()));
+    let gateway = (gateway == Gateway::Trusted).then(|| Arc::new(TrustGateway) as Arc<_>);
+    router::routers(|| routes(mender), mender, builtin, gateway, settings)
+}
+
+/// Returns the public router with default settings, to be mounted in an application of your own.
+#[must_use]
+pub fn router(mender: Mender) -> Router {
+    let settings = Settings::new(mender.env().clone());
+    let auth = Arc::new(BuiltIn(mender.clone()));
+    router::public(routes(&mender), mender, auth, &settings)
+}
