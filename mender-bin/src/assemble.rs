@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use mender_core::{Builder, Mender, Stores, feed::Feed, kit::MemoryStores};
+use mender_core::{Builder, Mender, feed::Feed, kit::MemoryStores};
 
 use crate::{
     failure::Failure,
@@ -39,7 +39,8 @@ pub(crate) struct Opened {
     pub(crate) schema: Option<Schema>,
 }
 
-fn opened<S: Stores + Clone>(stores: S, schema: Option<Schema>) -> Opened {
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn opened<S: mender_core::Stores + Clone>(stores: S, schema: Option<Schema>) -> Opened {
     let feed: Arc<dyn Feed> = Arc::new(stores.clone());
     Opened {
         builder: Mender::builder().stores(stores),
@@ -132,10 +133,18 @@ async fn sql(_: &Server, url: &str, _: Opener) -> Result<Opened, Failure> {
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 fn make_parent(path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt as _;
+
     let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     parent.map_or(Ok(()), |dir| {
         let failed = |e| Failure::new(format!("{}: {e}", dir.display()));
-        std::fs::create_dir_all(dir).map_err(failed)
+        // What is in it is nobody else's to read.
+        let mut builder = std::fs::DirBuilder::new();
+        builder
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(failed)
     })
 }
 

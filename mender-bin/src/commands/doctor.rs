@@ -98,6 +98,9 @@ async fn stored(
     let mender = (parts.extend)(builder).build()?;
     report.add("database", database(&mender, &env, schema).await)?;
     report.add("blobs", blobs(&mender).await)?;
+    if schema.is_some_and(|schema| schema.applied != schema.known) {
+        return Ok(());
+    }
     let nodes = match feed {
         Some(feed) => watch(&*feed, &env).await,
         None => Ok(Vec::new()),

@@ -10,6 +10,10 @@ use crate::settings::{
 settings! {
     "Server":
     /// How the server listens, stores, logs and stops.
+    #[cfg_attr(
+        not(any(feature = "sqlite", feature = "postgres")),
+        expect(dead_code, reason = "some settings are for SQL databases only")
+    )]
     pub(crate) struct Server {
         /// Address of the listener for devices, users and their tools. Port 0 takes a free one.
         listen: Address = "127.0.0.1:8080",
