@@ -1,1 +1,7 @@
-//! placeholder
+//! Storage adapters of the Mender server.
+
+#[cfg(feature = "mongodb")]
+mod mongodb;
+
+#[cfg(feature = "mongodb")]
+pub use crate::mongodb::{MongoDocs, MongoStores};

@@ -1,0 +1,9 @@
+//! Claims about the store, on a real server.
+
+mod events;
+mod lost;
+mod opening;
+mod proxy;
+mod scans;
+mod support;
+mod writes;
