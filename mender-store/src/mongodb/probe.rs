@@ -22,12 +22,7 @@ const CHANGES: i64 = 20;
 
 /// Refuses a server that lacks something.
 pub(super) async fn check(docs: &MongoDocs) -> StoreResult<()> {
-    let passed = DocId {
-        kind: PROBE,
-        tenant: TenantId::default(),
-        id: PASSED.to_owned(),
-    };
-    if docs.get(&passed).await?.is_some() {
+    if docs.get(&passed()).await?.is_some() {
         return Ok(());
     }
     let probe = Probe {
@@ -36,7 +31,7 @@ pub(super) async fn check(docs: &MongoDocs) -> StoreResult<()> {
     };
     let answers = [
         ("unique indexes", probe.unique().await),
-        ("sorted queries over arrays", probe.query().await),
+        ("sorted ranges of what arrays hold", probe.query().await),
         ("updates of array elements", probe.events().await),
         ("atomic updates of a document", probe.atomic().await),
     ];
@@ -56,12 +51,23 @@ pub(super) async fn check(docs: &MongoDocs) -> StoreResult<()> {
         let text = format!("the MongoDB server lacks: {}", lacks.join(", "));
         return Err(StoreError::unavailable(text));
     }
-    let mut write = insert(new(passed, 1));
-    write.at = Time(0);
-    match docs.write(&write).await {
+    remember(docs).await
+}
+
+/// Notes that the server of this database passed.
+pub(super) async fn remember(docs: &MongoDocs) -> StoreResult<()> {
+    match docs.write(&insert(new(passed(), 1))).await {
         // Another process probed it meanwhile.
         Err(StoreError::Conflict) => Ok(()),
         answer => answer,
+    }
+}
+
+fn passed() -> DocId {
+    DocId {
+        kind: PROBE,
+        tenant: TenantId::default(),
+        id: PASSED.to_owned(),
     }
 }
 
@@ -128,7 +134,7 @@ impl Probe<'_> {
 
     /// Tells whether documents are found by what their arrays hold, in an order.
     async fn query(&self) -> StoreResult<bool> {
-        for (id, place) in [("x", "3"), ("y", "1"), ("z", "2")] {
+        for (id, place) in [("w", "4"), ("x", "3"), ("y", "1"), ("z", "2"), ("v", "3")] {
             let mut doc = new(self.id(id), 1);
             doc.index = vec!["all".into(), format!("only={id}")];
             doc.orders = vec![("probe", place.into())];
@@ -141,9 +147,10 @@ impl Probe<'_> {
         ]);
         plan.order = Some("probe");
         plan.after = Some("1".into());
+        plan.until = Some("3".into());
         let found = self.docs.scan(&plan).await?;
         let found: Vec<&str> = found.iter().map(|doc| doc.id.id.as_str()).collect();
-        Ok(found == ["z", "x"] && self.docs.count(&plan).await? == 2)
+        Ok(found == ["z", "v", "x"] && self.docs.count(&plan).await? == 3)
     }
 
     /// Tells whether events are appended, leased and taken off.

@@ -131,7 +131,11 @@ impl MongoDocs {
                 }
                 None => {
                     if let Put::Doc(doc) = &write.put {
-                        let same = doc! { "t": id.tenant.as_str(), "uk": unique(&doc.unique) };
+                        let same = doc! {
+                            "t": id.tenant.as_str(),
+                            "uk": unique(&doc.unique),
+                            "_id": { "$ne": key_of(id) },
+                        };
                         if self.link.run(collection.find_one(same)).await?.is_some() {
                             return Err(Failure::Duplicate);
                         }

@@ -8,7 +8,9 @@ use tokio::time::Instant;
 
 use super::{
     proxy::{Loses, Proxy},
-    support::{KIND, delete, doc, id, insert, names, telling, update, url, with_docs},
+    support::{
+        KIND, delete, doc, id, insert, names, open_unprobed, telling, update, url, with_docs,
+    },
 };
 use crate::MongoDocs;
 
@@ -23,7 +25,7 @@ async fn with_proxy(test: impl AsyncFnOnce(&MongoDocs, &MongoDocs, &Proxy)) {
         .unwrap();
     let proxy = Proxy::start(server).await;
     let through = format!("mongodb://127.0.0.1:{}/{rest}", proxy.port);
-    let direct = MongoDocs::open(&url).await.unwrap();
+    let direct = open_unprobed(&url).await;
     let docs = MongoDocs::open(&through).await.unwrap();
     test(&docs, &direct, &proxy).await;
     direct.link.database().drop().await.unwrap();

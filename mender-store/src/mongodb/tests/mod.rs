@@ -1,6 +1,7 @@
 //! Claims about the store, on a real server.
 
 mod events;
+mod kit;
 mod lost;
 mod opening;
 mod proxy;

@@ -8,7 +8,10 @@ use mender_core::{
 };
 use serde_json::json;
 
-use crate::MongoDocs;
+use crate::{
+    MongoDocs,
+    mongodb::{indexes::Indexes, link::Link, probe},
+};
 
 /// The kind that most tests use.
 pub(super) const KIND: &str = "kit.quota";
@@ -44,9 +47,19 @@ pub(super) async fn with_docs(test: impl AsyncFnOnce(&MongoDocs)) {
     let Some(url) = url() else {
         return;
     };
-    let docs = MongoDocs::open(&url).await.unwrap();
+    let docs = open_unprobed(&url).await;
     test(&docs).await;
     docs.link.database().drop().await.unwrap();
+}
+
+/// Opens a database without the probe, which has tests of its own.
+pub(super) async fn open_unprobed(url: &str) -> MongoDocs {
+    let docs = MongoDocs {
+        link: Link::open(url).await.unwrap(),
+        indexes: Indexes::default(),
+    };
+    probe::remember(&docs).await.unwrap();
+    MongoDocs::open(url).await.unwrap()
 }
 
 pub(super) fn id(id: &str) -> DocId {
