@@ -1,5 +1,7 @@
 //! The probe of a server: what the store relies on, tried once for each database.
 
+use std::time::Duration;
+
 use futures_util::future::try_join_all;
 use mender_core::{
     Actor, Event, StoreError, StoreResult, TenantId, Time, Version,
@@ -7,6 +9,7 @@ use mender_core::{
 };
 use mongodb::bson::{doc, oid::ObjectId};
 use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::mongodb::{claim::Find, docs::MongoDocs};
 
@@ -17,7 +20,7 @@ pub(super) const PROBE: &str = "kit.probe";
 const PASSED: &str = "passed/1";
 
 /// Who changes one document at the same time, and how often each.
-const WRITERS: usize = 8;
+const WRITERS: u64 = 8;
 const CHANGES: i64 = 20;
 
 /// Refuses a server that lacks something.
@@ -210,14 +213,14 @@ impl Probe<'_> {
         let mut first = new(id.clone(), 1);
         first.body = "0".into();
         self.docs.write(&insert(first)).await?;
-        try_join_all((0..WRITERS).map(|_| self.count_up(&id))).await?;
+        try_join_all((0..WRITERS).map(|n| self.count_up(&id, n))).await?;
         let end = self.docs.get(&id).await?;
-        let steps = i64::try_from(WRITERS).unwrap_or_default() * CHANGES;
+        let steps = WRITERS.cast_signed() * CHANGES;
         Ok(end
             .is_some_and(|doc| doc.version == Version(1 + steps) && doc.body == steps.to_string()))
     }
 
-    async fn count_up(&self, id: &DocId) -> StoreResult<()> {
+    async fn count_up(&self, id: &DocId, writer: u64) -> StoreResult<()> {
         let mut done = 0;
         while done < CHANGES {
             let Some(was) = self.docs.get(id).await? else {
@@ -230,7 +233,8 @@ impl Probe<'_> {
             write.expect = Expect::At(was.version);
             match self.docs.write(&write).await {
                 Ok(()) => done += 1,
-                Err(StoreError::Conflict) => {}
+                // Why: all at once again would make each change cost many more attempts.
+                Err(StoreError::Conflict) => sleep(Duration::from_millis(writer)).await,
                 Err(error) => return Err(error),
             }
         }
