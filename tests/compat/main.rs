@@ -32,7 +32,7 @@ fn transcripts() -> Vec<(String, String)> {
 }
 
 async fn play(store: stores::Store, name: &str, text: &str) -> Result<(), Failed> {
-    let Some(builder) = store.builder().await? else {
+    let Some((builder, _dir)) = store.builder().await? else {
         return Ok(());
     };
     let app = TestApp::with(builder).await;
