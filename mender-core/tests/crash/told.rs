@@ -25,7 +25,8 @@ impl Told {
         let mut latest: BTreeMap<String, Version> = BTreeMap::new();
         for event in events {
             match DeviceEvent::of(event).unwrap() {
-                DeviceEvent::Recorded { device, tier, .. } => {
+                DeviceEvent::Recorded { device, tier, .. }
+                | DeviceEvent::TierChanged { device, tier } => {
                     told.tier.insert(device.to_string(), tier);
                 }
                 DeviceEvent::StatusChanged {
@@ -41,9 +42,6 @@ impl Told {
                 DeviceEvent::Provisioned { device, .. } => {
                     let first = told.provisioned.insert(device.to_string());
                     assert!(first, "provisioned once");
-                }
-                DeviceEvent::TierChanged { device, tier } => {
-                    told.tier.insert(device.to_string(), tier);
                 }
                 DeviceEvent::Flagged { device, test: true } => {
                     told.test.insert(device.to_string());
