@@ -434,6 +434,15 @@ impl Mender {
         &*self.0.kernel.jobs
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) async fn quota(
+        &self,
+        tenant: &crate::id::TenantId,
+        name: &str,
+    ) -> Result<crate::quota::Quota> {
+        Ok(self.0.kernel.quotas.quota(tenant, name).await?)
+    }
+
     /// Checks that the database answers.
     ///
     /// # Errors
