@@ -4,6 +4,8 @@ mod support;
 
 use std::process::ExitCode;
 
+#[cfg(feature = "postgres")]
+use mender_core::StoreError;
 use mender_core::testing::contract::{Adapter, Harness, main as run};
 use support::Fresh;
 
@@ -29,7 +31,8 @@ fn main() -> ExitCode {
     let code = run(adapters);
     #[cfg(feature = "postgres")]
     if let Some(url) = url {
-        support::postgres::clean(&url);
+        let runtime = tokio::runtime::Runtime::new().map_err(StoreError::unavailable);
+        support::done(runtime).block_on(support::postgres::clean(&url));
     }
     code
 }

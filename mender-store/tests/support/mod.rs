@@ -138,12 +138,8 @@ pub(crate) mod postgres {
     }
 
     /// Removes the databases of this process.
-    pub(crate) fn clean(url: &str) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(mender_core::StoreError::unavailable);
-        done(runtime.and_then(|runtime| runtime.block_on(remove(url))));
+    pub(crate) async fn clean(url: &str) {
+        done(remove(url).await);
     }
 
     async fn remove(url: &str) -> StoreResult<()> {
