@@ -1,5 +1,8 @@
-//! Over-the-air device management: the SDK and the server assembled from it.
+//! Over-the-air device management: the SDK, and the server assembled from it.
+//!
+#![doc = include_str!("../README.md")]
 
+pub use async_trait::async_trait;
 pub use mender_core::*;
 pub use mender_http as http;
 pub use mender_store as store;

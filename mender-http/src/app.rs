@@ -55,7 +55,6 @@ pub fn server(mender: &Mender, settings: &Settings, gateway: Gateway) -> Routers
 }
 
 /// Returns the public router with default settings, to be mounted in an application of your own.
-#[must_use]
 pub fn router(mender: Mender) -> Router {
     let settings = Settings::new(mender.env().clone());
     let auth = Arc::new(BuiltIn(mender.clone()));

@@ -9,6 +9,7 @@ use mender::http::testing::{TestApp, transcript::Runner};
 
 mod stores;
 
+#[expect(clippy::unwrap_used, reason = "without its files the test can't run")]
 fn transcripts() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compat");
     let mut found = Vec::new();

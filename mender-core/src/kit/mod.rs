@@ -391,11 +391,11 @@ impl<D: DocStore> Kit<D> {
             Err(StoreError::Unavailable(_)) => {}
             Ok(()) => {
                 self.settle_charges(tenant, &commit, quota::Fate::Applied)
-                    .await?
+                    .await?;
             }
             Err(_) => {
                 self.settle_charges(tenant, &commit, quota::Fate::Refused)
-                    .await?
+                    .await?;
             }
         }
         answer

@@ -1,9 +1,15 @@
 //! Doubles for tests: faults on demand, virtual time, a device, and the contract suite for
 //! adapters.
 
+mod auth;
+pub mod contract;
 mod device;
 mod env;
 mod faulty;
+mod fixtures;
+mod kernel;
+mod tenants;
+mod users;
 
 pub use device::TestDevice;
 pub use env::TestEnv;

@@ -85,10 +85,11 @@ pub(super) async fn revoke(
     }
     match query.first("device_id").filter(|id| !id.is_empty()) {
         // A text that is no id is no device's.
-        Some(id) => match id.parse() {
-            Ok(id) => mender.auth().revoke_device_tokens(&ctx, &id).await?,
-            Err(_) => {}
-        },
+        Some(id) => {
+            if let Ok(id) = id.parse() {
+                mender.auth().revoke_device_tokens(&ctx, &id).await?;
+            }
+        }
         None => mender.auth().revoke_tenant_tokens(&ctx).await?,
     }
     Ok(StatusCode::NO_CONTENT)

@@ -52,7 +52,7 @@ pub(super) struct AuthRequest {
 #[derive(Deserialize, ToSchema)]
 pub(super) struct Preauthorize {
     #[serde(default, deserialize_with = "or_default")]
-    #[schema(required)]
+    #[schema(required, value_type = IdentityData)]
     pub(super) identity_data: Map<String, Value>,
     #[serde(default, deserialize_with = "or_default")]
     #[schema(required)]
@@ -69,10 +69,23 @@ impl FromBody for Preauthorize {
     }
 }
 
+/// What a device says it is: any attributes, these for instance.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the form only")]
+struct IdentityData {
+    /// The address of its network card.
+    mac: Option<String>,
+    /// Its type of product.
+    sku: Option<String>,
+    /// Its serial number.
+    sn: Option<String>,
+}
+
 /// A device with its keys.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Device {
     id: String,
+    #[schema(value_type = IdentityData)]
     identity_data: Value,
     status: &'static str,
     decommissioning: bool,
@@ -95,6 +108,7 @@ pub(super) struct Device {
 #[derive(Serialize, ToSchema)]
 struct AuthSet {
     id: String,
+    #[schema(value_type = IdentityData)]
     identity_data: Value,
     pubkey: String,
     #[schema(value_type = String, format = DateTime)]

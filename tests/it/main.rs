@@ -1,0 +1,3 @@
+//! End-to-end cases over the whole server, in this process.
+
+mod docs;
