@@ -6,7 +6,7 @@ use tracing_subscriber::Layer;
 use crate::failure::Failure;
 
 #[derive(Default)]
-pub(crate) struct Traces;
+pub(crate) struct Traces {}
 
 pub(crate) fn send<S: Subscriber>(
     _: &str,
