@@ -7,9 +7,12 @@ mod load;
 mod server;
 mod verdict;
 
-use std::{env, process::ExitCode, sync::Arc};
+use std::{env, path::Path, process::ExitCode, sync::Arc};
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use mender_core::Env;
+
+use server::Place;
 
 /// How often the server is killed.
 const ROUNDS: u64 = 5;
@@ -34,17 +37,23 @@ fn postgres() -> Result<Option<String>, Failed> {
 }
 
 /// Kills the server `ROUNDS` times under load, then looks at what is left.
-fn survives(database: &str, dir: &std::path::Path) -> Result<(), Failed> {
-    server::prepare(database, dir)?;
+fn survives(database: impl FnOnce(&Path) -> String) -> Result<(), Failed> {
+    let dir = tempfile::tempdir()?;
+    let place = Place {
+        database: database(dir.path()),
+        schema: format!("t{}", Env::system().uuid().replace('-', "")),
+        dir: dir.path().to_owned(),
+    };
+    server::prepare(&place)?;
     let journal = Arc::new(load::Journal::default());
     for round in 0..ROUNDS {
-        let mut server = server::Killable::start(database, dir)?;
+        let mut server = server::Killable::start(&place)?;
         let run = load::Load::start(&server.address, round, &journal)?;
         run.until_busy(&journal);
         server.kill()?;
         run.join();
     }
-    let summary = verdict::check(database, dir, &journal)?;
+    let summary = verdict::check(&place, &journal)?;
     println!("{summary}");
     Ok(())
 }
@@ -53,16 +62,10 @@ fn main() -> ExitCode {
     if let Some(child) = server::Child::from_env() {
         return child.serve();
     }
-    let on_sqlite = || {
-        let dir = tempfile::tempdir()?;
-        let url = format!("sqlite://{}", dir.path().join("mender.db").display());
-        survives(&url, dir.path())
-    };
-    let on_postgres = || {
-        let Some(url) = postgres()? else {
-            return Ok(());
-        };
-        survives(&url, tempfile::tempdir()?.path())
+    let on_sqlite = || survives(|dir| format!("sqlite://{}", dir.join("mender.db").display()));
+    let on_postgres = || match postgres()? {
+        Some(url) => survives(|_| url),
+        None => Ok(()),
     };
     let trials = vec![
         Trial::test("sqlite::nothing_answered_is_lost", on_sqlite),

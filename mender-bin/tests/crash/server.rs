@@ -66,11 +66,26 @@ fn key_file(dir: &Path) -> PathBuf {
     dir.join("keys/private.pem")
 }
 
-/// A server on the database, without its environment.
-pub(crate) async fn builder(database: &str, dir: &Path, role: Role) -> Result<Builder, Failed> {
+/// Where a server keeps everything.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) database: String,
+    /// The schema of its own, in a database that others use too.
+    pub(crate) schema: String,
+    pub(crate) dir: PathBuf,
+}
+
+/// A server at the place, without its environment.
+pub(crate) async fn builder(place: &Place, role: Role) -> Result<Builder, Failed> {
+    let Place {
+        database,
+        schema,
+        dir,
+    } = place;
     let pem = fs::read_to_string(key_file(dir))?;
     let store = SqlStore::options()
         .role(role)
+        .schema(schema)
         .open(database)
         .await?
         .migrate()
@@ -103,15 +118,15 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
 }
 
 /// Makes the key and the user.
-pub(crate) fn prepare(database: &str, dir: &Path) -> Result<(), Failed> {
+pub(crate) fn prepare(place: &Place) -> Result<(), Failed> {
     use std::os::unix::fs::PermissionsExt;
 
-    let file = key_file(dir);
-    fs::create_dir(dir.join("keys"))?;
+    let file = key_file(&place.dir);
+    fs::create_dir(place.dir.join("keys"))?;
     fs::write(&file, Key::generate(&Env::system(), KeyKind::Ed25519)?)?;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
     runtime()?.block_on(async {
-        let mender = builder(database, dir, Role::Server).await?.build()?;
+        let mender = builder(place, Role::Server).await?.build()?;
         let new = NewUser {
             email: EMAIL.parse()?,
             password: PASSWORD.into(),
@@ -127,28 +142,26 @@ pub(crate) fn prepare(database: &str, dir: &Path) -> Result<(), Failed> {
 }
 
 /// The part that the server plays in its own process.
-pub(crate) struct Child {
-    database: String,
-    dir: PathBuf,
-}
+pub(crate) struct Child(Place);
 
 impl Child {
     #[expect(clippy::disallowed_methods, reason = "the test tells its child so")]
     pub(crate) fn from_env() -> Option<Self> {
         let database = env::var("MENDER_CRASH_CHILD").ok()?;
-        Some(Self {
+        let schema = env::var("MENDER_CRASH_SCHEMA").ok()?;
+        let dir = env::var_os("MENDER_CRASH_DIR")?.into();
+        Some(Self(Place {
             database,
-            dir: env::var_os("MENDER_CRASH_DIR")?.into(),
-        })
+            schema,
+            dir,
+        }))
     }
 
     /// Serves until it is killed.
     pub(crate) fn serve(self) -> ExitCode {
         let served: Result<(), Failed> = runtime().and_then(|runtime| {
             runtime.block_on(async {
-                let mender = builder(&self.database, &self.dir, Role::Server)
-                    .await?
-                    .build()?;
+                let mender = builder(&self.0, Role::Server).await?.build()?;
                 let listener = TcpListener::bind("127.0.0.1:0").await?;
                 println!("{}", listener.local_addr()?);
                 let app = mender_http::router(mender.clone());
@@ -169,10 +182,11 @@ pub(crate) struct Killable {
 }
 
 impl Killable {
-    pub(crate) fn start(database: &str, dir: &Path) -> Result<Self, Failed> {
+    pub(crate) fn start(place: &Place) -> Result<Self, Failed> {
         let mut child = Command::new(env::current_exe()?)
-            .env("MENDER_CRASH_CHILD", database)
-            .env("MENDER_CRASH_DIR", dir)
+            .env("MENDER_CRASH_CHILD", &place.database)
+            .env("MENDER_CRASH_SCHEMA", &place.schema)
+            .env("MENDER_CRASH_DIR", &place.dir)
             .stdout(Stdio::piped())
             .spawn()?;
         let stdout = child.stdout.take().ok_or("no output")?;

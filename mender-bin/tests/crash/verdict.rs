@@ -1,15 +1,18 @@
-use std::{collections::HashSet, fs, path::Path, process::Command, time::Duration};
+use std::{collections::HashSet, fs, process::Command, time::Duration};
 
 use libtest_mimic::Failed;
 use mender_core::{
     Ctx, Env, TenantId, Time,
-    auth::{DeviceFilter, Identity, Status},
+    auth::{DeviceFilter, Identity, Limit, Status},
     env::{Clock, Entropy},
     page::{MAX_PAGE, PageRequest},
 };
 use mender_store::Role;
 
-use crate::{load::Journal, server};
+use crate::{
+    load::Journal,
+    server::{self, Place},
+};
 
 /// The machine's time, but later: the leases of the dead have ended.
 struct Later(Env);
@@ -29,12 +32,12 @@ impl Entropy for Later {
 }
 
 /// Checks that every promise was kept; returns what was there, in words.
-pub(crate) fn check(database: &str, dir: &Path, journal: &Journal) -> Result<String, Failed> {
+pub(crate) fn check(place: &Place, journal: &Journal) -> Result<String, Failed> {
     let asked = journal.asked.lock().unwrap();
     let accepted = journal.accepted.lock().unwrap();
     let (devices, events) = server::runtime()?.block_on(async {
         let later = || Later(Env::system());
-        let builder = server::builder(database, dir, Role::Server).await?;
+        let builder = server::builder(place, Role::Server).await?;
         let mender = builder.env(Env::new(later(), later())).build()?;
         mender.drain().await?;
         assert_eq!(
@@ -76,12 +79,12 @@ pub(crate) fn check(database: &str, dir: &Path, journal: &Journal) -> Result<Str
             assert!(kept, "{id} was accepted and is not");
         }
         let counted = mender.auth().count(&ctx, Some(Status::Accepted)).await?;
-        let used = mender.auth().accepted_against_limit(&ctx).await?;
+        let used = mender.auth().used(&ctx, Limit::Devices).await?;
         assert_eq!(i64::try_from(counted)?, used, "the quota lost count");
 
         let mut events = 0;
         for (ear, _) in server::EARS {
-            let heard = fs::read_to_string(dir.join(ear))?;
+            let heard = fs::read_to_string(place.dir.join(ear))?;
             let heard: HashSet<&str> = heard.lines().collect();
             events = heard.len();
             for device in &devices {
@@ -99,7 +102,7 @@ pub(crate) fn check(database: &str, dir: &Path, journal: &Journal) -> Result<Str
         }
         Ok::<_, Failed>((devices.len(), events))
     })?;
-    doctor(database, dir)?;
+    doctor(place)?;
     Ok(format!(
         "{} rounds, {} requests and {} acceptances answered; {devices} devices, {events} events",
         crate::ROUNDS,
@@ -109,11 +112,12 @@ pub(crate) fn check(database: &str, dir: &Path, journal: &Journal) -> Result<Str
 }
 
 /// Has the server's own check-up look at what is left.
-fn doctor(database: &str, dir: &Path) -> Result<(), Failed> {
+fn doctor(place: &Place) -> Result<(), Failed> {
     let output = Command::new(env!("CARGO_BIN_EXE_mender-server"))
         .arg("doctor")
-        .env("MENDER_DATABASE_URL", database)
-        .env("MENDER_DATA_DIR", dir)
+        .env("MENDER_DATABASE_URL", &place.database)
+        .env("MENDER_DATABASE_SCHEMA", &place.schema)
+        .env("MENDER_DATA_DIR", &place.dir)
         .output()?;
     if output.status.success() {
         return Ok(());

@@ -47,6 +47,12 @@ impl<D: DocStore> Kit<D> {
         }
     }
 
+    /// Counts who shares the store of documents: for tests that it is let go of.
+    #[cfg(test)]
+    pub(crate) fn holders(&self) -> usize {
+        Arc::strong_count(&self.docs)
+    }
+
     /// Returns the store of documents.
     pub fn docs(&self) -> &D {
         &self.docs
