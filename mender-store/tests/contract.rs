@@ -1,38 +1,53 @@
 //! The contract of the ports on every adapter that can be reached.
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod support;
 
 use std::process::ExitCode;
 
-#[cfg(feature = "postgres")]
-use mender_core::StoreError;
-use mender_core::testing::contract::{Adapter, Harness, main as run};
-use support::Fresh;
+use mender_core::testing::contract::{Adapter, main as run};
 
-fn harness(fresh: Fresh) -> Harness {
-    Harness::new(fresh.store).keep(fresh.dir)
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn harness(
+    fresh: mender_core::StoreResult<support::Fresh>,
+) -> mender_core::testing::contract::Harness {
+    let fresh = support::done(fresh);
+    mender_core::testing::contract::Harness::new(fresh.store).keep(fresh.dir)
+}
+
+fn sqlite() -> Option<Adapter> {
+    #[cfg(not(feature = "sqlite"))]
+    return None;
+    #[cfg(feature = "sqlite")]
+    Some(Adapter::new("sqlite", async || {
+        harness(support::sqlite::fresh().await)
+    }))
+}
+
+fn postgres() -> Option<Adapter> {
+    #[cfg(not(feature = "postgres"))]
+    return None;
+    #[cfg(feature = "postgres")]
+    support::postgres::server().map(|url| {
+        Adapter::new("postgres", move || {
+            let url = url.clone();
+            async move { harness(support::postgres::fresh(&url).await) }
+        })
+    })
+}
+
+/// Removes what servers keep beyond the life of the process.
+fn clean() {
+    #[cfg(feature = "postgres")]
+    if let Some(url) = support::postgres::server() {
+        let runtime = tokio::runtime::Runtime::new().map_err(mender_core::StoreError::unavailable);
+        support::done(runtime).block_on(support::postgres::clean(&url));
+    }
 }
 
 fn main() -> ExitCode {
-    let mut adapters = Vec::new();
-    #[cfg(feature = "sqlite")]
-    adapters.push(Adapter::new("sqlite", async || {
-        harness(support::done(support::sqlite::fresh().await))
-    }));
-    #[cfg(feature = "postgres")]
-    let url = support::server("postgres", "MENDER_TEST_POSTGRES");
-    #[cfg(feature = "postgres")]
-    if let Some(url) = url.clone() {
-        adapters.push(Adapter::new("postgres", move || {
-            let url = url.clone();
-            async move { harness(support::done(support::postgres::fresh(&url).await)) }
-        }));
-    }
-    let code = run(adapters);
-    #[cfg(feature = "postgres")]
-    if let Some(url) = url {
-        let runtime = tokio::runtime::Runtime::new().map_err(StoreError::unavailable);
-        support::done(runtime).block_on(support::postgres::clean(&url));
-    }
+    let adapters = sqlite().into_iter().chain(postgres());
+    let code = run(adapters.collect());
+    clean();
     code
 }

@@ -2,18 +2,24 @@
 //!
 //! `MENDER_TEST_CASES` sets how many random histories are run.
 
+#![cfg(any(feature = "sqlite", feature = "postgres"))]
+
 mod support;
 
 use std::sync::{Mutex, PoisonError};
 
 use mender_core::{Builder, Mender, StoreResult, kit::MemoryStores, testing::lockstep};
-use support::{Fresh, done, setting};
+use support::{Fresh, done};
 
 const STEPS: usize = 60;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the environment says how long to look"
+)]
 fn cases(usual: u64) -> u64 {
-    let wanted = setting("MENDER_TEST_CASES").and_then(|n| n.parse().ok());
-    wanted.unwrap_or(usual)
+    let wanted = std::env::var("MENDER_TEST_CASES").ok();
+    wanted.and_then(|n| n.parse().ok()).unwrap_or(usual)
 }
 
 fn built(builder: Builder) -> Mender {
@@ -44,7 +50,7 @@ async fn sqlite_keeps_step_with_memory() {
 #[cfg(feature = "postgres")]
 #[tokio::test]
 async fn postgres_keeps_step_with_memory() {
-    let Some(url) = support::server("postgres", "MENDER_TEST_POSTGRES") else {
+    let Some(url) = support::postgres::server() else {
         return;
     };
     for seed in 0..cases(64).div_ceil(8) {

@@ -1,35 +1,8 @@
 //! A database for each case, copied from one that is migrated once.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use mender_core::StoreResult;
 use mender_store::SqlStore;
 use tokio::sync::OnceCell;
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where tests learn what to run"
-)]
-pub(crate) fn setting(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// Returns the base URL of a server, or says that its tests are skipped.
-///
-/// # Panics
-/// Where the server is required and there is none.
-pub(crate) fn server(name: &str, variable: &str) -> Option<String> {
-    let url = setting(variable);
-    if url.is_none() {
-        let required = setting("MENDER_TEST_REQUIRE").unwrap_or_default();
-        assert!(
-            !required.split(',').any(|one| one == name),
-            "{variable} is required"
-        );
-        eprintln!("skipped on {name}: {variable} is not set");
-    }
-    url
-}
 
 /// Returns what a database answers.
 ///
@@ -75,19 +48,44 @@ pub(crate) mod sqlite {
 
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres {
-    use std::time::Duration;
+    use std::{
+        sync::atomic::{AtomicU32, Ordering},
+        time::Duration,
+    };
 
     use mender_store::{
         sql::{Batch, Stmt},
         vals,
     };
 
-    use super::{AtomicU32, Fresh, OnceCell, Ordering, SqlStore, StoreResult, done};
+    use super::{Fresh, OnceCell, SqlStore, StoreResult, done};
 
     const OURS: Stmt = Stmt::new(
         "SELECT CAST(datname AS TEXT) AS name FROM pg_database
             WHERE starts_with(CAST(datname AS TEXT), $1)",
     );
+
+    #[expect(clippy::disallowed_methods, reason = "tests learn which servers run")]
+    fn setting(name: &str) -> Option<String> {
+        std::env::var(name).ok().filter(|value| !value.is_empty())
+    }
+
+    /// Returns the base URL of the server, or says that its tests are skipped.
+    ///
+    /// # Panics
+    /// Where the server is required and there is none.
+    pub(crate) fn server() -> Option<String> {
+        let url = setting("MENDER_TEST_POSTGRES");
+        if url.is_none() {
+            let required = setting("MENDER_TEST_REQUIRE").unwrap_or_default();
+            assert!(
+                !required.split(',').any(|name| name == "postgres"),
+                "MENDER_TEST_POSTGRES is required"
+            );
+            eprintln!("skipped on PostgreSQL: MENDER_TEST_POSTGRES is not set");
+        }
+        url
+    }
 
     fn prefix() -> String {
         format!("mender_test_{}_", std::process::id())
