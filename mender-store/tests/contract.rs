@@ -1,6 +1,6 @@
 //! The contract of the ports on every adapter that can be reached.
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mongodb"))]
 mod support;
 
 use std::process::ExitCode;
@@ -36,6 +36,21 @@ fn postgres() -> Option<Adapter> {
     })
 }
 
+fn mongodb() -> Option<Adapter> {
+    #[cfg(not(feature = "mongodb"))]
+    return None;
+    #[cfg(feature = "mongodb")]
+    support::mongodb::server().map(|url| {
+        Adapter::new("mongodb", move || {
+            let url = url.clone();
+            async move {
+                let stores = support::done(support::mongodb::fresh(&url).await);
+                mender_core::testing::contract::Harness::new(stores)
+            }
+        })
+    })
+}
+
 /// Removes what servers keep beyond the life of the process.
 fn clean() {
     #[cfg(feature = "postgres")]
@@ -46,7 +61,7 @@ fn clean() {
 }
 
 fn main() -> ExitCode {
-    let adapters = sqlite().into_iter().chain(postgres());
+    let adapters = sqlite().into_iter().chain(postgres()).chain(mongodb());
     let code = run(adapters.collect());
     clean();
     code

@@ -1,7 +1,9 @@
 //! A database for each case, copied from one that is migrated once.
 
 use mender_core::StoreResult;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 use mender_store::SqlStore;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 use tokio::sync::OnceCell;
 
 /// Returns what a database answers.
@@ -12,7 +14,27 @@ pub(crate) fn done<T>(answer: StoreResult<T>) -> T {
     answer.unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// Returns the base URL of a server, or says that its tests are skipped.
+///
+/// # Panics
+/// Where the server is required and there is none.
+#[cfg(any(feature = "postgres", feature = "mongodb"))]
+fn server(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "tests learn which servers run")]
+    let setting = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let variable = format!("MENDER_TEST_{}", name.to_uppercase());
+    let url = setting(&variable);
+    if url.is_none() {
+        let required = setting("MENDER_TEST_REQUIRE").unwrap_or_default();
+        let needed = required.split(',').any(|one| one == name);
+        assert!(!needed, "{variable} is required");
+        eprintln!("skipped on {name}: {variable} is not set");
+    }
+    url
+}
+
 /// A store and what must outlive it.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) struct Fresh {
     pub(crate) store: SqlStore,
     pub(crate) dir: Option<tempfile::TempDir>,
@@ -65,26 +87,9 @@ pub(crate) mod postgres {
             WHERE starts_with(CAST(datname AS TEXT), $1)",
     );
 
-    #[expect(clippy::disallowed_methods, reason = "tests learn which servers run")]
-    fn setting(name: &str) -> Option<String> {
-        std::env::var(name).ok().filter(|value| !value.is_empty())
-    }
-
     /// Returns the base URL of the server, or says that its tests are skipped.
-    ///
-    /// # Panics
-    /// Where the server is required and there is none.
     pub(crate) fn server() -> Option<String> {
-        let url = setting("MENDER_TEST_POSTGRES");
-        if url.is_none() {
-            let required = setting("MENDER_TEST_REQUIRE").unwrap_or_default();
-            assert!(
-                !required.split(',').any(|name| name == "postgres"),
-                "MENDER_TEST_POSTGRES is required"
-            );
-            eprintln!("skipped on PostgreSQL: MENDER_TEST_POSTGRES is not set");
-        }
-        url
+        super::server("postgres")
     }
 
     fn prefix() -> String {
@@ -149,5 +154,24 @@ pub(crate) mod postgres {
             admin.sql().run(batch).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(feature = "mongodb")]
+pub(crate) mod mongodb {
+    use mender_core::{Env, StoreResult};
+    use mender_store::{MongoDocs, MongoStores};
+
+    /// Returns the base URL of the server, or says that its tests are skipped.
+    pub(crate) fn server() -> Option<String> {
+        super::server("mongodb")
+    }
+
+    /// Opens an empty database of its own.
+    pub(crate) async fn fresh(url: &str) -> StoreResult<MongoStores> {
+        let name = format!("t{}", Env::system().uuid().replace('-', ""));
+        Ok(MongoStores::new(
+            MongoDocs::open(&format!("{url}/{name}")).await?,
+        ))
     }
 }
