@@ -71,7 +71,8 @@ impl MongoDocs {
             skip,
             limit,
         } = options;
-        if limit == 0 {
+        // Some servers count what they pass over in 32 bits, and no collection has as much.
+        if limit == 0 || i32::try_from(skip).is_err() {
             return Ok(Vec::new());
         }
         let collection = self.link.kind(kind);
