@@ -19,6 +19,7 @@ pub mod layers;
 pub mod page;
 pub mod path;
 pub mod query;
+pub mod ratelimit;
 pub mod router;
 pub mod routes;
 #[cfg(feature = "serve")]

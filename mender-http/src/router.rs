@@ -13,6 +13,7 @@ use crate::{
     dispatch::{Bounds, Dispatch},
     docs,
     layers::{access_log, compression, cors, panic, request_id, security},
+    ratelimit::RateLimits,
     routes::{Routes, Tree},
 };
 
@@ -30,6 +31,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// Whether answers are compressed.
     pub compression: bool,
+    /// How many requests callers may make; none are limited by default.
+    pub rate_limits: RateLimits,
 }
 
 impl Settings {
@@ -42,6 +45,7 @@ impl Settings {
             request_timeout: Duration::from_secs(30),
             cors_origins: Vec::new(),
             compression: true,
+            rate_limits: RateLimits::default(),
         }
     }
 
@@ -119,6 +123,7 @@ pub fn internal<S: Clone + Send + Sync + 'static>(
     }
     let router = router
         .layer(Extension(OnInternal))
+        .layer(Extension(settings.rate_limits.clone()))
         .layer(from_fn(panic::catch));
     outer(router, settings)
 }
