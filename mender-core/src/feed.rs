@@ -1,7 +1,7 @@
 //! What nodes tell each other: cached state that is out of date, and that they are alive.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicI64, Ordering},
@@ -168,7 +168,6 @@ pub(crate) struct Freshness {
     env: Env,
     feed: Arc<dyn Feed>,
     caches: RwLock<Vec<Arc<dyn Invalidate>>>,
-    heard: Mutex<HashSet<String>>,
     looked_at: AtomicI64,
 }
 
@@ -178,7 +177,6 @@ impl Freshness {
             env,
             feed,
             caches: RwLock::default(),
-            heard: Mutex::default(),
             looked_at: AtomicI64::new(i64::MIN),
         }
     }
@@ -217,17 +215,9 @@ impl Freshness {
     pub(crate) async fn look(&self) -> StoreResult<()> {
         let at = self.env.now();
         let entries = self.feed.feed_since(at - WINDOW).await?;
-        let news: Vec<FeedEntry> = {
-            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-            let news = entries
-                .iter()
-                .filter(|e| !heard.contains(&e.id))
-                .cloned()
-                .collect();
-            *heard = entries.into_iter().map(|e| e.id).collect();
-            news
-        };
-        for entry in news {
+        // Entries of the last seconds are heard again and again: a document store announces a
+        // change before it is made, and what was loaded in between is out of date as well.
+        for entry in entries {
             self.tell(&entry.tenant, &entry.kind, &entry.key);
         }
         self.looked_at.fetch_max(at.0, Ordering::AcqRel);

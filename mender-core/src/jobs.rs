@@ -28,7 +28,7 @@ pub struct NewJob {
     pub kind: String,
     /// Which one; with the kind the identity of the job.
     pub key: String,
-    /// Jobs of one lane run one after the other, by key. Empty: no lane.
+    /// Jobs of one kind and lane run one after the other, by key. Empty: no lane.
     pub lane: String,
     /// When it may first run.
     pub due_at: Time,
@@ -36,7 +36,7 @@ pub struct NewJob {
     pub payload: Value,
 }
 
-/// A job that was claimed. The attempt number is the right to settle it.
+/// A job that was claimed. The attempt number is, with the due time, the right to settle it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     /// Who runs it.
@@ -92,7 +92,7 @@ pub enum Verdict {
         due_at: Time,
         /// With this payload.
         payload: Value,
-        /// Why, where it failed.
+        /// Why, where it failed. Empty: it was planned, and attempts count from 0 again.
         error: String,
     },
     /// It failed for good: keep it as a dead letter.
@@ -114,7 +114,8 @@ port! {
         /// with a lane waits for those of its lane with a smaller key, dead ones excepted.
         async fn claim_jobs(&self, claim: &Claim) -> Vec<Job>;
 
-        /// Settles claimed jobs. Where the attempt is not the last any more, nothing happens.
+        /// Settles claimed jobs. Where the attempt is not the last any more, by its number and
+        /// its due time, nothing happens.
         async fn settle_jobs(&self, settled: &[(Job, Verdict)]) -> ();
 
         /// Returns dead jobs, oldest first.

@@ -607,38 +607,18 @@ async fn repeat(
 mod tests {
     use super::*;
     use crate::{
-        auth::{AuthRequest, DeviceFilter, Identity, Status, Tier},
+        auth::{DeviceFilter, Status},
         ctx::Ctx,
         page::PageRequest,
-        signature::PublicKey,
-        testing::TestEnv,
+        testing::{TestDevice, TestEnv},
     };
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    use ring::signature::{Ed25519KeyPair, KeyPair};
-
-    fn request(seed: u8, identity: &str) -> AuthRequest {
-        let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
-        let head = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
-        let der = [&head[..], pair.public_key().as_ref()].concat();
-        let pem = crate::signature::write_pem("PUBLIC KEY", &der);
-        let body = bytes::Bytes::from_static(b"body");
-        let signature = STANDARD.encode(pair.sign(&body));
-        AuthRequest {
-            identity: Identity::parse(identity).unwrap(),
-            key: PublicKey::from_pem(&pem).unwrap(),
-            tenant_token: None,
-            tier: Tier::Standard,
-            body,
-            signature,
-        }
-    }
 
     #[tokio::test]
     async fn a_device_is_accepted_works_and_is_shut_out_at_once() {
         let time = TestEnv::seeded(1);
         let mender = Mender::in_memory().env(time.env()).build().unwrap();
         let ctx = Ctx::system(Default::default());
-        let ask = request(1, r#"{"mac":"1"}"#);
+        let ask = TestDevice::new(r#"{"mac":"1"}"#, 1).request();
         let auth = mender.auth();
         assert_eq!(
             auth.request("", &ask).await.unwrap_err().kind,

@@ -17,8 +17,8 @@ pub enum DeviceEvent {
     Recorded {
         /// The device.
         device: DeviceId,
-        /// The top-level attributes of its identity.
-        identity: Map<String, Value>,
+        /// The top-level attributes of its identity; `None`: too large for an event.
+        identity: Option<Map<String, Value>>,
         /// Its tier.
         tier: Tier,
     },
@@ -69,16 +69,16 @@ pub enum DeviceEvent {
     Rejected {
         /// The device.
         device: DeviceId,
-        /// The canonical text of its identity.
-        identity: String,
+        /// The canonical text of its identity; `None`: too large for an event.
+        identity: Option<String>,
     },
     /// A device is being decommissioned: every area forgets it, `auth` last.
     #[serde(rename = "device.leaving")]
     Leaving {
         /// The device.
         device: DeviceId,
-        /// The canonical text of its identity.
-        identity: String,
+        /// The canonical text of its identity; `None`: too large for an event.
+        identity: Option<String>,
     },
     /// A device is gone.
     #[serde(rename = "device.removed")]

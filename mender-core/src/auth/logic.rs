@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Result},
     event::Fact,
     id::{DeviceId, Version},
-    quota::capacity,
+    quota::{NO_LIMIT, capacity},
 };
 
 /// The kind of cached state that a change of a device may spoil; the key is the device.
@@ -27,6 +27,15 @@ pub const MAX_TEST_DEVICES: i64 = 10;
 
 /// How often a tenant may change flags in one day.
 pub const MAX_FLAG_CHANGES: u32 = 20;
+
+/// How long an identity may be to travel in an event; of longer ones only the device is told.
+const MAX_TOLD: usize = 32 * 1024;
+
+fn told_identity(identity: &Identity) -> Option<String> {
+    Some(identity.as_str())
+        .filter(|text| text.len() <= MAX_TOLD)
+        .map(str::to_owned)
+}
 
 /// A key that claims an identity, and the ids for what may be made of it.
 #[derive(Clone, Debug)]
@@ -92,7 +101,7 @@ pub fn record(
     device.provisioned = first;
     let recorded = DeviceEvent::Recorded {
         device: device.id.clone(),
-        identity: device.identity.attributes(),
+        identity: told_identity(&device.identity).map(|_| device.identity.attributes()),
         tier: device.tier,
     };
     let set = device.sets.first().cloned();
@@ -221,7 +230,7 @@ pub fn set_status(
     }
     let commit = changed(was, to, Some(id), now);
     Ok(if status == Status::Rejected {
-        let (device, identity) = (was.id.clone(), was.identity.as_str().to_owned());
+        let (device, identity) = (was.id.clone(), told_identity(&was.identity));
         commit.event(DeviceEvent::Rejected { device, identity }.event())
     } else {
         commit
@@ -278,7 +287,7 @@ pub fn delete_set(was: &Device, id: &AuthSetId, now: Time) -> Result<Commit<Devi
 pub fn leave(was: &Device, now: Time) -> Commit<Device> {
     let mut to = was.clone();
     to.leaving = true;
-    let (device, identity) = (was.id.clone(), was.identity.as_str().to_owned());
+    let (device, identity) = (was.id.clone(), told_identity(&was.identity));
     // Repeated on purpose where the flag is set already: it drives a stuck removal on.
     changed(was, to, None, now).event(DeviceEvent::Leaving { device, identity }.event())
 }
@@ -578,6 +587,16 @@ pub fn set_rules(was: &AuthTenant, rules: Vec<AcceptRule>) -> Commit<AuthTenant>
     let mut to = was.clone();
     to.accept = rules;
     Commit::update(was.clone(), to).invalidate(TENANT_TOPIC, "")
+}
+
+/// Forgets what is kept for a tenant; its quotas are without limit again.
+pub fn delete_tenant(was: &AuthTenant) -> Commit<AuthTenant> {
+    let mut commit = Commit::delete(was.clone()).invalidate(TENANT_TOPIC, "");
+    for (limit, value) in &was.limits {
+        let by = capacity(NO_LIMIT) - capacity(*value);
+        commit = commit.charge(limit.as_str(), Draw::Move(by));
+    }
+    commit.quiet("the tenant itself is gone")
 }
 
 /// Counts one change of a flag.

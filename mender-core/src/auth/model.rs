@@ -428,9 +428,13 @@ impl Aggregate for Device {
         let status = self.status.as_str();
         let mut keys = vec![
             IndexKey::Field("status", status.into()),
-            IndexKey::Field("group", self.group.clone().unwrap_or_default()),
             IndexKey::Order("status", format!("{status}/{}", self.id)),
         ];
+        keys.extend(
+            self.group
+                .iter()
+                .map(|group| IndexKey::Field("group", group.clone())),
+        );
         keys.extend(
             self.sets
                 .iter()

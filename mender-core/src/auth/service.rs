@@ -191,8 +191,9 @@ impl Forget for Service {
                 self.forget_device(tenant, &device.id).await?;
             }
             if devices.is_empty() {
-                return Ok(());
+                break;
             }
         }
+        self.forget_policy(&Ctx::system(tenant.clone())).await
     }
 }

@@ -210,12 +210,14 @@ impl<D: DocStore> Jobs for Kit<D> {
         plan.limit = claim.limit * 2 + 16;
         loop {
             let found = self.docs.scan(&plan).await?;
+            let mut waiting = 0;
             for doc in &found {
                 if claimed.len() == claim.limit {
                     return Ok(claimed);
                 }
                 let mut stored: StoredJob = read(doc)?;
                 if self.waits(&stored).await? {
+                    waiting += 1;
                     continue;
                 }
                 stored.attempt += 1;
@@ -235,14 +237,12 @@ impl<D: DocStore> Jobs for Kit<D> {
                     payload: stored.payload,
                 });
             }
-            let (true, Some(last)) = (found.len() == plan.limit, found.last()) else {
+            if found.len() < plan.limit {
                 return Ok(claimed);
-            };
-            plan.after = last
-                .orders
-                .iter()
-                .find(|(o, _)| *o == TIME)
-                .map(|(_, p)| p.clone());
+            }
+            // What was claimed is not in the plan any more. Many jobs may be due at one time, so
+            // that the time of the last one can't say where to go on.
+            plan.skip += waiting;
         }
     }
 
@@ -252,7 +252,9 @@ impl<D: DocStore> Jobs for Kit<D> {
                 continue;
             };
             let mut stored: StoredJob = read(&doc)?;
-            if stored.attempt != job.attempt || stored.dead_at.is_some() {
+            // Attempts count anew after what was planned; the due time tells them apart.
+            let outdated = stored.attempt != job.attempt || stored.due_at != job.due_at;
+            if outdated || stored.dead_at.is_some() {
                 continue;
             }
             let put = match verdict {

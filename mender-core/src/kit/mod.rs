@@ -25,10 +25,18 @@ use crate::{
 
 pub use memory::MemoryDocs;
 
-/// Every area port over documents.
-#[derive(Clone, Debug)]
+/// Every area port over documents. Clones share them.
+#[derive(Debug)]
 pub struct Kit<D> {
     docs: Arc<D>,
+}
+
+impl<D> Clone for Kit<D> {
+    fn clone(&self) -> Self {
+        Self {
+            docs: self.docs.clone(),
+        }
+    }
 }
 
 impl<D: DocStore> Kit<D> {

@@ -1,7 +1,16 @@
-//! Doubles for tests: faults on demand, virtual time, and the contract suite for adapters.
+//! Doubles for tests: faults on demand, virtual time, a device, and the contract suite for
+//! adapters.
 
+mod auth;
+pub mod contract;
+mod device;
 mod env;
 mod faulty;
+mod fixtures;
+mod kernel;
+mod tenants;
+mod users;
 
+pub use device::TestDevice;
 pub use env::TestEnv;
 pub use faulty::{Call, Faults, Faulty};

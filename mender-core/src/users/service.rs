@@ -128,6 +128,8 @@ pub struct Service {
     config: Config,
     accounts: Arc<Cache<Option<Arc<Account>>>>,
     hashing: tokio::sync::Semaphore,
+    /// A hash that is checked where there is no user.
+    nobody: tokio::sync::OnceCell<String>,
 }
 
 impl std::fmt::Debug for Service {
@@ -163,6 +165,7 @@ impl Service {
             config,
             accounts,
             hashing,
+            nobody: tokio::sync::OnceCell::new(),
         }
     }
 
@@ -252,7 +255,7 @@ impl Service {
         // A stranger costs as much time as a user: nobody learns which addresses exist.
         let hash = match &found {
             Some(account) => account.password.clone(),
-            None => self.hash("").await?,
+            None => self.nobody.get_or_try_init(|| self.hash("")).await?.clone(),
         };
         let password = login.password.clone();
         let right = self

@@ -28,7 +28,7 @@ CREATE TABLE jobs (
 );
 CREATE INDEX jobs_due ON jobs (due_at, kind) WHERE dead_at IS NULL;
 CREATE INDEX jobs_leased ON jobs (lease_until) WHERE lease_until > 0;
-CREATE INDEX jobs_lane ON jobs (lane, key) WHERE lane <> '';
+CREATE INDEX jobs_lane ON jobs (kind, lane, key) WHERE lane <> '';
 CREATE INDEX jobs_dead ON jobs (dead_at) WHERE dead_at IS NOT NULL;
 
 CREATE TABLE feed (

@@ -27,6 +27,9 @@ macro_rules! migrations {
 /// Every migration, in order.
 pub const MIGRATIONS: &[Migration] = migrations! {
     1 "0001_kernel",
+    2 "0002_tenants",
+    3 "0003_users",
+    4 "0004_auth",
 };
 
 /// Which migrations were applied.

@@ -7,18 +7,24 @@
 //! | `expand` | from the common subset to a dialect |
 //! | `sqlite`, `postgres` | the drivers |
 //! | `migrate` | the embedded migrations |
+//! | `filter` | conditions and orders that depend on what is asked |
 //! | `kernel` | events, jobs, feed, quotas; the tail of every commit |
+//! | `auth`, `tenants`, `users` | the ports of the areas |
 
+mod auth;
 mod expand;
 mod facade;
+mod filter;
 mod kernel;
 mod migrate;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
+mod tenants;
 #[cfg(test)]
 mod tests;
+mod users;
 mod value;
 
 pub use facade::{Batch, Done, Driver, Expect, Query, Sql, Step, Stmt, Texts};
@@ -29,7 +35,13 @@ pub use value::{Col, Row, Val};
 /// Every statement of the crate; one test prepares them all on both databases.
 #[must_use]
 pub fn statements() -> Vec<Stmt> {
-    kernel::statements()
+    [
+        kernel::statements(),
+        auth::statements(),
+        tenants::STATEMENTS.to_vec(),
+        users::STATEMENTS.to_vec(),
+    ]
+    .concat()
 }
 
 /// Refuses a database that a newer program migrated.

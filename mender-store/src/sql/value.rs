@@ -1,7 +1,10 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use mender_core::{Time, Version, error::Source, error::StoreError, error::StoreResult};
-use serde::de::DeserializeOwned;
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IntoDeserializer as _, value::Error as NoName},
+};
 
 /// The value of a parameter or of a column.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +65,20 @@ impl<T: Into<Self>> From<Option<T>> for Val {
 #[doc(hidden)]
 macro_rules! vals {
     ($($value:expr),* $(,)?) => { vec![$($crate::sql::Val::from($value)),*] };
+}
+
+/// Writes a value that serialises as a text, such as an enum.
+pub(crate) fn name(value: &impl Serialize) -> StoreResult<String> {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(text)) => Ok(text),
+        Ok(other) => Err(StoreError::corrupt("value", format!("no text: {other}"))),
+        Err(error) => Err(StoreError::corrupt("value", error)),
+    }
+}
+
+/// Writes a value as JSON.
+pub(crate) fn json(value: &impl Serialize) -> StoreResult<String> {
+    serde_json::to_string(value).map_err(|e| StoreError::corrupt("value", e))
 }
 
 /// Names a column: by position or by name.
@@ -161,6 +178,11 @@ impl Row {
         self.int(col).map(Time)
     }
 
+    /// Returns a time, where there is one.
+    pub fn opt_time(&self, col: impl Col) -> StoreResult<Option<Time>> {
+        Ok(self.opt_int(col)?.map(Time))
+    }
+
     /// Returns a version.
     pub fn version(&self, col: impl Col) -> StoreResult<Version> {
         self.int(col).map(Version)
@@ -172,6 +194,12 @@ impl Row {
         T: FromStr<Err: Into<Source>>,
     {
         self.text(col)?.parse().map_err(|e| corrupt(col, e))
+    }
+
+    /// Reads a value that serialises as a text, such as an enum. It was checked when it was made.
+    pub fn name<T: DeserializeOwned>(&self, col: impl Col) -> StoreResult<T> {
+        let text = self.text(col)?.into_deserializer();
+        T::deserialize(text).map_err(|e: NoName| corrupt(col, e))
     }
 
     /// Reads a text as JSON.

@@ -10,7 +10,7 @@ use crate::{
         service::Service,
     },
     ctx::{Actor, Ctx, Scope},
-    error::{Error, Result, StoreError},
+    error::{Error, Kind, Result, StoreError},
     id::DeviceId,
     signature::PublicKey,
     tenants::{Addon, Standing, TenantStatus},
@@ -174,52 +174,54 @@ impl Service {
         request: &AuthRequest,
         door: Door<'_>,
     ) -> Result<(Device, AuthSetId)> {
-        let now = self.kernel.env().now();
-        let refused = || Error::unauthenticated("the device is not accepted");
         let known = self
             .store
             .device_by_identity(&ctx.tenant, &request.identity.hash())
             .await?;
-        let Some(was) = known else {
-            let claim = self.claim(&request.key, request.tier)?;
-            let accept = door.lets_in(&request.identity);
-            let status = if accept {
-                Status::Accepted
-            } else {
-                Status::Pending
-            };
-            return match self.record(ctx, &request.identity, claim, status).await {
-                Ok(device) if accept => {
-                    let set = device.sets[0].id.clone();
-                    Ok((device, set))
-                }
-                Ok(_) => Err(refused()),
-                // No room for another accepted device: a rule leaves it pending.
-                Err(error) if error.kind == crate::error::Kind::LimitReached => {
-                    if let Door::Rules(_) = door {
-                        let claim = self.claim(&request.key, request.tier)?;
-                        self.record(ctx, &request.identity, claim, Status::Pending)
-                            .await?;
-                        return Err(refused());
-                    }
-                    Err(error)
-                }
-                Err(error) => Err(error),
-            };
-        };
+        let fresh = known
+            .as_ref()
+            .is_none_or(|device| device.status == Status::Noauth);
+        // Rules are for newcomers: what a user decided stays.
+        let accept = matches!(door, Door::Open) || fresh && door.lets_in(&request.identity);
+        let answer = self.decide_on(ctx, known.as_ref(), request, accept).await;
+        match (answer, door) {
+            // No room for another accepted device: the rule leaves it to a user.
+            (Err(error), Door::Rules(_)) if accept && error.kind == Kind::LimitReached => {
+                self.decide_on(ctx, known.as_ref(), request, false).await
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    async fn decide_on(
+        &self,
+        ctx: &Ctx,
+        known: Option<&Device>,
+        request: &AuthRequest,
+        accept: bool,
+    ) -> Result<(Device, AuthSetId)> {
+        let refused = || Error::unauthenticated("the device is not accepted");
         let claim = self.claim(&request.key, request.tier)?;
-        let accept = match door {
-            Door::Open => true,
-            // Rules are for newcomers: what a user decided stays.
-            Door::Rules(_) => was.status == Status::Noauth && door.lets_in(&request.identity),
+        let Some(was) = known else {
+            let set = claim.set.clone();
+            if accept {
+                let status = Status::Accepted;
+                return Ok((
+                    self.record(ctx, &request.identity, claim, status).await?,
+                    set,
+                ));
+            }
+            self.record(ctx, &request.identity, claim, Status::Pending)
+                .await?;
+            return Err(refused());
         };
-        match logic::present(&was, claim, accept, now)? {
+        match logic::present(was, claim, accept, self.kernel.env().now())? {
             Verdict::Refused(commit) => {
                 self.commit(ctx, commit).await?;
                 Err(refused())
             }
             Verdict::Granted(commit, set) => {
-                let device = commit.aggregate().cloned().unwrap_or(was);
+                let device = commit.aggregate().cloned().unwrap_or_else(|| was.clone());
                 self.commit(ctx, commit).await?;
                 Ok((device, set))
             }

@@ -48,6 +48,17 @@ impl Service {
             .await?)
     }
 
+    pub(super) async fn forget_policy(&self, ctx: &Ctx) -> Result<()> {
+        self.kernel
+            .retry(|| async {
+                match self.store.auth_tenant(&ctx.tenant).await? {
+                    Some(was) => self.commit_tenant(ctx, logic::delete_tenant(&was)).await,
+                    None => Ok(()),
+                }
+            })
+            .await
+    }
+
     /// Returns a limit; -1 where there is none.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use mender_core::{Event, StoreError, StoreResult, TenantId, Time, Version, outbo
 use crate::{
     SqlStore, sql,
     sql::{
-        facade::{Batch, Stmt},
+        facade::{Batch, Query, Stmt},
         value::{Row, Val},
     },
     vals,
@@ -33,11 +33,19 @@ const EARLIER: Stmt = sql!(
         LIMIT 1"
 );
 
+const WRITTEN: Stmt = sql!("SELECT 1 FROM events WHERE id = $1 -- global: ids are unique");
+
 const COUNT: Stmt = sql!("SELECT COUNT(*) FROM events -- global: a number for operators");
 
-pub(super) const STATEMENTS: &[Stmt] = &[INSERT, CLAIM, SETTLE, EARLIER, COUNT];
+pub(super) const STATEMENTS: &[Stmt] = &[INSERT, CLAIM, SETTLE, EARLIER, WRITTEN, COUNT];
 
-pub(super) fn append(batch: Batch, events: &[Event], lease_until: Time) -> Batch {
+/// Returns a read that finds the first of these events, where there are any.
+pub(in crate::sql) fn trace_of(events: &[Event]) -> Option<Query> {
+    let first = events.first()?;
+    Some((WRITTEN, vals![first.id.as_str()]))
+}
+
+pub(in crate::sql) fn append(batch: Batch, events: &[Event], lease_until: Time) -> Batch {
     if events.is_empty() {
         return batch;
     }

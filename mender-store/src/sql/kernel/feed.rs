@@ -7,7 +7,7 @@ use mender_core::{
 use crate::{
     SqlStore, sql,
     sql::{
-        facade::{Batch, Stmt},
+        facade::{Batch, Query, Stmt},
         value::{Row, Val},
     },
     vals,
@@ -17,6 +17,8 @@ const INSERT: Stmt = sql!("INSERT INTO feed (id, tenant_id, kind, key, at) @rows
 
 const SINCE: Stmt =
     sql!("SELECT id, tenant_id, kind, key, at FROM feed WHERE at >= $1 ORDER BY at, id");
+
+const WRITTEN: Stmt = sql!("SELECT 1 FROM feed WHERE id = $1 -- global: ids are unique");
 
 const SWEEP: Stmt = sql!(
     "DELETE FROM feed WHERE id IN (SELECT id FROM feed WHERE at < $1 ORDER BY at LIMIT $2)
@@ -41,7 +43,26 @@ const NODES: Stmt = sql!(
 
 const LEAVE: Stmt = sql!("DELETE FROM nodes WHERE id = $1 -- global: nodes serve every tenant");
 
-pub(super) const STATEMENTS: &[Stmt] = &[INSERT, SINCE, SWEEP, SWEEP_NODES, BEAT, NODES, LEAVE];
+pub(super) const STATEMENTS: &[Stmt] = &[
+    INSERT,
+    SINCE,
+    WRITTEN,
+    SWEEP,
+    SWEEP_NODES,
+    BEAT,
+    NODES,
+    LEAVE,
+];
+
+fn id<A>(commit: &Stamped<A>, n: usize) -> String {
+    format!("{}.{n}", commit.id)
+}
+
+/// Returns a read that finds the first entry of a commit, where it has any.
+pub(super) fn trace_of<A>(commit: &Stamped<A>) -> Option<Query> {
+    let has_any = !commit.invalidates.is_empty();
+    has_any.then(|| (WRITTEN, vals![id(commit, 0)]))
+}
 
 pub(super) fn append<A>(batch: Batch, tenant: &TenantId, commit: &Stamped<A>) -> Batch {
     if commit.invalidates.is_empty() {
@@ -49,10 +70,7 @@ pub(super) fn append<A>(batch: Batch, tenant: &TenantId, commit: &Stamped<A>) ->
     }
     let topics = commit.invalidates.iter().enumerate();
     let rows: Vec<Vec<Val>> = topics
-        .map(|(n, topic)| {
-            let id = format!("{}.{n}", commit.id);
-            vals![id, tenant, topic.kind, &topic.key, commit.at]
-        })
+        .map(|(n, topic)| vals![id(commit, n), tenant, topic.kind, &topic.key, commit.at])
         .collect();
     batch.then(INSERT, vals![rows])
 }

@@ -24,14 +24,14 @@ const CLAIM: Stmt = sql!(
     sqlite: "UPDATE jobs SET lease_until = $3, attempt = attempt + 1
         WHERE rowid IN (SELECT j.rowid FROM jobs AS j INDEXED BY jobs_due
             WHERE j.dead_at IS NULL AND j.due_at <= $2 AND j.lease_until <= $2 AND j.kind @in($1)
-            AND NOT EXISTS (SELECT 1 FROM jobs AS o WHERE o.lane = j.lane AND o.lane <> ''
-                AND o.key < j.key AND o.dead_at IS NULL)
+            AND NOT EXISTS (SELECT 1 FROM jobs AS o WHERE o.kind = j.kind AND o.lane = j.lane
+                AND o.lane <> '' AND o.key < j.key AND o.dead_at IS NULL)
             ORDER BY j.due_at LIMIT $4)
         RETURNING kind, key, attempt, due_at, payload -- global: jobs serve every tenant",
     postgres: "WITH picked AS MATERIALIZED (SELECT j.kind AS k, j.key AS i FROM jobs AS j
             WHERE j.dead_at IS NULL AND j.due_at <= $2 AND j.lease_until <= $2 AND j.kind @in($1)
-            AND NOT EXISTS (SELECT 1 FROM jobs AS o WHERE o.lane = j.lane AND o.lane <> ''
-                AND o.key < j.key AND o.dead_at IS NULL)
+            AND NOT EXISTS (SELECT 1 FROM jobs AS o WHERE o.kind = j.kind AND o.lane = j.lane
+                AND o.lane <> '' AND o.key < j.key AND o.dead_at IS NULL)
             ORDER BY j.due_at LIMIT $4 FOR UPDATE SKIP LOCKED)
         UPDATE jobs SET lease_until = $3, attempt = attempt + 1
         FROM picked WHERE kind = picked.k AND key = picked.i
@@ -39,19 +39,20 @@ const CLAIM: Stmt = sql!(
 );
 
 const DONE: Stmt = sql!(
-    "DELETE FROM jobs WHERE kind = $1 AND key = $2 AND attempt = $3 AND dead_at IS NULL
-        -- global: jobs serve every tenant"
+    "DELETE FROM jobs WHERE kind = $1 AND key = $2 AND attempt = $3 AND due_at = $4
+        AND dead_at IS NULL -- global: jobs serve every tenant"
 );
 
 const AGAIN: Stmt = sql!(
-    "UPDATE jobs SET due_at = $4, payload = $5, error = $6, lease_until = 0
-        WHERE kind = $1 AND key = $2 AND attempt = $3 AND dead_at IS NULL
+    "UPDATE jobs SET due_at = $5, payload = $6, error = $7, lease_until = 0,
+        attempt = CASE WHEN $7 = '' THEN 0 ELSE attempt END
+        WHERE kind = $1 AND key = $2 AND attempt = $3 AND due_at = $4 AND dead_at IS NULL
         -- global: jobs serve every tenant"
 );
 
 const BURY: Stmt = sql!(
-    "UPDATE jobs SET dead_at = $4, error = $5, lease_until = 0
-        WHERE kind = $1 AND key = $2 AND attempt = $3 AND dead_at IS NULL
+    "UPDATE jobs SET dead_at = $5, error = $6, lease_until = 0
+        WHERE kind = $1 AND key = $2 AND attempt = $3 AND due_at = $4 AND dead_at IS NULL
         -- global: jobs serve every tenant"
 );
 
@@ -77,8 +78,8 @@ macro_rules! next {
         SELECT due_at AS t FROM (SELECT j.due_at FROM jobs AS j ",
             $due,
             " WHERE j.dead_at IS NULL AND j.lease_until <= 0 AND j.kind @in($1)
-            AND NOT EXISTS (SELECT 1 FROM jobs AS o WHERE o.lane = j.lane AND o.lane <> ''
-                AND o.key < j.key AND o.dead_at IS NULL)
+            AND NOT EXISTS (SELECT 1 FROM jobs AS o WHERE o.kind = j.kind AND o.lane = j.lane
+                AND o.lane <> '' AND o.key < j.key AND o.dead_at IS NULL)
             ORDER BY j.due_at LIMIT 1) AS free
         UNION ALL
         SELECT CASE WHEN l.due_at > l.lease_until THEN l.due_at ELSE l.lease_until END AS t
@@ -130,7 +131,7 @@ fn dead_job(row: &Row) -> StoreResult<DeadJob> {
 }
 
 fn settle(batch: Batch, (job, verdict): &(Job, Verdict)) -> Batch {
-    let mut vals = vals![&job.kind, &job.key, job.attempt];
+    let mut vals = vals![&job.kind, &job.key, job.attempt, job.due_at];
     match verdict {
         Verdict::Done => batch.then(DONE, vals),
         Verdict::Again {

@@ -1,13 +1,13 @@
 //! What belongs to no area: events, jobs, feed and quotas.
 
-mod events;
+pub(super) mod events;
 mod feed;
 mod jobs;
 mod quotas;
 
 use mender_core::{Stamped, TenantId};
 
-use super::facade::{Batch, Stmt};
+use super::facade::{Batch, Query, Stmt};
 
 /// Every statement of the kernel.
 pub(crate) fn statements() -> Vec<Stmt> {
@@ -18,6 +18,14 @@ pub(crate) fn statements() -> Vec<Stmt> {
         quotas::STATEMENTS,
     ]
     .concat()
+}
+
+/// Returns a read that finds what a commit left beside its aggregate, where it leaves anything:
+/// tells whether a deletion was applied.
+///
+/// Its events are its own until the lease ends, and entries of the feed outlive that.
+pub(super) fn trace_of<A>(commit: &Stamped<A>) -> Option<Query> {
+    events::trace_of(&commit.events).or_else(|| feed::trace_of(commit))
 }
 
 /// What every commit ends with.

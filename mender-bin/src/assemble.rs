@@ -1,0 +1,201 @@
+//! From settings to the parts of a server: which adapter serves which scheme.
+
+use std::{path::Path, sync::Arc};
+
+use mender_core::{Builder, Mender, feed::Feed, kit::MemoryStores};
+
+use crate::{
+    failure::Failure,
+    settings::{Server, Settings},
+};
+
+/// Who opens the stores.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Opener {
+    /// The server. An embedded database has one at a time.
+    Server,
+    /// A command beside the server, or without one.
+    Command,
+    /// The command that brings the schema up to date.
+    Migrate,
+    /// A command that only looks.
+    Look,
+}
+
+/// How far the schema of a database is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Schema {
+    pub(crate) applied: i64,
+    pub(crate) known: i64,
+}
+
+/// A database that was opened.
+pub(crate) struct Opened {
+    /// The builder, with its stores.
+    pub(crate) builder: Builder,
+    /// The nodes that work on the database; `None` where it belongs to this process.
+    pub(crate) feed: Option<Arc<dyn Feed>>,
+    /// `None` where the database has no schema.
+    pub(crate) schema: Option<Schema>,
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn opened<S: mender_core::Stores + Clone>(stores: S, schema: Option<Schema>) -> Opened {
+    let feed: Arc<dyn Feed> = Arc::new(stores.clone());
+    Opened {
+        builder: Mender::builder().stores(stores),
+        feed: Some(feed),
+        schema,
+    }
+}
+
+fn memory() -> Opened {
+    Opened {
+        builder: Mender::builder().stores(MemoryStores::default()),
+        feed: None,
+        schema: None,
+    }
+}
+
+/// Opens the database.
+pub(crate) async fn stores(server: &Server, opener: Opener) -> Result<Opened, Failure> {
+    let url = server.database_url();
+    let opened = match url.scheme() {
+        "memory" if opener == Opener::Command => Err(Failure::new(
+            "a database in memory belongs to one process: commands need database_url to name \
+             another one",
+        )),
+        "memory" => Ok(memory()),
+        "mongodb" | "mongodb+srv" => mongodb(server, &url.0, opener).await,
+        _ => sql(server, &url.0, opener).await,
+    };
+    opened.map_err(|failure| failure.during("database"))
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+async fn sql(server: &Server, url: &str, opener: Opener) -> Result<Opened, Failure> {
+    use mender_store::{Role, SqlStore, sql::MIGRATIONS};
+
+    let embedded = url.strip_prefix("sqlite://");
+    if let Some(path) = embedded
+        && opener != Opener::Look
+    {
+        make_parent(Path::new(path))?;
+    }
+    let role = match opener {
+        Opener::Server => Role::Server,
+        Opener::Command | Opener::Migrate | Opener::Look => Role::Tool,
+    };
+    let store = SqlStore::options()
+        .role(role)
+        .cache_bytes(u64::from(server.database_cache_mb) << 20)
+        .pool(server.database_pool_size)
+        .schema(&server.database_schema)
+        .open(url)
+        .await?;
+    let known = MIGRATIONS.last().map_or(0, |last| last.version);
+    let applied = store.version().await?;
+    let migrates = match opener {
+        Opener::Migrate => true,
+        Opener::Look => false,
+        Opener::Server | Opener::Command => embedded.is_some() || server.automigrate,
+    };
+    if applied == known || opener == Opener::Look {
+        return Ok(opened(store, Some(Schema { applied, known })));
+    }
+    if !migrates {
+        return Err(Failure::new(format!(
+            "its schema has version {applied}, and this program needs version {known}: run \
+             `mender-server migrate`, or start with MENDER_AUTOMIGRATE=1"
+        )));
+    }
+    tracing::info!(
+        from = applied,
+        to = known,
+        "bringing the schema of the database up to date"
+    );
+    let schema = Schema {
+        applied: known,
+        known,
+    };
+    Ok(opened(store.migrate().await?, Some(schema)))
+}
+
+#[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+async fn sql(_: &Server, url: &str, _: Opener) -> Result<Opened, Failure> {
+    let feature = if url.starts_with("sqlite") {
+        "sqlite"
+    } else {
+        "postgres"
+    };
+    Err(without(feature))
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn make_parent(path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt as _;
+
+    let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    parent.map_or(Ok(()), |dir| {
+        let failed = |e| Failure::new(format!("{}: {e}", dir.display()));
+        // What is in it is nobody else's to read.
+        let mut builder = std::fs::DirBuilder::new();
+        builder
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(failed)
+    })
+}
+
+#[cfg(feature = "mongodb")]
+async fn mongodb(_: &Server, url: &str, _: Opener) -> Result<Opened, Failure> {
+    let _ = url;
+    Err(Failure::new("MongoDB is not joined yet: use memory:"))
+}
+
+#[cfg(not(feature = "mongodb"))]
+async fn mongodb(_: &Server, _: &str, _: Opener) -> Result<Opened, Failure> {
+    Err(without("mongodb"))
+}
+
+/// Adds the place of large objects.
+pub(crate) fn with_blobs(builder: Builder, server: &Server) -> Result<Builder, Failure> {
+    let url = server.blobs_url().0;
+    match url.strip_prefix("file://") {
+        Some(dir) => files(builder, Path::new(dir)).map_err(|f| f.during("blobs")),
+        None => Ok(builder.blobs(mender_core::blob::MemoryBlobs::default())),
+    }
+}
+
+#[cfg(feature = "fs")]
+fn files(builder: Builder, dir: &Path) -> Result<Builder, Failure> {
+    Ok(builder.blobs(mender_store::LocalBlobs::new(dir)?))
+}
+
+#[cfg(not(feature = "fs"))]
+fn files(_: Builder, _: &Path) -> Result<Builder, Failure> {
+    Err(without("fs"))
+}
+
+#[cfg_attr(
+    all(
+        feature = "sqlite",
+        feature = "postgres",
+        feature = "mongodb",
+        feature = "fs"
+    ),
+    expect(dead_code, reason = "nothing is left out")
+)]
+fn without(feature: &str) -> Failure {
+    Failure::new(format!("built without the `{feature}` feature"))
+}
+
+/// Adds what the settings of the areas say.
+pub(crate) fn configured(builder: Builder, settings: &Settings) -> Builder {
+    let url = settings.server.public_url.as_ref();
+    builder
+        .public_url(url.map(|url| url.0.clone()).unwrap_or_default())
+        .auth_config(settings.auth.config())
+        .users_config(settings.users_config())
+}

@@ -1,0 +1,250 @@
+//! The command line.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    Distribution, commands,
+    failure::Failure,
+    serve::serve,
+    settings::{self, Settings},
+    telemetry,
+};
+
+/// Over-the-air device management: a server that speaks the Mender protocols.
+///
+/// Without a subcommand it serves. Results go to standard output, logs to standard error.
+#[derive(Parser)]
+#[command(name = "mender-server", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until told to stop.
+    #[command(visible_alias = "server")]
+    Serve,
+    /// Bring the schema of the database up to date.
+    Migrate {
+        /// Has no meaning: all tenants share one schema.
+        #[arg(long, value_name = "ID")]
+        tenant: Option<String>,
+    },
+    /// Manage users.
+    #[command(subcommand)]
+    User(User),
+    /// Manage tenants.
+    #[command(subcommand)]
+    Tenant(Tenant),
+    /// See and repeat what could not be delivered.
+    #[command(subcommand)]
+    Events(Events),
+    /// Look for what is wrong, and say how to mend it. Exits with 1 if anything is.
+    Doctor,
+    /// Manage keys.
+    #[command(subcommand)]
+    Key(Key),
+    /// List the settings with the values that hold and where they were given.
+    Settings {
+        /// Write the page of documentation instead.
+        #[arg(long)]
+        markdown: bool,
+    },
+    /// Print the version.
+    Version {
+        /// The form.
+        #[arg(long, default_value = "text")]
+        output: Output,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum User {
+    /// Make a user. The last word printed is the user's id.
+    Create(NewUser),
+    /// Set a user's password. The old one and all sessions stop at once.
+    SetPassword {
+        #[command(flatten)]
+        login: Login,
+        /// The user's tenant.
+        #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+        tenant: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Login {
+    /// The e-mail address.
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) username: String,
+    /// The password.
+    #[arg(long)]
+    pub(crate) password: String,
+}
+
+#[derive(Args)]
+pub(crate) struct NewUser {
+    #[command(flatten)]
+    pub(crate) login: Login,
+    /// The user's tenant.
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub(crate) tenant: String,
+    /// The id; a new one where it is left out.
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// The name of a role; may be repeated. Without any the user is an administrator.
+    #[arg(long = "role", value_name = "ROLE")]
+    pub(crate) roles: Vec<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Tenant {
+    /// Make a tenant and its first user, an administrator. The last word printed is the tenant's
+    /// id.
+    Create(NewTenant),
+    /// Print a tenant as JSON.
+    Show {
+        /// The tenant's id.
+        #[arg(long)]
+        id: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct NewTenant {
+    /// What the tenant is called.
+    #[arg(long)]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) login: Login,
+    /// What the tenant pays for.
+    #[arg(long, default_value = "enterprise")]
+    pub(crate) plan: Plan,
+    /// An add-on: configure, troubleshoot or monitor; may be repeated.
+    #[arg(long = "addon", value_name = "ADDON")]
+    pub(crate) addons: Vec<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Plan {
+    Os,
+    Professional,
+    Enterprise,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Events {
+    /// List the dead letters: what was given up after many attempts. One line each.
+    List {
+        /// How many at most, the oldest first.
+        #[arg(long, default_value_t = 1000)]
+        limit: usize,
+    },
+    /// Have dead letters tried again by the server.
+    Redrive {
+        /// Only those of this kind, as `events list` shows it.
+        #[arg(long)]
+        kind: Option<String>,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Key {
+    /// Make a private key.
+    ///
+    /// To change the key that signs, write the new one as private.id.N.pem, with a number N not
+    /// used before, beside the old one, and name it in the setting signing_key: the old key goes
+    /// on verifying what it signed.
+    Generate {
+        /// The kind of key.
+        #[arg(long, default_value = "ed25519")]
+        kind: KeyKind,
+        /// The file to write; standard output where it is left out.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum KeyKind {
+    Ed25519,
+    Rsa,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Output {
+    Text,
+    Json,
+}
+
+/// Does what the arguments say.
+pub(crate) async fn run(
+    parts: &Distribution,
+    arguments: impl IntoIterator<Item = OsString>,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<(), Failure> {
+    let command = settings::flags(Cli::command());
+    // Asking for help and misuse end here, with the exit codes 0 and 2.
+    let matches = command.get_matches_from(arguments);
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    let command = match cli.command.unwrap_or(Command::Serve) {
+        Command::Version { output } => return commands::version(output),
+        Command::Key(Key::Generate { kind, out }) => {
+            return commands::key::generate(kind, out).await;
+        }
+        Command::Settings { markdown: true } => return commands::print(&settings::markdown()),
+        command => command,
+    };
+    let (settings, given) = Settings::load(&matches, variables)?;
+    telemetry::log(&settings.server)?;
+    match command {
+        Command::Serve => Box::pin(serve(parts, &settings)).await,
+        Command::Migrate { tenant: _ } => commands::migrate(&settings).await,
+        Command::User(user) => commands::user::run(parts, &settings, user).await,
+        Command::Tenant(tenant) => commands::tenant::run(parts, &settings, tenant).await,
+        Command::Events(events) => commands::events::run(parts, &settings, events).await,
+        Command::Doctor => commands::doctor::run(parts, &settings).await,
+        _ => commands::print(&settings::show(&given)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        settings::flags(Cli::command()).debug_assert();
+    }
+
+    #[test]
+    fn settings_stand_before_or_after_the_subcommand() {
+        for arguments in [
+            &[
+                "x",
+                "--listen",
+                "a:1",
+                "user",
+                "set-password",
+                "--username=u",
+                "--password=p",
+            ][..],
+            &[
+                "x",
+                "user",
+                "set-password",
+                "--username=u",
+                "--password=p",
+                "--listen",
+                "a:1",
+            ],
+        ] {
+            let matches = settings::flags(Cli::command()).get_matches_from(arguments);
+            let (settings, _) = Settings::load(&matches, []).unwrap();
+            assert_eq!(settings.server.listen.0, "a:1");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The server: from its start to its end.
+
+use std::{sync::Arc, time::Duration};
+
+use mender_core::{Ctx, Env, Mender, TenantId};
+use mender_http::{
+    Routers,
+    serve::{Listener, Stop, Tls, TlsFiles},
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Distribution, assemble,
+    assemble::Opener,
+    failure::Failure,
+    keys, routers,
+    settings::{LogFormat, Server, Settings},
+    telemetry::Metrics,
+};
+
+/// How long the background may take to end when listeners were closed by force.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often what was measured is tidied.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Serves until told to stop.
+pub(crate) async fn serve(parts: &Distribution, settings: &Settings) -> Result<(), Failure> {
+    let server = &settings.server;
+    let signals = Signals::listen()?;
+    let tls = tls(&server.tls_cert, &server.tls_key, &None)?;
+    let ca = &server.internal_tls_client_ca;
+    let internal_tls = self::tls(&server.internal_tls_cert, &server.internal_tls_key, ca)?;
+    let public = bind("listen", &server.listen.0, tls.clone(), server)?;
+    let internal = &server.internal_listen.0;
+    let internal = bind("internal_listen", internal, internal_tls.clone(), server)?;
+    let certificates: Vec<_> = tls.into_iter().chain(internal_tls).collect();
+
+    let metrics = Metrics::record()?;
+    let mender = mender(parts, settings).await?;
+    let Routers {
+        public: public_router,
+        internal: internal_router,
+    } = routers::routers(&mender, settings, &metrics, parts.routes);
+    announce(&mender, settings, &public, &internal).await?;
+
+    let stop = Stop::default();
+    let background = CancellationToken::new();
+    let listeners = async {
+        let (public, internal) = tokio::join!(
+            public.serve(public_router, stop.clone()),
+            internal.serve(internal_router, stop.clone()),
+        );
+        background.cancel();
+        public.and(internal)
+    };
+    let work = async {
+        let (served, ()) = tokio::join!(listeners, mender.run(background.clone()));
+        served.map_err(|e| Failure::new(format!("listening: {e}")))
+    };
+    let forced = async {
+        stop.hard.cancelled().await;
+        tokio::time::sleep(PATIENCE).await;
+    };
+    tokio::select! {
+        served = Box::pin(work) => served,
+        () = forced => {
+            tracing::warn!("background work did not end in time: the next start repeats it");
+            Ok(())
+        }
+        () = signals.obey(&stop, server.drain_time, &certificates) => Ok(()),
+        () = tidy(&metrics) => Ok(()),
+    }
+}
+
+/// Builds the server from its settings.
+async fn mender(parts: &Distribution, settings: &Settings) -> Result<Mender, Failure> {
+    let env = Env::system();
+    let opened = assemble::stores(&settings.server, Opener::Server).await?;
+    let keys = keys::load_or_create(&env, settings)?;
+    let builder = opened.builder.env(env).keys(keys);
+    let builder = assemble::with_blobs(builder, &settings.server)?;
+    let builder = assemble::configured(builder, settings);
+    Ok((parts.extend)(builder).build()?)
+}
+
+type File = Option<std::path::PathBuf>;
+
+fn tls(certificate: &File, key: &File, authority: &File) -> Result<Option<Arc<Tls>>, Failure> {
+    let (Some(certificate), Some(key)) = (certificate.clone(), key.clone()) else {
+        return Ok(None);
+    };
+    let files = TlsFiles {
+        certificate,
+        key,
+        client_authority: authority.clone(),
+    };
+    let loaded = Tls::load(files).map_err(|e| Failure::new(format!("certificate: {e}")))?;
+    Ok(Some(loaded))
+}
+
+fn bind(
+    setting: &str,
+    address: &str,
+    tls: Option<Arc<Tls>>,
+    server: &Server,
+) -> Result<Listener, Failure> {
+    let listener = Listener::bind(address)
+        .map_err(|e| Failure::new(format!("{setting}: can't listen on {address}: {e}")))?
+        .with_limits(server.limits());
+    Ok(match tls {
+        Some(tls) => listener.with_tls(tls),
+        None => listener,
+    })
+}
+
+/// Says where the server listens, and what to do next where nobody did anything yet.
+async fn announce(
+    mender: &Mender,
+    settings: &Settings,
+    public: &Listener,
+    internal: &Listener,
+) -> Result<(), Failure> {
+    let server = &settings.server;
+    let url = |listener: &Listener, tls: bool| {
+        let address = listener.address();
+        let address = address.map_err(|e| Failure::new(format!("listening: {e}")))?;
+        Ok::<_, Failure>(format!(
+            "{}://{address}",
+            if tls { "https" } else { "http" }
+        ))
+    };
+    let public = url(public, server.tls_cert.is_some())?;
+    let internal = url(internal, server.internal_tls_cert.is_some())?;
+    let say = |text: &str| match server.log_format {
+        LogFormat::Text => eprintln!("{text}"),
+        LogFormat::Json => tracing::info!("{text}"),
+    };
+    say(&format!("devices and users: {public}"));
+    say(&format!("other services, /ready and /metrics: {internal}"));
+    if !server.is_internal_guarded() {
+        tracing::warn!(
+            "the internal listener can be reached from other machines and asks nobody who they \
+             are: guard it by a firewall or internal_tls_client_ca"
+        );
+    }
+    if server.trust_gateway {
+        tracing::warn!("the internal listener takes the claims of tokens as they are");
+    }
+    let everyone = mender
+        .users()
+        .users(&Ctx::system(TenantId::default()))
+        .await?;
+    let url = server
+        .public_url
+        .as_ref()
+        .map_or(public.as_str(), |url| &url.0);
+    match server.database_url().scheme() {
+        "memory" => say("everything is kept in memory and gone when the server stops"),
+        _ if !everyone.is_empty() => {}
+        _ if settings.auth.multi_tenant => say("nobody can log in yet, unless to a tenant. To \
+             make one, with its first user:\n  mender-server tenant create --name NAME --username \
+             EMAIL --password PASSWORD"),
+        _ => say(&format!(
+            "nobody can log in yet. Make a user, with the same settings as this server:\n  \
+             mender-server user create --username EMAIL --password PASSWORD\nThen log in:\n  curl \
+             -u EMAIL:PASSWORD -X POST {url}/api/management/v1/useradm/auth/login"
+        )),
+    }
+    Ok(())
+}
+
+async fn tidy(metrics: &Metrics) {
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        metrics.tidy();
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// From now on signals are heard instead of ending the process.
+    fn listen() -> Result<Self, Failure> {
+        let on = |kind| signal(kind).map_err(|e| Failure::new(format!("signals: {e}")));
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hang_up: on(SignalKind::hangup())?,
+        })
+    }
+
+    /// Stops softly at the first signal, and hard at the second or when the time is up.
+    async fn obey(mut self, stop: &Stop, drain: Duration, certificates: &[Arc<Tls>]) {
+        self.told_to_stop(certificates).await;
+        tracing::info!("stopping; a second signal stops at once");
+        stop.soft.cancel();
+        tokio::select! {
+            () = self.told_to_stop(certificates) => tracing::warn!("stopping at once"),
+            () = tokio::time::sleep(drain) => {
+                tracing::warn!("the time for running requests is up");
+            }
+        }
+        stop.hard.cancel();
+        std::future::pending::<()>().await;
+    }
+
+    async fn told_to_stop(&mut self, certificates: &[Arc<Tls>]) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => reload(certificates),
+            }
+        }
+    }
+}
+
+fn reload(certificates: &[Arc<Tls>]) {
+    for tls in certificates {
+        match tls.reload() {
+            Ok(()) => tracing::info!("read the certificate again"),
+            Err(error) => tracing::error!(%error, "the certificate in use stays"),
+        }
+    }
+}

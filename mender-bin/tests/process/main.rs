@@ -1,0 +1,7 @@
+//! The built program, as operators and scripts use it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod commands;
+mod serving;
+mod support;

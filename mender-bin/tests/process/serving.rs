@@ -1,0 +1,96 @@
+use std::{io::Write as _, net::TcpStream};
+
+use crate::support::{Server, call, eventually, program, text};
+
+const MEMORY: &str = "--database-url=memory:";
+
+#[test]
+fn a_server_serves_and_ends_when_told() {
+    for signal in ["TERM", "INT"] {
+        let server = Server::start(&[MEMORY]);
+        let health = "GET /api/internal/v1/devauth/health";
+        assert_eq!(call(&server.internal, health, "").0, 204);
+        assert_eq!(call(&server.public, health, "").0, 404);
+        assert_eq!(call(&server.public, "GET /metrics", "").0, 404);
+        assert_eq!(
+            call(&server.public, "GET /api/management/v2/devauth/devices", "").0,
+            401
+        );
+        eventually(&server.internal, "GET /ready", 200);
+        let (status, metrics) = call(&server.internal, "GET /metrics", "");
+        assert_eq!(status, 200);
+        assert!(metrics.contains("mender_build_info{version="), "{metrics}");
+        server.signal(signal);
+        let (code, said) = server.ended();
+        assert_eq!(code, Some(0), "{said:#?}");
+    }
+}
+
+#[test]
+fn idle_connections_do_not_delay_the_end_and_a_second_signal_forces_it() {
+    let mut server = Server::start(&[MEMORY, "--drain-time=1h"]);
+    let _idle = TcpStream::connect(&server.public).unwrap();
+    let mut busy = TcpStream::connect(&server.public).unwrap();
+    let path = "/api/management/v1/useradm/auth/login";
+    let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n");
+    busy.write_all(head.as_bytes()).unwrap();
+    eventually(&server.internal, "GET /ready", 200);
+    server.signal("TERM");
+    server.heard("stopping");
+    server.signal("TERM");
+    assert_eq!(server.ended().0, Some(0));
+}
+
+#[test]
+fn logs_are_json_where_wanted() {
+    let server = Server::start(&[MEMORY, "--log-format=json"]);
+    assert_eq!(call(&server.public, "GET /nowhere", "").0, 404);
+    server.signal("TERM");
+    let (_, said) = server.ended();
+    for line in &said {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(
+            value["message"].is_string() && value["level"].is_string(),
+            "{line}"
+        );
+    }
+    assert!(
+        said.iter()
+            .any(|line| line.contains("\"path\":\"/nowhere\"")),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn wrong_settings_end_the_start_with_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |name: &str, value: &str| {
+        let output = program(dir.path()).env(name, value).output().unwrap();
+        (output.status.code(), text(&output.stderr))
+    };
+    let (code, said) = run("MENDER_DRAIN_TIME", "soon");
+    assert_eq!(code, Some(2));
+    assert!(
+        said.starts_with("mender-server: MENDER_DRAIN_TIME is \"soon\"; allowed is"),
+        "{said}"
+    );
+    let (code, said) = run("MENDER_DATABASE", "x");
+    assert_eq!(code, Some(2));
+    assert!(said.contains("is MENDER_DATABASE_URL meant?"), "{said}");
+}
+
+#[test]
+fn an_address_in_use_is_said() {
+    let server = Server::start(&[MEMORY]);
+    let dir = tempfile::tempdir().unwrap();
+    let output = program(dir.path())
+        .args([MEMORY, "--listen", &server.public])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains(&format!("listen: can't listen on {}", server.public)),
+        "{said}"
+    );
+}
