@@ -3,4 +3,4 @@
 mod app;
 pub mod transcript;
 
-pub use app::{Clock, TestAnswer, TestApp, TestRequest};
+pub use app::{Clock, Setup, TestAnswer, TestApp, TestRequest, TestTenant};
