@@ -117,6 +117,7 @@ impl TestApp {
             Some(tenant) => tenant.user.clone(),
             None => user(&mender, TenantId::default(), EMAIL).await,
         };
+        mender.schedule().await.expect("the store works");
         mender.drain().await.expect("nothing fails yet");
         let mut settings = Settings::new(time.env());
         if let Some(change) = setup.settings {
