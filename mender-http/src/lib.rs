@@ -34,6 +34,7 @@ pub use authenticate::{Authenticate, Caller, DeviceCaller, Internal, UserCaller}
 pub use body::{Body, FromBody, JsonError};
 pub use error::ApiError;
 pub use json::Json;
+pub use layers::client::Peer;
 pub use page::{Paging, Rest};
 pub use path::Path;
 pub use query::Query;

@@ -11,6 +11,7 @@
 //! 9. routing: 404, 405, `OPTIONS`, slashes; then limits of size and time
 
 pub(crate) mod access_log;
+pub(crate) mod client;
 pub(crate) mod compression;
 pub(crate) mod cors;
 pub(crate) mod panic;
