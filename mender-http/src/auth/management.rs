@@ -451,7 +451,7 @@ pub(super) async fn flags(
         .auth()
         .flag(&ctx, &id, flags.test_device)
         .await
-        .map_err(error::flags)?;
+        .map_err(|e| error::flags(e, mender.env().now()))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
