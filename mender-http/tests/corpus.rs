@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use mender_http::testing::hostile;
 
+#[expect(clippy::unwrap_used, reason = "without its inputs the test can't run")]
 fn replay(name: &str, target: fn(&[u8])) {
     let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
     let mut count = 0;
