@@ -39,7 +39,7 @@ pub(crate) struct Opened {
     pub(crate) schema: Option<Schema>,
 }
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mongodb"))]
 fn opened<S: mender_core::Stores + Clone>(stores: S, schema: Option<Schema>) -> Opened {
     let feed: Arc<dyn Feed> = Arc::new(stores.clone());
     Opened {
@@ -150,8 +150,8 @@ fn make_parent(path: &Path) -> Result<(), Failure> {
 
 #[cfg(feature = "mongodb")]
 async fn mongodb(_: &Server, url: &str, _: Opener) -> Result<Opened, Failure> {
-    let _ = url;
-    Err(Failure::new("MongoDB is not joined yet: use memory:"))
+    let docs = mender_store::MongoDocs::open(url).await?;
+    Ok(opened(mender_core::kit::Kit::new(docs), None))
 }
 
 #[cfg(not(feature = "mongodb"))]

@@ -199,9 +199,13 @@ pub(crate) async fn run(
         command => command,
     };
     let (settings, given) = Settings::load(&matches, variables)?;
-    telemetry::log(&settings.server)?;
+    let traces = telemetry::log(&settings.server, matches!(command, Command::Serve))?;
     match command {
-        Command::Serve => Box::pin(serve(parts, &settings)).await,
+        Command::Serve => {
+            let served = Box::pin(serve(parts, &settings)).await;
+            traces.end().await;
+            served
+        }
         Command::Migrate { tenant: _ } => commands::migrate(&settings).await,
         Command::User(user) => commands::user::run(parts, &settings, user).await,
         Command::Tenant(tenant) => commands::tenant::run(parts, &settings, tenant).await,

@@ -12,6 +12,11 @@ mod routers;
 mod serve;
 mod settings;
 mod telemetry;
+#[cfg(feature = "otel")]
+mod traces;
+#[cfg(not(feature = "otel"))]
+#[path = "no_traces.rs"]
+mod traces;
 
 use std::process::ExitCode;
 

@@ -4,25 +4,36 @@ use std::io::{self, IsTerminal as _};
 
 use mender_core::Mender;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter, Layer as _, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::{
     failure::Failure,
     settings::{LogFormat, Server},
+    traces::{self, Traces},
 };
 
-/// Logs to standard error from now on.
-pub(crate) fn log(server: &Server) -> Result<(), Failure> {
+/// Logs to standard error from now on, and sends `traces` if the settings say where to.
+pub(crate) fn log(server: &Server, traces: bool) -> Result<Traces, Failure> {
     let failed = |e: &dyn std::fmt::Display| Failure::new(format!("no log: {e}"));
     let filter = EnvFilter::try_new(&server.log_level.0).map_err(|e| failed(&e))?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    match server.log_format {
-        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-    }
-    .map_err(|e| failed(&e))
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = match server.log_format {
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let endpoint = server.otel_endpoint.as_ref().filter(|_| traces);
+    let (spans, traces) = match endpoint {
+        Some(url) => traces::send(&url.0).map(|(spans, traces)| (Some(spans), traces))?,
+        None => (None, Traces::default()),
+    };
+    let all = tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .with(spans);
+    all.try_init().map_err(|e| failed(&e))?;
+    Ok(traces)
 }
 
 /// What is counted and measured.

@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     commit::{Aggregate, Commit, Stamped},
@@ -13,7 +13,7 @@ use crate::{
     feed::{Feed, Freshness, Invalidate},
     id::{EventId, NodeId},
     jobs::Jobs,
-    outbox::{self, Journal, Outbox},
+    outbox::{self, Journal, Outbox, Waiting},
     quota::Quotas,
 };
 
@@ -45,14 +45,14 @@ impl Kernel {
         jobs: Arc<dyn Jobs>,
         feed: Arc<dyn Feed>,
         quotas: Arc<dyn Quotas>,
-    ) -> Result<Self> {
+    ) -> Result<(Self, mpsc::Receiver<Waiting>)> {
         let node = env
             .uuid()
             .parse()
             .map_err(|e| Error::internal("node id").because(e))?;
-        let outbox = Outbox::new(env.clone(), jobs.clone());
+        let (outbox, events) = Outbox::new();
         let freshness = Freshness::new(env.clone(), feed.clone());
-        Ok(Self {
+        let kernel = Self {
             env,
             node,
             jobs,
@@ -60,7 +60,8 @@ impl Kernel {
             quotas,
             outbox,
             freshness,
-        })
+        };
+        Ok((kernel, events))
     }
 
     /// Returns the clock and the source of randomness.
@@ -123,15 +124,20 @@ impl Kernel {
         let mut stamped = Vec::with_capacity(events.len());
         if let Some(aggregate) = change.aggregate() {
             check_size(aggregate)?;
-            for event in events {
-                if !self.outbox.is_heard(&event.kind) {
-                    continue;
-                }
+            let heard: Vec<_> = events
+                .into_iter()
+                .filter(|e| self.outbox.is_heard(&e.kind))
+                .collect();
+            let ids: StoreResult<Vec<EventId>> = heard.iter().map(|_| self.event_id()).collect();
+            // Ids sort as the events were stated, also within a millisecond.
+            let mut ids = ids?;
+            ids.sort();
+            for (event, id) in heard.into_iter().zip(ids) {
                 if event.payload.to_string().len() > MAX_PAYLOAD {
                     return Err(StoreError::TooLarge);
                 }
                 stamped.push(Event {
-                    id: self.event_id()?,
+                    id,
                     tenant: ctx.tenant.clone(),
                     aggregate: A::KIND.to_owned(),
                     key: aggregate.id().to_owned(),

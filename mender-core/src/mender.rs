@@ -18,7 +18,7 @@ use crate::{
     lifecycle::{Forget, Lifecycle},
     mail::{Mail, NoMail},
     outbound::{NoOutbound, Outbound},
-    outbox::{DELIVER, Deliveries, Journal},
+    outbox::{Courier, DELIVER, Deliveries, Journal},
     quota::Quotas,
     tenants,
     token::Keyring,
@@ -259,7 +259,8 @@ impl Builder {
             keys => need(keys, "keys()")?,
         };
         let keys = Arc::new(keys);
-        let kernel = Arc::new(Kernel::new(env.clone(), jobs.clone(), feed, quotas)?);
+        let (kernel, events) = Kernel::new(env.clone(), jobs.clone(), feed, quotas)?;
+        let kernel = Arc::new(kernel);
 
         let mut journals: Vec<Arc<dyn Journal>> = Vec::new();
         for journal in [&auth.journal, &tenants.journal, &users.journal] {
@@ -316,10 +317,14 @@ impl Builder {
             };
             workers.insert(kind, Arc::new(deliveries));
         }
-        kernel.outbox.set_subscribers(subscribers);
+        kernel
+            .outbox
+            .set_heard(subscribers.iter().map(|s| s.kinds()).collect());
+        let courier = Courier::new(env.clone(), jobs.clone(), subscribers, events);
         let runner = Runner { env, jobs, workers };
         Ok(Mender(Arc::new(Inner {
             kernel,
+            courier,
             journals,
             runner,
             auth,
@@ -336,6 +341,7 @@ impl Builder {
 
 struct Inner {
     kernel: Arc<Kernel>,
+    courier: Courier,
     journals: Vec<Arc<dyn Journal>>,
     runner: Runner,
     auth: Arc<auth::Service>,
@@ -434,6 +440,15 @@ impl Mender {
         &*self.0.kernel.jobs
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) async fn quota(
+        &self,
+        tenant: &crate::id::TenantId,
+        name: &str,
+    ) -> Result<crate::quota::Quota> {
+        Ok(self.0.kernel.quotas.quota(tenant, name).await?)
+    }
+
     /// Checks that the database answers.
     ///
     /// # Errors
@@ -517,9 +532,9 @@ impl Mender {
                 let batch = tokio::select! {
                     biased;
                     () = stopped.cancelled() => break,
-                    batch = mender.0.kernel.outbox.next() => batch,
+                    batch = mender.0.courier.next() => batch,
                 };
-                mender.0.kernel.outbox.deliver_batch(batch).await;
+                mender.0.courier.deliver_batch(batch).await;
             }
         });
         let (mender, stopped) = (self.clone(), stop.clone());
@@ -527,7 +542,7 @@ impl Mender {
             loop {
                 tokio::select! {
                     () = stopped.cancelled() => break,
-                    () = mender.0.kernel.outbox.new_job.notified() => {
+                    () = mender.0.courier.new_job.notified() => {
                         log_failure(mender.run_jobs().await);
                     }
                 }
@@ -535,7 +550,7 @@ impl Mender {
         });
         tasks.close();
         tasks.wait().await;
-        while self.0.kernel.outbox.deliver_waiting().await > 0 {}
+        while self.0.courier.deliver_waiting().await > 0 {}
         log_failure(self.auth().record_contacts().await);
         log_failure(self.0.kernel.feed.leave(&self.0.kernel.node).await);
     }
@@ -554,7 +569,7 @@ impl Mender {
     async fn adopt(&self) -> Result<usize> {
         let mut count = 0;
         for journal in &self.0.journals {
-            count += self.0.kernel.outbox.deliver_orphans(journal).await?;
+            count += self.0.courier.deliver_orphans(journal).await?;
         }
         Ok(count)
     }
@@ -584,7 +599,7 @@ impl Mender {
         loop {
             self.0.kernel.freshness.look().await?;
             let mut done = self.auth().record_contacts().await?;
-            done += self.0.kernel.outbox.deliver_waiting().await;
+            done += self.0.courier.deliver_waiting().await;
             done += self.adopt().await?;
             done += self.run_jobs().await?;
             if done == 0 {
@@ -664,5 +679,15 @@ mod tests {
             Kind::NotFound
         );
         assert_eq!(mender.undelivered().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_last_handle_frees_the_stores() {
+        let stores = MemoryStores::default();
+        let mender = Mender::in_memory().stores(stores.clone()).build().unwrap();
+        assert!(stores.holders() > 1);
+        drop(mender.clone());
+        drop(mender);
+        assert_eq!(stores.holders(), 1);
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, Notify, mpsc};
 use crate::{
     env::{Env, Time},
     error::{Error, StoreResult},
-    event::{Delivery, Event, Outcome, Subscriber},
+    event::{Delivery, Event, Kinds, Outcome, Subscriber},
     id::{TenantId, Version},
     jobs::{Job, Jobs, NewJob, Progress, Worker},
     port,
@@ -62,44 +62,30 @@ port! {
 /// An event on its way, with the journal that holds it.
 pub(crate) type Waiting = (Arc<dyn Journal>, Event);
 
-/// The subscribers, and the events of this node that they are about to hear.
+/// Where commits leave their events. It knows what is heard, not by whom: subscribers hold
+/// services, and services hold the kernel with this.
 pub(crate) struct Outbox {
-    env: Env,
-    jobs: Arc<dyn Jobs>,
-    subscribers: OnceLock<Vec<Arc<dyn Subscriber>>>,
+    heard: OnceLock<Vec<Kinds>>,
     sender: mpsc::Sender<Waiting>,
-    receiver: Mutex<mpsc::Receiver<Waiting>>,
-    /// Told when a delivery became a job.
-    pub(crate) new_job: Notify,
 }
 
 impl Outbox {
-    pub(crate) fn new(env: Env, jobs: Arc<dyn Jobs>) -> Self {
+    /// An outbox, and the end that a courier takes from.
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Waiting>) {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let receiver = Mutex::new(receiver);
-        let subscribers = OnceLock::new();
-        Self {
-            env,
-            jobs,
-            subscribers,
-            sender,
-            receiver,
-            new_job: Notify::new(),
-        }
+        let heard = OnceLock::new();
+        (Self { heard, sender }, receiver)
     }
 
-    pub(crate) fn set_subscribers(&self, subscribers: Vec<Arc<dyn Subscriber>>) {
-        let first = self.subscribers.set(subscribers).is_ok();
+    pub(crate) fn set_heard(&self, kinds: Vec<Kinds>) {
+        let first = self.heard.set(kinds).is_ok();
         debug_assert!(first, "subscribers are set once");
-    }
-
-    pub(crate) fn subscribers(&self) -> &[Arc<dyn Subscriber>] {
-        self.subscribers.get().map_or(&[], Vec::as_slice)
     }
 
     /// Tells whether anybody listens to the kind: others are not even written.
     pub(crate) fn is_heard(&self, kind: &str) -> bool {
-        self.subscribers().iter().any(|s| s.kinds().has(kind))
+        let heard = self.heard.get().map_or(&[][..], Vec::as_slice);
+        heard.iter().any(|kinds| kinds.has(kind))
     }
 
     /// Takes committed events for delivery. What does not fit waits for the end of its lease.
@@ -109,6 +95,34 @@ impl Outbox {
                 tracing::debug!("the outbox is full, events wait for the end of their lease");
                 break;
             }
+        }
+    }
+}
+
+/// Takes events from the outbox to the subscribers.
+pub(crate) struct Courier {
+    env: Env,
+    jobs: Arc<dyn Jobs>,
+    subscribers: Vec<Arc<dyn Subscriber>>,
+    receiver: Mutex<mpsc::Receiver<Waiting>>,
+    /// Told when a delivery became a job.
+    pub(crate) new_job: Notify,
+}
+
+impl Courier {
+    pub(crate) fn new(
+        env: Env,
+        jobs: Arc<dyn Jobs>,
+        subscribers: Vec<Arc<dyn Subscriber>>,
+        receiver: mpsc::Receiver<Waiting>,
+    ) -> Self {
+        let receiver = Mutex::new(receiver);
+        Self {
+            env,
+            jobs,
+            subscribers,
+            receiver,
+            new_job: Notify::new(),
         }
     }
 
@@ -166,7 +180,7 @@ impl Outbox {
             return Ok(());
         }
         let mut later = Vec::new();
-        for subscriber in self.subscribers() {
+        for subscriber in &self.subscribers {
             let wanted: Vec<Event> = events
                 .iter()
                 .filter(|e| subscriber.kinds().has(&e.kind) && subscriber.wants(&e.tenant))

@@ -39,7 +39,7 @@ fn transcripts() -> Vec<(String, String)> {
 }
 
 async fn play(store: stores::Store, name: &str, text: &str) -> Result<(), Failed> {
-    let Some(builder) = store.builder().await? else {
+    let Some((builder, _dir)) = store.builder().await? else {
         return Ok(());
     };
     let needs = needs(text);
@@ -51,7 +51,7 @@ async fn play(store: stores::Store, name: &str, text: &str) -> Result<(), Failed
     };
     if has("default tenant") {
         // Tokens of tenants depend on the seed alone: rehearse to learn that of the first one.
-        let rehearsed = store.builder().await?.ok_or("the store is gone")?;
+        let (rehearsed, _dir) = store.builder().await?.ok_or("the store is gone")?;
         let rehearsed = TestApp::set_up(rehearsed, setup.clone()).await;
         setup.default_tenant_token = Some(rehearsed.tenants[0].token.clone());
     }

@@ -69,6 +69,9 @@ settings! {
         log_level: LogLevel = "info",
         /// How log lines look.
         log_format: LogFormat = "text",
+        /// OpenTelemetry collector that traces are sent to, by OTLP over HTTP, such as
+        /// http://127.0.0.1:4318. None: no traces.
+        otel_endpoint: Option<WebUrl> = "",
     }
 }
 

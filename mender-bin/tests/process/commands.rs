@@ -125,6 +125,46 @@ fn only_one_server_opens_an_embedded_database() {
 }
 
 #[test]
+fn postgresql_is_migrated_by_hand_or_where_the_settings_say_so() {
+    let Some(url) = postgres() else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let schema = format!("test_bin_{}", std::process::id());
+    let run = |arguments: &[&str]| {
+        let mut command = program(dir.path());
+        command.env("MENDER_DATABASE_URL", &url);
+        command.env("MENDER_DATABASE_SCHEMA", &schema);
+        command.args(arguments).output().unwrap()
+    };
+    let refused = run(&[]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(said.contains("run `mender-server migrate`"), "{said}");
+    assert!(text(&run(&["doctor"]).stdout).contains("WRONG  database: its schema has version 0"));
+    assert!(run(&["migrate"]).status.success());
+    let create = login(["user", "create"], "a@b.example", "correct horse");
+    assert!(run(&create).status.success());
+}
+
+/// Returns the URL of a PostgreSQL server for tests.
+fn postgres() -> Option<String> {
+    let setting = |name| {
+        std::env::var(name)
+            .ok()
+            .filter(|value: &String| !value.is_empty())
+    };
+    let url = setting("MENDER_TEST_POSTGRES");
+    if url.is_none() {
+        let required = setting("MENDER_TEST_REQUIRE").unwrap_or_default();
+        let required = required.split(',').any(|name| name == "postgres");
+        assert!(!required, "MENDER_TEST_POSTGRES is required");
+        eprintln!("skipped on PostgreSQL: MENDER_TEST_POSTGRES is not set");
+    }
+    url
+}
+
+#[test]
 fn keys_are_made_for_their_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
 

@@ -620,3 +620,6 @@ pub fn count_flag_change(was: &AuthTenant, now: Time) -> Result<Commit<AuthTenan
     to.flag_changes = (now.day(), count + 1);
     Ok(Commit::update(was.clone(), to).quiet("a counter"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,12 @@ impl<D: DocStore> Kit<D> {
         }
     }
 
+    /// Counts who shares the store of documents: for tests that it is let go of.
+    #[cfg(test)]
+    pub(crate) fn holders(&self) -> usize {
+        Arc::strong_count(&self.docs)
+    }
+
     /// Returns the store of documents.
     pub fn docs(&self) -> &D {
         &self.docs
@@ -371,10 +377,6 @@ impl<D: DocStore> Kit<D> {
     /// its events, then what it gives back. Cut off anywhere, the sweep completes it.
     async fn commit<A: Aggregate>(&self, tenant: &TenantId, commit: Stamped<A>) -> StoreResult<()> {
         self.announce(tenant, &commit).await?;
-        if commit.charges.is_empty() {
-            let write = self.write_of(tenant, &commit, Vec::new())?;
-            return self.put::<A>(&write).await;
-        }
         let (id, expect) = match &commit.change {
             Change::Nothing => return Ok(()),
             Change::Insert(a) => (a.id().to_owned(), None),
@@ -382,7 +384,15 @@ impl<D: DocStore> Kit<D> {
                 (a.id().to_owned(), Some(a.version()))
             }
         };
-        let charged = self.charged::<A>(tenant, &id, expect, &commit.id).await?;
+        let mut charged = self.charged::<A>(tenant, &id, expect).await?;
+        if commit.charges.is_empty() {
+            return self
+                .put::<A>(&self.write_of(tenant, &commit, charged)?)
+                .await;
+        }
+        charged.push(commit.id.clone());
+        let forgotten = charged.len().saturating_sub(REMEMBERED);
+        charged.drain(..forgotten);
         let write = self.write_of(tenant, &commit, charged)?;
         self.reserve(tenant, A::KIND, &id, &commit).await?;
         let answer = self.put::<A>(&write).await;
@@ -401,26 +411,22 @@ impl<D: DocStore> Kit<D> {
         answer
     }
 
-    /// The recent charging commits of a document, this one included.
+    /// The recent charging commits of a document. Every write keeps them: a sweep may still have
+    /// to find out whether they were applied.
     async fn charged<A: Aggregate>(
         &self,
         tenant: &TenantId,
         id: &str,
         expect: Option<Version>,
-        commit: &str,
     ) -> StoreResult<Vec<String>> {
-        let mut charged = Vec::new();
-        if let Some(version) = expect {
-            let doc = self.docs.get(&doc_id::<A>(tenant, id)).await?;
-            let doc = doc
-                .filter(|d| d.version == version)
-                .ok_or(StoreError::Conflict)?;
-            charged = read_body::<serde_json::Value>(&doc)?.c;
-        }
-        charged.push(commit.to_owned());
-        let forgotten = charged.len().saturating_sub(REMEMBERED);
-        charged.drain(..forgotten);
-        Ok(charged)
+        let Some(version) = expect else {
+            return Ok(Vec::new());
+        };
+        let doc = self.docs.get(&doc_id::<A>(tenant, id)).await?;
+        let doc = doc
+            .filter(|d| d.version == version)
+            .ok_or(StoreError::Conflict)?;
+        Ok(read_body::<serde_json::Value>(&doc)?.c)
     }
 
     fn write_of<A: Aggregate>(

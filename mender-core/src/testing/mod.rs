@@ -8,9 +8,11 @@ mod env;
 mod faulty;
 mod fixtures;
 mod kernel;
+mod lockstep;
 mod tenants;
 mod users;
 
 pub use device::TestDevice;
 pub use env::TestEnv;
 pub use faulty::{Call, Faults, Faulty};
+pub use lockstep::lockstep;

@@ -30,14 +30,15 @@ const TENANT: Stmt = sql!(select!("WHERE id = $1"));
 
 const BY_TOKEN: Stmt = sql!(select!("WHERE token_hash = $1"));
 
-const FIRST: Stmt = sql!(select!("ORDER BY id LIMIT $1"));
+const FROM: Stmt = sql!(select!("WHERE id >= $1 ORDER BY id LIMIT $2"));
 
 const AFTER: Stmt = sql!(select!("WHERE id > $1 ORDER BY id LIMIT $2"));
 
+/// An id that is taken leaves no row written, which is a conflict, whatever else is taken.
 const INSERT: Stmt = sql!(
     "INSERT INTO tenants (id, token_hash, name, token, plan, trial, addons, status, created_at,
         updated_at, version, commit_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-        -- global: tenants are nobody's data"
+        ON CONFLICT (id) DO NOTHING -- global: tenants are nobody's data"
 );
 
 const UPDATE: Stmt = sql!(
@@ -59,7 +60,7 @@ const GONE: Stmt = sql!(
 );
 
 pub(super) const STATEMENTS: &[Stmt] = &[
-    TENANT, BY_TOKEN, FIRST, AFTER, INSERT, UPDATE, DELETE, APPLIED, GONE,
+    TENANT, BY_TOKEN, FROM, AFTER, INSERT, UPDATE, DELETE, APPLIED, GONE,
 ];
 
 fn tenant(row: &Row) -> StoreResult<Tenant> {
@@ -144,7 +145,7 @@ impl Store for SqlStore {
 
     async fn tenants(&self, after: Option<&TenantId>, limit: usize) -> StoreResult<Vec<Tenant>> {
         let (stmt, vals) = match after {
-            None => (FIRST, vals![limit]),
+            None => (FROM, vals!["", limit]),
             Some(after) => (AFTER, vals![after, limit]),
         };
         let rows = self.sql.read(stmt, vals).await?;

@@ -40,10 +40,11 @@ const ACCOUNTS: Stmt = sql!(select!(
         WHERE m.tenant_id = $1 AND m.account_id > $2 ORDER BY m.account_id LIMIT $3"
 ));
 
+/// An id that is taken leaves no row written, which is a conflict, whatever else is taken.
 const INSERT: Stmt = sql!(
     "INSERT INTO users_accounts (id, password, memberships, sessions, created_at, updated_at,
         login_at, version, commit_id, email) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-        -- global: accounts belong to several tenants"
+        ON CONFLICT (id) DO NOTHING -- global: accounts belong to several tenants"
 );
 
 const UPDATE: Stmt = sql!(

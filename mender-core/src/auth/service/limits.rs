@@ -68,6 +68,19 @@ impl Service {
         Ok(stored.map_or(crate::quota::NO_LIMIT, |tenant| tenant.limit(limit)))
     }
 
+    /// Returns how many devices count against a limit.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn used(&self, ctx: &Ctx, limit: Limit) -> Result<i64> {
+        Ok(self
+            .kernel
+            .quotas
+            .quota(&ctx.tenant, limit.as_str())
+            .await?
+            .used)
+    }
+
     /// Returns all limits of a tenant.
     ///
     /// # Errors

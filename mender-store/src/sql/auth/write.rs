@@ -18,11 +18,12 @@ use crate::{
     vals,
 };
 
+/// An id that is taken leaves no row written, which is a conflict, whatever else is taken.
 const INSERT: Stmt = sql!(
     "INSERT INTO auth_devices (tenant_id, id, tier, leaving, provisioned, test, external_id,
         external_name, external_provider, valid_from, created_at, updated_at, version, commit_id,
         status, group_name, identity, identity_hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
-        $10, $11, $12, $13, $14, $15, $16, $17, $18)"
+        $10, $11, $12, $13, $14, $15, $16, $17, $18) ON CONFLICT (tenant_id, id) DO NOTHING"
 );
 
 macro_rules! update {

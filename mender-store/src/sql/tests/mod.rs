@@ -1,5 +1,7 @@
 mod batches;
 mod kernel;
+mod lockstep;
+mod plans;
 mod schema;
 #[cfg(feature = "postgres")]
 mod server;

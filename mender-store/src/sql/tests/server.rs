@@ -3,9 +3,14 @@ use std::{
     time::Duration,
 };
 
-use mender_core::StoreError;
+use mender_core::{
+    DeviceId, StoreError, TenantId, Time,
+    auth::{Seen, Store as _},
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::TaskTracker;
 
-use super::support::Db;
+use super::support::{Db, setting};
 use crate::{
     SqlOptions, SqlStore, sql,
     sql::{Batch, Stmt},
@@ -17,14 +22,6 @@ const END: Stmt = sql!("SELECT pg_terminate_backend(CAST($1 AS INT), 5000) AS do
 const TABLE: Stmt = sql!("CREATE TABLE things (id BIGINT PRIMARY KEY)");
 const INSERT: Stmt = sql!("INSERT INTO things (id) VALUES ($1)");
 const FIND: Stmt = sql!("SELECT id FROM things WHERE id = $1");
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where tests learn which servers run"
-)]
-fn setting(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
 
 fn url() -> Option<String> {
     let url = setting("MENDER_TEST_POSTGRES");
@@ -47,7 +44,17 @@ fn options(pool: u32) -> SqlOptions {
 }
 
 pub(super) async fn postgres() -> Option<Db> {
+    open(url()?).await
+}
+
+/// A database whose planner reads a table whole only where no index helps.
+pub(super) async fn without_scans() -> Option<Db> {
     let url = url()?;
+    let sign = if url.contains('?') { '&' } else { '?' };
+    open(format!("{url}{sign}options[enable_seqscan]=off")).await
+}
+
+async fn open(url: String) -> Option<Db> {
     let store = options(8).open(&url).await.unwrap();
     Some(Db {
         store: store.migrate().await.unwrap(),
@@ -133,5 +140,71 @@ async fn two_processes_may_migrate_at_once() {
     let migrate = |_| async { options.open(&url).await?.migrate().await };
     for done in futures_util::future::join_all((0..4).map(migrate)).await {
         done.unwrap();
+    }
+}
+
+/// A way to the server that can be cut: ends every connection through it, and refuses new ones
+/// until it is mended.
+struct Line {
+    port: u16,
+    up: tokio::sync::watch::Sender<bool>,
+}
+
+impl Line {
+    async fn to(host: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (up, state) = tokio::sync::watch::channel(true);
+        TaskTracker::new().spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let (host, mut state) = (host.clone(), state.clone());
+                TaskTracker::new().spawn(async move {
+                    if !*state.borrow() {
+                        return;
+                    }
+                    let mut far = TcpStream::connect(host).await.unwrap();
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        _ = state.wait_for(|up| !up) => {}
+                    }
+                });
+            }
+        });
+        Self { port, up }
+    }
+}
+
+#[tokio::test]
+async fn a_cut_line_is_an_error_while_it_lasts_and_no_longer() {
+    let Some(url) = url() else { return };
+    let (base, rest) = url.rsplit_once('@').unwrap();
+    let (host, rest) = rest.split_once('/').unwrap();
+    let line = Line::to(host.to_owned()).await;
+    let through = format!("{base}@127.0.0.1:{}/{rest}", line.port);
+    let options = options(4).acquire_timeout(Duration::from_millis(500));
+    let store = options
+        .open(&through)
+        .await
+        .unwrap()
+        .migrate()
+        .await
+        .unwrap();
+    let id: DeviceId = "d1".parse().unwrap();
+    let tenant = TenantId::default();
+    let reads = || futures_util::future::join_all((0..4).map(|_| store.device(&tenant, &id)));
+    assert!(reads().await.iter().all(Result::is_ok));
+    for _ in 0..3 {
+        line.up.send(false).unwrap();
+        let cut = store.device(&tenant, &id).await;
+        assert!(matches!(cut, Err(StoreError::Unavailable(_))), "{cut:?}");
+        let seen = Seen {
+            tenant: tenant.clone(),
+            device: id.clone(),
+            at: Time(1),
+        };
+        let cut = store.record_seen(&[seen], &[], Time(0)).await;
+        assert!(matches!(cut, Err(StoreError::Unavailable(_))), "{cut:?}");
+        line.up.send(true).unwrap();
+        assert!(reads().await.iter().all(Result::is_ok));
     }
 }

@@ -11,6 +11,14 @@ pub(super) struct Db {
     pub(super) _dir: Option<tempfile::TempDir>,
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where tests learn what to run"
+)]
+pub(super) fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 #[cfg(feature = "sqlite")]
 pub(super) async fn sqlite() -> Db {
     let dir = tempfile::tempdir().unwrap();

@@ -1,0 +1,276 @@
+//! Every statement that the ports of the areas run finds its rows by an index.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use mender_core::{
+    Stamped, StoreResult, TenantId, Time, Version,
+    auth::{AuthSet, AuthTenant, Device, Identity, Seen, Status, Store as _, Tier},
+    commit::{Aggregate, Change, Topic},
+    tenants::{Plan, Store as _, Tenant, TenantStatus},
+    users::{Account, Membership, Store as _},
+};
+
+use super::support::Db;
+use crate::{
+    SqlStore,
+    sql::{Batch, Done, Driver, Migration, Query, Row, Sql, Stmt, Val, auth},
+};
+
+/// A driver that looks at the plan of every statement before it runs it.
+struct Watched {
+    sql: Sql,
+    name: &'static str,
+}
+
+impl Watched {
+    async fn look(&self, (stmt, vals): &Query) -> StoreResult<()> {
+        if matches!(vals.last(), Some(Val::Rows(_))) {
+            return Ok(());
+        }
+        let (sqlite, postgres) = stmt.texts();
+        if self.name == "sqlite" {
+            let explain = Stmt::dynamic(format!("EXPLAIN QUERY PLAN {sqlite}"));
+            let rows = self.sql.read(explain, vals.clone()).await?;
+            check_sqlite(sqlite, &texts(&rows, 3));
+        } else {
+            let explain = Stmt::dynamic(format!("EXPLAIN {postgres}"));
+            let rows = self.sql.read(explain, vals.clone()).await?;
+            let plan = texts(&rows, 0);
+            let scans = plan.iter().any(|line| line.contains("Seq Scan on"));
+            assert!(!scans, "{postgres}\n{plan:#?}");
+        }
+        Ok(())
+    }
+}
+
+fn texts(rows: &[Row], col: usize) -> Vec<String> {
+    rows.iter()
+        .map(|row| row.text(col).unwrap().to_owned())
+        .collect()
+}
+
+fn check_sqlite(text: &str, plan: &[String]) {
+    let made = |line: &String| {
+        let name = line.strip_prefix("MATERIALIZE ");
+        name.or_else(|| line.strip_prefix("CO-ROUTINE "))
+            .map(str::to_owned)
+    };
+    let mut small: BTreeSet<String> = plan.iter().filter_map(made).collect();
+    small.extend(["json_each", "CONSTANT"].map(str::to_owned));
+    for line in plan {
+        let scanned = line
+            .strip_prefix("SCAN ")
+            .map(|rest| rest.split(' ').next());
+        let fine = scanned.flatten().is_none_or(|name| small.contains(name));
+        assert!(fine, "{text}\n{plan:#?}");
+    }
+    // What is sorted is a page, not all that fits; long lists of values are the exception.
+    let sorts = plan.iter().filter(|line| line.contains("TEMP B-TREE"));
+    let lists = text.matches("@in").count();
+    assert!(
+        sorts.count() <= 1 + usize::from(lists > 0),
+        "{text}\n{plan:#?}"
+    );
+}
+
+#[async_trait]
+impl Driver for Watched {
+    async fn read(&self, queries: Vec<Query>) -> StoreResult<Vec<Vec<Row>>> {
+        for query in &queries {
+            self.look(query).await?;
+        }
+        self.sql.read_all(queries).await
+    }
+
+    async fn write(&self, batch: Batch) -> StoreResult<Vec<Done>> {
+        let steps = batch.steps().iter().map(|step| &step.query);
+        for query in steps.chain(batch.checked_by()) {
+            self.look(query).await?;
+        }
+        self.sql.driver().write(batch).await
+    }
+
+    async fn migrate(&self, migrations: &'static [Migration]) -> StoreResult<()> {
+        self.sql.driver().migrate(migrations).await
+    }
+
+    async fn version(&self) -> StoreResult<i64> {
+        self.sql.driver().version().await
+    }
+
+    async fn prepare(&self, stmt: Stmt) -> StoreResult<()> {
+        self.sql.driver().prepare(stmt).await
+    }
+}
+
+fn tenant() -> TenantId {
+    "t1".parse().unwrap()
+}
+
+fn stamped<A: Aggregate>(n: u8, change: Change<A>) -> Stamped<A> {
+    let id = format!("{} {n}", A::KIND);
+    Stamped {
+        id: id.clone(),
+        change,
+        charges: vec![],
+        events: vec![],
+        lease_until: Time(2000),
+        invalidates: vec![Topic {
+            kind: "any",
+            key: id,
+        }],
+        at: Time(1000),
+    }
+}
+
+/// Inserts, updates and deletes.
+fn life<A: Aggregate>(first: &A, second: A) -> [Stamped<A>; 3] {
+    let update = Change::Update {
+        was: first.clone(),
+        to: second.clone(),
+    };
+    [
+        stamped(1, Change::Insert(first.clone())),
+        stamped(2, update),
+        stamped(3, Change::Delete(second)),
+    ]
+}
+
+fn device() -> Device {
+    let set = |id: &str| AuthSet {
+        id: id.parse().unwrap(),
+        key: "key".into(),
+        tier: Tier::Standard,
+        status: Status::Pending,
+        live: false,
+        from: 0,
+        created: Time(1),
+    };
+    Device {
+        id: "d1".parse().unwrap(),
+        identity: Identity::parse(r#"{"mac":"1"}"#).unwrap(),
+        sets: vec![set("s1"), set("s2")],
+        status: Status::Pending,
+        tier: Tier::Standard,
+        group: None,
+        leaving: false,
+        provisioned: false,
+        test: false,
+        external: None,
+        from: 0,
+        created: Time(1),
+        updated: Time(1),
+        version: Version(1),
+    }
+}
+
+async fn auth_area(store: &SqlStore) -> StoreResult<()> {
+    let (tenant, first) = (tenant(), device());
+    let mut second = first.clone();
+    second.status = Status::Accepted;
+    second.group = Some("g1".into());
+    second.sets.remove(0);
+    second.version = Version(2);
+    for commit in life(&first, second) {
+        store.device(&tenant, &first.id).await?;
+        store
+            .device_by_identity(&tenant, &first.identity.hash())
+            .await?;
+        store.device_of_set(&tenant, &first.sets[0].id).await?;
+        store.walk_devices(&tenant, Some(&first.id), 10).await?;
+        for (_, filter) in auth::filters() {
+            store.devices(&tenant, &filter, 1, 10).await?;
+            store.count_devices(&tenant, &filter).await?;
+        }
+        store.commit_device(&tenant, commit).await?;
+    }
+    let first = AuthTenant::new(tenant.clone());
+    let mut second = first.clone();
+    second.version = Version(2);
+    for commit in life(&first, second) {
+        store.auth_tenant(&tenant).await?;
+        store.commit_auth_tenant(&tenant, commit).await?;
+    }
+    let id = device().id;
+    let seen = Seen {
+        tenant: tenant.clone(),
+        device: id.clone(),
+        at: Time(5),
+    };
+    store.record_seen(&[seen], &[], Time(0)).await?;
+    store.seen(&tenant, std::slice::from_ref(&id)).await?;
+    store.forget_seen(&tenant, &id).await
+}
+
+async fn users_area(store: &SqlStore) -> StoreResult<()> {
+    let member = |tenant: &str| Membership {
+        tenant: tenant.parse().unwrap(),
+        roles: vec![],
+    };
+    let first = Account {
+        id: "u1".parse().unwrap(),
+        email: "a@b.c".parse().unwrap(),
+        password: String::new(),
+        memberships: vec![member("t1"), member("t2")],
+        sessions: vec![],
+        created: Time(1),
+        updated: Time(1),
+        login: None,
+        version: Version(1),
+    };
+    let mut second = first.clone();
+    second.memberships = vec![member("t1"), member("t3")];
+    second.email = "d@e.f".parse().unwrap();
+    second.version = Version(2);
+    for commit in life(&first, second) {
+        store.account(&first.id).await?;
+        store.account_by_email(&first.email).await?;
+        store.accounts(&tenant(), Some(&first.id), 10).await?;
+        store.commit_account(commit).await?;
+    }
+    Ok(())
+}
+
+async fn tenants_area(store: &SqlStore) -> StoreResult<()> {
+    let first = Tenant {
+        id: tenant(),
+        name: "one".into(),
+        token: "secret".into(),
+        plan: Plan::Os,
+        trial: false,
+        addons: vec![],
+        status: TenantStatus::Active,
+        created: Time(1),
+        updated: Time(1),
+        version: Version(1),
+    };
+    let mut second = first.clone();
+    second.version = Version(2);
+    for commit in life(&first, second) {
+        store.tenant(&first.id).await?;
+        store.tenant_by_token("hash").await?;
+        store.tenants(None, 10).await?;
+        store.tenants(Some(&first.id), 10).await?;
+        store.commit_tenant(commit).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_statement_of_an_area_scans_a_table() {
+    let mut all = Vec::new();
+    #[cfg(feature = "sqlite")]
+    all.push(super::support::sqlite().await);
+    #[cfg(feature = "postgres")]
+    all.extend(super::server::without_scans().await);
+    for Db { store, name, .. } in &all {
+        let sql = store.sql.clone();
+        let store = SqlStore {
+            sql: Sql::new(Watched { sql, name }),
+        };
+        auth_area(&store).await.unwrap();
+        users_area(&store).await.unwrap();
+        tenants_area(&store).await.unwrap();
+    }
+}
