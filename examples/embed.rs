@@ -42,6 +42,10 @@ impl Subscriber for CrmSync {
 }
 
 #[tokio::main]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the host spawns and awaits its own tasks"
+)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let heard = Arc::new(Notify::new());
     // `Mender::builder().stores(…).keys(…)` keeps everything; this one forgets with the process.

@@ -19,10 +19,11 @@ pub(crate) fn routers(
     more: fn() -> Routes<Mender>,
 ) -> Routers {
     let routes = || app::routes(mender).merge(more());
-    let builtin = Arc::new(BuiltIn(mender.clone()));
+    let http = settings.server.gateway(mender.env());
+    let builtin = BuiltIn::new(mender.clone()).with_limits(http.rate_limits.clone());
+    let builtin = Arc::new(builtin);
     let gateway = settings.server.trust_gateway;
     let gateway = gateway.then(|| Arc::new(TrustGateway) as Arc<dyn Authenticate>);
-    let http = settings.server.gateway(mender.env());
     let Routers { public, internal } = router::routers(routes, mender, builtin, gateway, &http);
     Routers {
         public,

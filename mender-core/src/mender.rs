@@ -300,11 +300,11 @@ impl Builder {
         let mut subscribers = self.subscribers;
         subscribers.push(lifecycle.clone());
         let mut workers: BTreeMap<String, Arc<dyn Worker>> = BTreeMap::new();
-        for worker in self
-            .workers
-            .into_iter()
-            .chain([lifecycle as Arc<dyn Worker>])
-        {
+        let usage: Arc<dyn Worker> = Arc::new(auth::CountUsage {
+            service: auth.clone(),
+            directory: tenants.clone(),
+        });
+        for worker in self.workers.into_iter().chain([lifecycle, usage]) {
             workers.insert(worker.kind().to_owned(), worker);
         }
         for subscriber in &subscribers {
@@ -488,6 +488,16 @@ impl Mender {
         Ok(count)
     }
 
+    /// Puts the jobs that come back for ever, for instance every day; [`Mender::run`] does so by
+    /// itself. Again is harmless.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn schedule(&self) -> Result<()> {
+        let jobs = [auth::CountUsage::job(self.env().now())];
+        Ok(self.0.kernel.jobs.put_jobs(&jobs).await?)
+    }
+
     /// Delivers events, runs jobs and keeps caches true, until told to stop. Then it finishes
     /// what it has begun.
     pub async fn run(&self, stop: CancellationToken) {
@@ -510,7 +520,12 @@ impl Mender {
         every(LOOK, |m| {
             Box::pin(async move { m.run_jobs().await.map(|_| ()) })
         });
-        every(SWEEP, |m| Box::pin(async move { m.sweep().await }));
+        every(SWEEP, |m| {
+            Box::pin(async move {
+                m.schedule().await?;
+                m.sweep().await
+            })
+        });
         let (mender, stopped) = (self.clone(), stop.clone());
         tasks.spawn(async move {
             loop {

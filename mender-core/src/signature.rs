@@ -176,12 +176,33 @@ fn is_sound(algorithm: Algorithm, key: &[u8]) -> bool {
     let point = |bytes: usize| key.len() == 1 + 2 * bytes && key[0] == 4;
     match algorithm {
         Algorithm::Rsa => rsa::pkcs1::RsaPublicKey::from_der(key).is_ok(),
-        Algorithm::Ed25519 => key.len() == 32,
+        Algorithm::Ed25519 => key.len() == 32 && !is_weak(key),
         Algorithm::P256 => point(32),
         Algorithm::P384 => point(48),
         Algorithm::P224 => p224::ecdsa::VerifyingKey::from_sec1_bytes(key).is_ok(),
         Algorithm::P521 => p521::ecdsa::VerifyingKey::from_sec1_bytes(key).is_ok(),
     }
+}
+
+/// Tells whether an Ed25519 key is a point of small order: signatures that fit any message can be
+/// made for those without a private key.
+fn is_weak(key: &[u8]) -> bool {
+    // The sign of the point, the last bit, makes no difference; the last two are other ways to
+    // write the first two.
+    const POINTS: [&str; 7] = [
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    ];
+    let mut point = key.to_vec();
+    if let Some(last) = point.last_mut() {
+        *last &= 0x7f;
+    }
+    POINTS.contains(&&*crate::env::hex(&point))
 }
 
 #[cfg(test)]
@@ -216,6 +237,20 @@ mod tests {
             PublicKey::from_pem(&cut),
             Err(InvalidKey::Undecodable(_))
         ));
+    }
+
+    #[test]
+    fn keys_that_anybody_can_sign_for_are_refused() {
+        for (first, last) in [(0, 0), (1, 0), (1, 0x80), (0, 0x80)] {
+            let mut der = head_of_ed25519();
+            der.extend([&[first][..], &[0; 30], &[last]].concat());
+            let weak = PublicKey::from_pem(&write_pem("PUBLIC KEY", &der));
+            assert!(matches!(weak, Err(InvalidKey::Undecodable(Some(_)))));
+        }
+    }
+
+    fn head_of_ed25519() -> Vec<u8> {
+        vec![0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0]
     }
 
     #[test]

@@ -49,7 +49,8 @@ pub enum Gateway {
 /// Returns both routers of a server, with its own users and devices as callers.
 #[must_use]
 pub fn server(mender: &Mender, settings: &Settings, gateway: Gateway) -> Routers {
-    let builtin: Arc<dyn Authenticate> = Arc::new(BuiltIn(mender.clone()));
+    let builtin: Arc<dyn Authenticate> =
+        Arc::new(BuiltIn::new(mender.clone()).with_limits(settings.rate_limits.clone()));
     let gateway = (gateway == Gateway::Trusted).then(|| Arc::new(TrustGateway) as Arc<_>);
     router::routers(|| routes(mender), mender, builtin, gateway, settings)
 }
@@ -57,6 +58,6 @@ pub fn server(mender: &Mender, settings: &Settings, gateway: Gateway) -> Routers
 /// Returns the public router with default settings, to be mounted in an application of your own.
 pub fn router(mender: Mender) -> Router {
     let settings = Settings::new(mender.env().clone());
-    let auth = Arc::new(BuiltIn(mender.clone()));
+    let auth = Arc::new(BuiltIn::new(mender.clone()));
     router::public(routes(&mender), mender, auth, &settings)
 }

@@ -29,6 +29,8 @@ pub struct Credentials<'a> {
     pub method: &'a Method,
     /// The URI as the client sent it.
     pub uri: &'a Uri,
+    /// The path within the interface, without where that is mounted.
+    pub path: &'a str,
     /// The headers.
     pub headers: &'a HeaderMap,
 }
@@ -113,6 +115,7 @@ pub(crate) async fn layer(
         audience,
         method: request.method(),
         uri: &uri,
+        path: request.uri().path(),
         headers: request.headers(),
     };
     let mut caller = match port.authenticate(credentials).await {

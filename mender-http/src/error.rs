@@ -154,7 +154,8 @@ impl IntoResponse for ApiError {
             response.headers_mut().append(name, value.clone());
         }
         if self.text.is_some() {
-            response.headers_mut().insert(CONTENT_TYPE, json::CONTENT);
+            let headers = response.headers_mut();
+            headers.entry(CONTENT_TYPE).or_insert(json::CONTENT);
         }
         response.extensions_mut().insert(self);
         response

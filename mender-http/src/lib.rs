@@ -19,6 +19,7 @@ pub mod layers;
 pub mod page;
 pub mod path;
 pub mod query;
+pub mod ratelimit;
 pub mod router;
 pub mod routes;
 #[cfg(feature = "serve")]
@@ -33,6 +34,7 @@ pub use authenticate::{Authenticate, Caller, DeviceCaller, Internal, UserCaller}
 pub use body::{Body, FromBody, JsonError};
 pub use error::ApiError;
 pub use json::Json;
+pub use layers::client::Peer;
 pub use page::{Paging, Rest};
 pub use path::Path;
 pub use query::Query;

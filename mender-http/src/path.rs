@@ -15,6 +15,11 @@ use serde::{
 
 use crate::{error::ApiError, query::unescape};
 
+/// Decodes one segment; the error is an escape that is none.
+pub(crate) fn decode(segment: &str) -> Result<String, String> {
+    unescape(segment)
+}
+
 /// Splits a path at its slashes and decodes each part; the error is an escape that is none.
 pub(crate) fn segments(path: &str) -> Result<Vec<String>, String> {
     let path = path.strip_prefix('/').unwrap_or(path);

@@ -13,6 +13,7 @@ use crate::{
     dispatch::{Bounds, Dispatch},
     docs,
     layers::{access_log, compression, cors, panic, request_id, security},
+    ratelimit::RateLimits,
     routes::{Routes, Tree},
 };
 
@@ -30,6 +31,11 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// Whether answers are compressed.
     pub compression: bool,
+    /// Behind how many proxies of ours the clients are whose address is logged: 0 logs the other
+    /// end of the connection, `None` nothing.
+    pub proxies: Option<u8>,
+    /// How many requests callers may make; none are limited by default.
+    pub rate_limits: RateLimits,
 }
 
 impl Settings {
@@ -42,6 +48,8 @@ impl Settings {
             request_timeout: Duration::from_secs(30),
             cors_origins: Vec::new(),
             compression: true,
+            proxies: None,
+            rate_limits: RateLimits::default(),
         }
     }
 
@@ -119,14 +127,19 @@ pub fn internal<S: Clone + Send + Sync + 'static>(
     }
     let router = router
         .layer(Extension(OnInternal))
+        .layer(Extension(settings.rate_limits.clone()))
         .layer(from_fn(panic::catch));
     outer(router, settings)
 }
 
 fn outer(router: Router, settings: &Settings) -> Router {
+    let log = access_log::Log {
+        env: settings.env.clone(),
+        proxies: settings.proxies,
+    };
     let router = router
         .layer(from_fn(request_id::render))
-        .layer(from_fn(access_log::log))
+        .layer(from_fn_with_state(log, access_log::log))
         .layer(from_fn_with_state(settings.env.clone(), request_id::assign));
     if settings.compression {
         router.layer(compression::layer())

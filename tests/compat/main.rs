@@ -5,7 +5,14 @@
 use std::{fs, path::Path, process::ExitCode};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use mender::http::testing::{TestApp, transcript::Runner};
+use mender::{
+    ctx::Ctx,
+    http::testing::{
+        Setup, TestApp,
+        transcript::{InProcess, Runner, needs},
+    },
+    tenants::{NewTenant, Plan, TenantStatus},
+};
 
 mod stores;
 
@@ -35,10 +42,28 @@ async fn play(store: stores::Store, name: &str, text: &str) -> Result<(), Failed
     let Some((builder, _dir)) = store.builder().await? else {
         return Ok(());
     };
-    let app = TestApp::with(builder).await;
+    let needs = needs(text);
+    let has = |feature: &str| needs.iter().any(|need| need == feature);
+    let mut setup = Setup {
+        tenants: has("tenants"),
+        tiers: has("tiers"),
+        ..Setup::default()
+    };
+    if has("default tenant") {
+        // Tokens of tenants depend on the seed alone: rehearse to learn that of the first one.
+        let (rehearsed, _dir) = store.builder().await?.ok_or("the store is gone")?;
+        let rehearsed = TestApp::set_up(rehearsed, setup.clone()).await;
+        setup.default_tenant_token = Some(rehearsed.tenants[0].token.clone());
+    }
+    let app = TestApp::set_up(builder, setup).await;
     let areas: Vec<&str> = include_str!("areas-not-built").lines().collect();
     let runner = Runner::new(app.transport(), app.token()).not_built(&areas);
-    let report = runner.have(&["no other clients"]).play(name, text).await;
+    let have = ["no other clients", "tenants", "tiers", "default tenant"];
+    let report = with_tenants(runner, &app)
+        .await?
+        .have(&have)
+        .play(name, text)
+        .await;
     app.drain().await;
     if report.failed.is_empty() {
         println!("{name}: {report}");
@@ -46,6 +71,34 @@ async fn play(store: stores::Store, name: &str, text: &str) -> Result<(), Failed
     } else {
         Err(report.to_string().into())
     }
+}
+
+/// Gives a file the tenants of the server: their ids and tokens, a user of each, and a tenant
+/// that is suspended.
+async fn with_tenants(
+    mut runner: Runner<InProcess>,
+    app: &TestApp,
+) -> Result<Runner<InProcess>, Failed> {
+    for (name, tenant) in ["a", "b"].into_iter().zip(&app.tenants) {
+        runner = runner
+            .given(&format!("tenant_{name}.id"), tenant.id.as_str())
+            .given(&format!("tenant_{name}.token"), tenant.token.as_str())
+            .caller(&format!("user_{name}"), &tenant.user);
+    }
+    if !app.tenants.is_empty() {
+        let system = Ctx::system(Default::default());
+        let new = NewTenant {
+            name: "suspended".into(),
+            plan: Plan::Enterprise,
+            addons: Vec::new(),
+        };
+        let tenants = app.mender.tenants();
+        let tenant = tenants.create(&system, &new).await?;
+        let suspended = TenantStatus::Suspended;
+        tenants.set_status(&system, &tenant.id, suspended).await?;
+        runner = runner.given("suspended.token", tenant.token);
+    }
+    Ok(runner)
 }
 
 fn main() -> ExitCode {

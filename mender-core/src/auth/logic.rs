@@ -16,6 +16,10 @@ use crate::{
     quota::{NO_LIMIT, capacity},
 };
 
+mod usage;
+
+pub use usage::{MAX_USAGE_DAYS, count_usage, usage_report};
+
 /// The kind of cached state that a change of a device may spoil; the key is the device.
 pub const DEVICE_TOPIC: &str = "auth.device";
 

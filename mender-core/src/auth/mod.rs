@@ -15,13 +15,15 @@
 mod events;
 pub mod logic;
 mod model;
+mod react;
 mod service;
 mod store;
 
 pub use events::DeviceEvent;
 pub use model::{
     AcceptRule, AuthSet, AuthSetId, AuthTenant, Device, DeviceFilter, ExternalId, Identity,
-    InvalidIdentity, Limit, MAX_SETS, Seen, Status, Tier, Unknown,
+    InvalidIdentity, Limit, MAX_SETS, Seen, Status, Tier, Unknown, Usage,
 };
+pub(crate) use react::CountUsage;
 pub use service::{AuthRequest, Config, DeviceView, Preauthorization, Service, Verified};
 pub use store::Store;

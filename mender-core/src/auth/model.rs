@@ -471,8 +471,24 @@ pub struct AuthTenant {
     /// Tokens issued before this second are not valid.
     #[serde(default)]
     pub from: i64,
+    /// How many devices were accepted, a count for each UTC day, oldest first.
+    #[serde(default)]
+    pub usage: Vec<Usage>,
     /// The version.
     pub version: Version,
+}
+
+/// How many devices were accepted on one day.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// The number of the UTC day.
+    pub day: i64,
+    /// Devices of the standard tier.
+    pub standard: u64,
+    /// Microcontrollers.
+    pub micro: u64,
+    /// Devices that run the orchestrator.
+    pub system: u64,
 }
 
 impl AuthTenant {
@@ -485,6 +501,7 @@ impl AuthTenant {
             accept: Vec::new(),
             flag_changes: (0, 0),
             from: 0,
+            usage: Vec::new(),
             version: Version::default(),
         }
     }

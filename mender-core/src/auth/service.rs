@@ -25,6 +25,7 @@ mod contacts;
 mod devices;
 mod limits;
 mod tokens;
+mod usage;
 
 pub use admission::{AuthRequest, Preauthorization};
 pub use devices::DeviceView;

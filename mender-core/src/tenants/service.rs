@@ -29,6 +29,9 @@ pub trait Directory: Send + Sync + 'static {
 
     /// Returns the standing of a tenant; one that nobody described may do everything.
     async fn standing(&self, tenant: &TenantId) -> Result<Standing>;
+
+    /// Returns the ids of tenants in their order, those after `after`; without the default one.
+    async fn tenants(&self, after: Option<&TenantId>, limit: usize) -> Result<Vec<TenantId>>;
 }
 
 /// A tenant to make.
@@ -127,6 +130,38 @@ impl Service {
         Ok(tenant)
     }
 
+    /// Suspends a tenant, or lets it work again. Tokens that were issued before stay valid until
+    /// they are revoked.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none.
+    #[tracing::instrument(name = "tenants.set_status", skip_all)]
+    pub async fn set_status(&self, ctx: &Ctx, id: &TenantId, status: TenantStatus) -> Result<()> {
+        let ctx = Ctx {
+            tenant: TenantId::default(),
+            ..ctx.clone()
+        };
+        self.kernel
+            .retry(|| async {
+                let was = self.tenant(id).await?;
+                if was.status == status {
+                    return Ok(());
+                }
+                let mut to = was.clone();
+                to.status = status;
+                to.updated = self.kernel.env().now();
+                let commit = Commit::update(was, to)
+                    .invalidate(TOPIC, "")
+                    .quiet("nobody keeps the standing of tenants but caches");
+                let write = |commit| self.store.commit_tenant(commit);
+                Ok(self
+                    .kernel
+                    .commit(&ctx, &self.journal, commit, write)
+                    .await?)
+            })
+            .await
+    }
+
     /// Returns a tenant.
     ///
     /// # Errors
@@ -159,5 +194,10 @@ impl Directory for Service {
         }
         let stored = self.store.tenant(tenant).await?;
         Ok(stored.map_or_else(|| Standing::full(tenant.clone()), Standing::from))
+    }
+
+    async fn tenants(&self, after: Option<&TenantId>, limit: usize) -> Result<Vec<TenantId>> {
+        let tenants = self.store.tenants(after, limit).await?;
+        Ok(tenants.into_iter().map(|tenant| tenant.id).collect())
     }
 }

@@ -1,7 +1,10 @@
 //! The texts and statuses of refusals, as clients know them.
 
 use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
-use mender_core::error::{Error, Kind};
+use mender_core::{
+    Time,
+    error::{Error, Kind},
+};
 
 use crate::error::ApiError;
 
@@ -54,14 +57,19 @@ pub(super) fn set_status(error: Error) -> ApiError {
     }
 }
 
-pub(super) fn flags(error: Error) -> ApiError {
+pub(super) fn flags(error: Error, now: Time) -> ApiError {
     match error.kind {
         Kind::LimitReached => ApiError::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "maximum number of accepted test devices reached",
         ),
         Kind::TooMany => ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too many requests")
-            .with_header(RETRY_AFTER, HeaderValue::from_static("3600")),
+            .with_header(RETRY_AFTER, HeaderValue::from(until_midnight(now))),
         _ => device(error),
     }
+}
+
+/// Changes are counted by the UTC day: how many seconds are left of it.
+fn until_midnight(now: Time) -> i64 {
+    (now.day() + 1) * 86_400 - now.seconds()
 }

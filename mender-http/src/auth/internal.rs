@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use axum::{
+    Extension,
     extract::{OriginalUri, State},
     response::Response,
 };
@@ -18,8 +19,15 @@ use super::{
     wire::{self, Form},
 };
 use crate::{
-    authenticate::Internal, body::Body, builtin, error::ApiError, json::Json, page::Paging,
-    path::Path, query::Query,
+    authenticate::Internal,
+    body::Body,
+    builtin,
+    error::ApiError,
+    json::Json,
+    page::Paging,
+    path::Path,
+    query::Query,
+    ratelimit::{Asked, RateLimits},
 };
 
 const TAG: &str = "device authentication, internal";
@@ -50,17 +58,18 @@ pub(super) fn health() {}
         (status = 400, description = "malformed request", body = wire::ErrorBody),
         (status = 401, description = "it is not"),
         (status = 403, description = "the tenant lacks an add-on", body = wire::ErrorBody),
+        (status = 429, description = "too many requests", body = wire::ErrorBody),
         (status = 503, description = "try again later", body = wire::ErrorBody),
     ))]
 pub(super) async fn verify(
     State(mender): State<Mender>,
     _: Internal,
+    limits: Option<Extension<RateLimits>>,
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
-    let uri = headers
-        .get("x-forwarded-uri")
-        .and_then(|value| value.to_str().ok());
-    builtin::device(&mender, &headers, uri.unwrap_or_default()).await?;
+    let limits = limits.and_then(|Extension(limits)| limits.devices);
+    let asked = Asked::forwarded(&headers);
+    builtin::device(&mender, limits.as_deref(), &headers, asked).await?;
     Ok(StatusCode::OK)
 }
 

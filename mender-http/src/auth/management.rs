@@ -2,7 +2,10 @@ use axum::{
     extract::{OriginalUri, Request, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, StatusCode, header::LOCATION};
+use http::{
+    HeaderValue, StatusCode,
+    header::{CONTENT_TYPE, LOCATION},
+};
 use mender_core::{
     Ctx, DeviceId, Mender,
     auth::{AuthSetId, DeviceFilter, Identity, Limit, Preauthorization, Status},
@@ -448,7 +451,7 @@ pub(super) async fn flags(
         .auth()
         .flag(&ctx, &id, flags.test_device)
         .await
-        .map_err(error::flags)?;
+        .map_err(|e| error::flags(e, mender.env().now()))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -490,8 +493,10 @@ pub(super) async fn license(
     State(mender): State<Mender>,
     UserCaller(ctx): UserCaller,
 ) -> Result<Response, ApiError> {
-    let _ = (mender, ctx);
-    Err(ApiError::empty(StatusCode::NOT_FOUND))
+    let report = mender.auth().usage_report(&ctx).await?;
+    let report = report.ok_or_else(|| ApiError::empty(StatusCode::NOT_FOUND))?;
+    let csv = HeaderValue::from_static("text/csv");
+    Ok(([(CONTENT_TYPE, csv)], report).into_response())
 }
 
 /// Lists the rules that accept new devices without a user.

@@ -1,9 +1,10 @@
 //! One line of log for every request, when its last byte has gone or the client has.
 //!
-//! Queries are not logged, because signed links carry their signature there; nor are path
-//! parameters named `{secret}` or `{token}`.
+//! Queries of paths that need no token are not logged, because signed links and log-ins carry
+//! their secrets there; nor are path parameters named `{secret}` or `{token}`.
 
 use std::{
+    net::IpAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -14,17 +15,23 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::Request,
+    extract::{Request, State},
     middleware::Next,
     response::Response,
 };
-use http::{HeaderMap, HeaderValue, Method, header::USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Uri, header::USER_AGENT};
 use http_body::{Frame, SizeHint};
-use mender_core::{Actor, Ctx};
+use mender_core::{Actor, Ctx, Env, Time};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::{dispatch::Matched, error::ApiError, layers::request_id::RequestId};
+use crate::{
+    audience::Audience,
+    dispatch::Matched,
+    error::ApiError,
+    identity::Glimpse,
+    layers::{client, request_id::RequestId},
+};
 
 /// The client went away before it had the answer.
 const GONE: u16 = 499;
@@ -35,6 +42,9 @@ struct Line {
     method: Method,
     /// The pattern of the route; the path itself where no route is known.
     path: String,
+    query: Option<String>,
+    at: Time,
+    client: Option<IpAddr>,
     protocol: http::Version,
     user_agent: String,
     request_id: Arc<str>,
@@ -44,6 +54,8 @@ struct Line {
     finished: bool,
     params: String,
     caller: Option<Ctx>,
+    service: bool,
+    claims: Glimpse,
     error: Option<ApiError>,
 }
 
@@ -57,11 +69,22 @@ impl Drop for Line {
             Some(Actor::Device(id)) => device = Some(id.as_str()),
             _ => {}
         }
+        let caller = match self.caller.as_ref().map(|ctx| &ctx.actor) {
+            Some(Actor::User(_)) => Some("user"),
+            Some(Actor::Device(_)) => Some("device"),
+            Some(Actor::System) => Some("service"),
+            None => self.service.then_some("service"),
+        };
+        let plan = self.claims.plan.as_deref().filter(|_| caller.is_some());
+        // Of a refused token: only what its bearer claims.
+        let sub = self.claims.sub.as_deref().filter(|_| caller.is_none());
+        let client = self.client.map(|address| address.to_string());
         let error = self.error.as_ref().and_then(|e| e.cause().or(e.text()));
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
                     method = %self.method, path = self.path, path_params = self.params,
+                    qs = self.query, ts = %self.at, clientip = client, caller, sub, plan,
                     r#type = ?self.protocol, useragent = self.user_agent, status,
                     responsetime = ?self.start.elapsed(), byteswritten = self.written,
                     bytesprocessed = self.read.load(Relaxed), request_id = &*self.request_id,
@@ -78,7 +101,15 @@ impl Drop for Line {
     }
 }
 
-pub(crate) async fn log(request: Request, next: Next) -> Response {
+/// What lines need besides the request.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    pub(crate) env: Env,
+    pub(crate) proxies: Option<u8>,
+}
+
+pub(crate) async fn log(State(log): State<Log>, request: Request, next: Next) -> Response {
+    let audience = Audience::of(request.method(), request.uri().path());
     let id = request.extensions().get::<RequestId>();
     let request_id = id.map_or_else(|| "".into(), |RequestId(id)| id.clone());
     let read = Arc::new(AtomicU64::new(0));
@@ -86,6 +117,11 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
         start: Instant::now(),
         method: request.method().clone(),
         path: request.uri().path().to_owned(),
+        query: query(audience, request.uri()),
+        at: log.env.now(),
+        client: log
+            .proxies
+            .and_then(|proxies| client::address(&request, proxies)),
         protocol: request.version(),
         user_agent: text(request.headers()),
         request_id: request_id.clone(),
@@ -95,6 +131,11 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
         finished: false,
         params: String::new(),
         caller: None,
+        service: audience == Audience::Internal,
+        claims: match audience {
+            Audience::Devices | Audience::Management => Glimpse::of(request.headers()),
+            _ => Glimpse::default(),
+        },
         error: None,
     };
     let request = request.map(|body| {
@@ -127,6 +168,12 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
         let line = Ok(line);
         Body::new(Counted { body, line })
     })
+}
+
+/// Returns the query, unless it may be what opens the path.
+fn query(audience: Audience, uri: &Uri) -> Option<String> {
+    let query = uri.query().filter(|_| audience != Audience::Anyone);
+    query.map(str::to_owned)
 }
 
 fn text(headers: &HeaderMap) -> String {

@@ -7,10 +7,11 @@
 //! 5. security headers (public listener)
 //! 6. CORS (public listener, only where origins are configured)
 //! 7. panics become 500
-//! 8. authentication, before anything else is checked
+//! 8. authentication, before anything else is checked; then [`ratelimit`](crate::ratelimit)
 //! 9. routing: 404, 405, `OPTIONS`, slashes; then limits of size and time
 
 pub(crate) mod access_log;
+pub(crate) mod client;
 pub(crate) mod compression;
 pub(crate) mod cors;
 pub(crate) mod panic;

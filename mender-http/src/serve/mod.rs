@@ -14,11 +14,8 @@ use axum::Router;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use crate::layers::client::Peer;
 pub use tls::{Tls, TlsFiles};
-
-/// The address of the client; an extension of requests that came over a listener.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Peer(pub SocketAddr);
 
 /// What clients may use.
 #[derive(Clone, Copy, Debug)]

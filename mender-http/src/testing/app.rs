@@ -1,17 +1,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{Method, Request, StatusCode};
-use http_body_util::BodyExt;
 use mender_core::{
-    Builder, Ctx, Mender,
-    secret::HashCost,
+    Builder, Ctx, Mender, TenantId, auth,
+    secret::{HashCost, Secret},
+    tenants::{Addon, NewTenant, Plan},
     testing::TestEnv,
     users::{self, Login, NewUser},
 };
-use serde_json::Value;
-use tower::ServiceExt;
 
 use crate::{
     app::{self, Gateway},
@@ -19,8 +15,36 @@ use crate::{
     testing::transcript::{InProcess, Settle},
 };
 
+mod request;
+
+pub use request::{TestAnswer, TestRequest};
+
 const EMAIL: &str = "admin@example.com";
 const PASSWORD: &str = "correct horse battery";
+
+/// How a [`TestApp`] differs from the open edition.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// Whether there are tenants: two then, with a user each.
+    pub tenants: bool,
+    /// Whether devices have tiers, flags and external ids.
+    pub tiers: bool,
+    /// The tenant token for devices without a valid one of their own.
+    pub default_tenant_token: Option<String>,
+    /// Changes what the gateway does.
+    pub settings: Option<fn(&mut Settings)>,
+}
+
+/// A tenant of a [`TestApp`].
+#[derive(Clone, Debug)]
+pub struct TestTenant {
+    /// The id.
+    pub id: TenantId,
+    /// What its devices present.
+    pub token: String,
+    /// A session token of its user.
+    pub user: String,
+}
 
 /// A server in this process, on virtual time, with one user.
 ///
@@ -41,6 +65,8 @@ pub struct TestApp {
     pub mender: Mender,
     /// Its time and randomness.
     pub time: TestEnv,
+    /// Its tenants, where there are any.
+    pub tenants: Vec<TestTenant>,
     routers: Routers,
     token: String,
 }
@@ -55,42 +81,53 @@ impl TestApp {
     ///
     /// # Panics
     /// Where a part is missing or does not work.
-    #[expect(clippy::expect_used, reason = "a test can't go on without its server")]
     pub async fn with(builder: Builder) -> Self {
+        Self::set_up(builder, Setup::default()).await
+    }
+
+    /// Starts a server of these parts that is set up like this. With tenants, its user is that
+    /// of the first one.
+    ///
+    /// # Panics
+    /// Where a part is missing or does not work.
+    #[expect(clippy::expect_used, reason = "a test can't go on without its server")]
+    pub async fn set_up(builder: Builder, setup: Setup) -> Self {
         let time = TestEnv::seeded(1);
         let cheap = users::Config {
             hash_cost: HashCost::CHEAPEST,
+            tenants: setup.tenants,
             ..users::Config::default()
         };
+        let devices = auth::Config {
+            tenants: setup.tenants,
+            tiers: setup.tiers,
+            default_tenant_token: setup.default_tenant_token,
+            ..auth::Config::default()
+        };
         let builder = builder.env(time.env()).users_config(cheap);
-        let mender = builder.build().expect("the server is built");
-        let new = NewUser {
-            email: EMAIL.parse().expect("an address"),
-            password: PASSWORD.into(),
-            id: None,
-            roles: Vec::new(),
+        let mender = builder.auth_config(devices).build();
+        let mender = mender.expect("the server is built");
+        let mut tenants = Vec::new();
+        if setup.tenants {
+            for name in ["a", "b"] {
+                tenants.push(tenant(&mender, name).await);
+            }
+        }
+        let token = match tenants.first() {
+            Some(tenant) => tenant.user.clone(),
+            None => user(&mender, TenantId::default(), EMAIL).await,
         };
-        let ctx = Ctx::system(Default::default());
-        mender
-            .users()
-            .create(&ctx, &new)
-            .await
-            .expect("the user is made");
-        let login = Login {
-            email: EMAIL.into(),
-            password: mender_core::secret::Secret::new(PASSWORD),
-            forever: true,
-        };
-        let token = mender
-            .users()
-            .log_in("", &login)
-            .await
-            .expect("the user logs in");
+        mender.schedule().await.expect("the store works");
         mender.drain().await.expect("nothing fails yet");
-        let routers = app::server(&mender, &Settings::new(time.env()), Gateway::None);
+        let mut settings = Settings::new(time.env());
+        if let Some(change) = setup.settings {
+            change(&mut settings);
+        }
+        let routers = app::server(&mender, &settings, Gateway::None);
         Self {
             mender,
             time,
+            tenants,
             routers,
             token,
         }
@@ -126,41 +163,45 @@ impl TestApp {
         };
         InProcess::new(self.routers.clone(), clock)
     }
+}
 
-    /// Begins a request.
-    #[must_use]
-    pub fn request(&self, method: Method, path: &str) -> TestRequest<'_> {
-        let request = Request::builder().method(method).uri(path);
-        TestRequest {
-            app: self,
-            request,
-            body: Bytes::new(),
-        }
+#[expect(clippy::expect_used, reason = "a test can't go on without its server")]
+async fn tenant(mender: &Mender, name: &str) -> TestTenant {
+    let new = NewTenant {
+        name: name.into(),
+        plan: Plan::Enterprise,
+        addons: Addon::NAMES.map(str::to_owned).into(),
+    };
+    let system = Ctx::system(TenantId::default());
+    let made = mender.tenants().create(&system, &new).await;
+    let made = made.expect("the tenant is made");
+    let email = format!("{name}@example.com");
+    TestTenant {
+        user: user(mender, made.id.clone(), &email).await,
+        id: made.id,
+        token: made.token,
     }
+}
 
-    /// Begins a GET.
-    #[must_use]
-    pub fn get(&self, path: &str) -> TestRequest<'_> {
-        self.request(Method::GET, path)
-    }
-
-    /// Begins a POST.
-    #[must_use]
-    pub fn post(&self, path: &str) -> TestRequest<'_> {
-        self.request(Method::POST, path)
-    }
-
-    /// Begins a PUT.
-    #[must_use]
-    pub fn put(&self, path: &str) -> TestRequest<'_> {
-        self.request(Method::PUT, path)
-    }
-
-    /// Begins a DELETE.
-    #[must_use]
-    pub fn delete(&self, path: &str) -> TestRequest<'_> {
-        self.request(Method::DELETE, path)
-    }
+/// Makes a user and returns a token that never expires.
+#[expect(clippy::expect_used, reason = "a test can't go on without its server")]
+async fn user(mender: &Mender, tenant: TenantId, email: &str) -> String {
+    let new = NewUser {
+        email: email.parse().expect("an address"),
+        password: PASSWORD.into(),
+        id: None,
+        roles: Vec::new(),
+    };
+    let ctx = Ctx::system(tenant);
+    let made = mender.users().create(&ctx, &new).await;
+    made.expect("the user is made");
+    let login = Login {
+        email: email.into(),
+        password: Secret::new(PASSWORD),
+        forever: true,
+    };
+    let token = mender.users().log_in("", &login).await;
+    token.expect("the user logs in")
 }
 
 /// The clock of a [`TestApp`], for transcripts that wait.
@@ -176,128 +217,6 @@ impl Settle for Clock {
     async fn settle(&self, wait: Duration) {
         self.time.advance(wait);
         self.mender.drain().await.expect("everything due is done");
-    }
-}
-
-/// A request to a [`TestApp`].
-#[derive(Debug)]
-pub struct TestRequest<'a> {
-    app: &'a TestApp,
-    request: http::request::Builder,
-    body: Bytes,
-}
-
-/// What came back.
-#[derive(Clone, Debug)]
-pub struct TestAnswer {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: http::HeaderMap,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl TestRequest<'_> {
-    /// Adds a header.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.request = self.request.header(name, value);
-        self
-    }
-
-    /// Sends this token.
-    #[must_use]
-    pub fn bearer(self, token: &str) -> Self {
-        self.header("authorization", &format!("Bearer {token}"))
-    }
-
-    /// Sends the user's token.
-    #[must_use]
-    pub fn admin(self) -> Self {
-        let token = self.app.token.clone();
-        self.bearer(&token)
-    }
-
-    /// Sends these bytes.
-    #[must_use]
-    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
-        self.body = body.into();
-        let length = self.body.len().to_string();
-        self.header("content-length", &length)
-    }
-
-    /// Sends JSON.
-    #[must_use]
-    pub fn json(self, body: &Value) -> Self {
-        self.header("content-type", "application/json")
-            .body(body.to_string())
-    }
-
-    /// Sends the request, to the internal listener where the path is one of its own.
-    ///
-    /// # Panics
-    /// Where the request is malformed.
-    #[expect(
-        clippy::expect_used,
-        reason = "a malformed request is a mistake in the test"
-    )]
-    pub async fn send(self) -> TestAnswer {
-        let request = self
-            .request
-            .body(axum::body::Body::from(self.body))
-            .expect("a request");
-        let routers = &self.app.routers;
-        let internal = request.uri().path().starts_with("/api/internal/");
-        let router = if internal {
-            &routers.internal
-        } else {
-            &routers.public
-        };
-        let response = match router.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        };
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.expect("the body is read").to_bytes();
-        TestAnswer {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        }
-    }
-}
-
-impl TestAnswer {
-    /// Returns the body as text.
-    ///
-    /// # Panics
-    /// Where it is none.
-    #[must_use]
-    #[expect(clippy::expect_used, reason = "the claim of the test fails")]
-    pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).expect("the body is text")
-    }
-
-    /// Returns the body as JSON.
-    ///
-    /// # Panics
-    /// Where it is none.
-    #[must_use]
-    pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
-    }
-
-    /// Checks the status.
-    ///
-    /// # Panics
-    /// Where it is another, with the body.
-    #[track_caller]
-    #[must_use]
-    pub fn assert_status(self, status: u16) -> Self {
-        assert_eq!(self.status.as_u16(), status, "{:?}", self.body);
-        self
     }
 }
 

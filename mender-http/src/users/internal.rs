@@ -1,9 +1,14 @@
-use axum::extract::State;
+use axum::{Extension, extract::State};
 use http::{HeaderMap, StatusCode};
 use mender_core::Mender;
 
 use super::wire;
-use crate::{authenticate::Internal, builtin, error::ApiError};
+use crate::{
+    authenticate::Internal,
+    builtin,
+    error::ApiError,
+    ratelimit::{Asked, RateLimits, Standing},
+};
 
 /// Verifies a user's token for a gateway.
 #[utoipa::path(post, path = "/api/internal/v1/useradm/auth/verify",
@@ -16,25 +21,27 @@ use crate::{authenticate::Internal, builtin, error::ApiError};
         (status = 200, description = "it is valid"),
         (status = 401, description = "it is not", body = wire::ErrorBody),
         (status = 403, description = "not allowed", body = wire::ErrorBody),
+        (status = 429, description = "too many requests", body = wire::ErrorBody),
     ))]
 pub(super) async fn verify(
     State(mender): State<Mender>,
     _: Internal,
+    limits: Option<Extension<RateLimits>>,
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
+    let limits = limits.and_then(|Extension(limits)| limits.users);
+    let asked = Asked::forwarded(&headers);
     let checked = builtin::user(&mender, &headers).await;
     if let Err(error) = &checked
         && error.text() != Some("unauthorized")
     {
-        return checked.map(|_| StatusCode::OK);
+        return Err(error.clone());
     }
     // Compat: a gateway that does not say what it asks for is an error of its own.
-    let uri = headers
-        .get("x-forwarded-uri")
-        .and_then(|value| value.to_str().ok());
-    let named = uri.is_some_and(|uri| uri.split('/').count() > 4);
-    if !named || !headers.contains_key("x-forwarded-method") {
+    if asked.path.split('/').count() <= 4 || asked.method.is_empty() {
         return Err(ApiError::internal("the gateway names no request"));
     }
-    checked.map(|_| StatusCode::OK)
+    let (_, claims) = checked?;
+    builtin::limit(limits.as_deref(), &claims, asked, Standing::Verified)?;
+    Ok(StatusCode::OK)
 }

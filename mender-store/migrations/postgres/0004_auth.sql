@@ -45,6 +45,7 @@ CREATE TABLE auth_tenants (
     flag_day BIGINT NOT NULL,
     flag_count BIGINT NOT NULL,
     valid_from BIGINT NOT NULL,
+    usage_days TEXT COLLATE "C" NOT NULL,
     version BIGINT NOT NULL,
     commit_id TEXT COLLATE "C" NOT NULL
 );

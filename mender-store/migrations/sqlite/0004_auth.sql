@@ -45,6 +45,7 @@ CREATE TABLE auth_tenants (
     flag_day INTEGER NOT NULL,
     flag_count INTEGER NOT NULL,
     valid_from INTEGER NOT NULL,
+    usage_days TEXT NOT NULL,
     version INTEGER NOT NULL,
     commit_id TEXT NOT NULL
 ) WITHOUT ROWID;

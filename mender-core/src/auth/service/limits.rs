@@ -87,7 +87,13 @@ impl Service {
     /// Those of the store.
     pub async fn limits(&self, ctx: &Ctx) -> Result<AuthTenant> {
         let stored = self.store.auth_tenant(&ctx.tenant).await?;
-        Ok(stored.unwrap_or_else(|| AuthTenant::new(ctx.tenant.clone())))
+        Ok(stored.unwrap_or_else(|| {
+            // What the first change will make of it.
+            let mut tenant = AuthTenant::new(ctx.tenant.clone());
+            let tests = (Limit::TestDevices, logic::MAX_TEST_DEVICES);
+            tenant.limits.extend([tests]);
+            tenant
+        }))
     }
 
     /// Sets limits; `None` takes one away. Devices that are accepted stay so.

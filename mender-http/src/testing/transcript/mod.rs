@@ -17,5 +17,5 @@ pub use areas::area;
 pub use key::{Key, KeyKind};
 pub use matching::differences;
 pub use report::{Failure, Report};
-pub use runner::Runner;
+pub use runner::{Runner, needs};
 pub use transport::{InProcess, Settle, Target, Transport};

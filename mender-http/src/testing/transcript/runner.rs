@@ -24,6 +24,16 @@ mod devices;
 
 use answer::Answer;
 
+/// Returns the features that a file needs; none where it is malformed.
+#[must_use]
+pub fn needs(text: &str) -> Vec<String> {
+    let document = yaml(text).unwrap_or_default();
+    let needs = document["needs"].as_array().into_iter().flatten();
+    needs
+        .filter_map(|need| need.as_str().map(str::to_owned))
+        .collect()
+}
+
 /// Plays transcripts over a transport.
 #[derive(Debug)]
 pub struct Runner<T> {
@@ -33,6 +43,8 @@ pub struct Runner<T> {
     not_built: Vec<String>,
     reference: bool,
     keep_going: bool,
+    given: BTreeMap<String, Value>,
+    callers: BTreeMap<String, String>,
 }
 
 impl<T: Transport> Runner<T> {
@@ -45,6 +57,8 @@ impl<T: Transport> Runner<T> {
             not_built: Vec::new(),
             reference: false,
             keep_going: false,
+            given: BTreeMap::new(),
+            callers: BTreeMap::new(),
         }
     }
 
@@ -61,6 +75,20 @@ impl<T: Transport> Runner<T> {
             200 => Ok(Self::new(transport, answer.text().trim())),
             status => Err(format!("log-in: {status} {}", answer.text())),
         }
+    }
+
+    /// Gives files a variable.
+    #[must_use]
+    pub fn given(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.given.insert(name.into(), value.into());
+        self
+    }
+
+    /// Gives files another caller, with this token.
+    #[must_use]
+    pub fn caller(mut self, name: &str, token: impl Into<String>) -> Self {
+        self.callers.insert(name.into(), token.into());
+        self
     }
 
     /// Declares features that files may need.
@@ -181,6 +209,9 @@ impl<'a, T: Transport> Play<'a, T> {
         let mut vars = Vars::default();
         vars.set("rand", hex(&Env::system().bytes::<4>()));
         vars.set("workflows_url", runner.transport.workflows_url());
+        for (name, value) in &runner.given {
+            vars.set(name, value.clone());
+        }
         let given = vars.fill(&document["vars"])?;
         for (name, value) in given.as_object().into_iter().flatten() {
             vars.set(name, value.clone());
@@ -198,11 +229,13 @@ impl<'a, T: Transport> Play<'a, T> {
             vars.set(format!("{name}.identity"), identity.to_string());
             devices.insert(name.clone(), Device { identity, key });
         }
+        let mut tokens = runner.callers.clone();
+        tokens.insert("user".to_owned(), runner.user.clone());
         Ok(Self {
             runner,
             vars,
             devices,
-            tokens: [("user".to_owned(), runner.user.clone())].into(),
+            tokens,
             absent: BTreeSet::new(),
             stopped: false,
         })

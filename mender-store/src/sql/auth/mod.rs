@@ -79,8 +79,8 @@ const PAGE: (&str, &str) = (
 );
 
 const TENANT: Stmt = sql!(
-    "SELECT tenant_id, limits, accept, flag_day, flag_count, valid_from, version
-        FROM auth_tenants WHERE tenant_id = $1"
+    "SELECT tenant_id, limits, accept, flag_day, flag_count, valid_from, usage_days,
+        version FROM auth_tenants WHERE tenant_id = $1"
 );
 
 const SEEN: Stmt = sql!(

@@ -73,6 +73,7 @@ pub(super) fn auth_tenant(row: &Row) -> StoreResult<AuthTenant> {
         accept: row.json("accept")?,
         flag_changes: (row.int("flag_day")?, count),
         from: row.int("valid_from")?,
+        usage: row.json("usage_days")?,
         version: row.version("version")?,
     })
 }

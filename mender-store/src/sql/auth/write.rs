@@ -73,12 +73,13 @@ const GONE: Stmt =
 
 const INSERT_TENANT: Stmt = sql!(
     "INSERT INTO auth_tenants (tenant_id, limits, accept, flag_day, flag_count, valid_from,
-        version, commit_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+        usage_days, version, commit_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 );
 
 const UPDATE_TENANT: Stmt = sql!(
     "UPDATE auth_tenants SET limits = $2, accept = $3, flag_day = $4, flag_count = $5,
-        valid_from = $6, version = $7, commit_id = $8 WHERE tenant_id = $1 AND version = $9"
+        valid_from = $6, usage_days = $7, version = $8, commit_id = $9
+        WHERE tenant_id = $1 AND version = $10"
 );
 
 const DELETE_TENANT: Stmt = sql!("DELETE FROM auth_tenants WHERE tenant_id = $1 AND version = $2");
@@ -253,11 +254,12 @@ fn tenant_columns(kept: &AuthTenant, commit: &str) -> StoreResult<Vec<Val>> {
         accept,
         flag_changes: (day, count),
         from,
+        usage,
         version,
     } = kept;
-    let (limits, accept) = (json(limits)?, json(accept)?);
+    let (limits, accept, usage) = (json(limits)?, json(accept)?, json(usage)?);
     Ok(vals![
-        tenant, limits, accept, *day, *count, *from, *version, commit
+        tenant, limits, accept, *day, *count, *from, usage, *version, commit
     ])
 }
 

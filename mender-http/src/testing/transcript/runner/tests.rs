@@ -69,7 +69,8 @@ steps:
 - {as: none, path: /api/internal/v1/inventory/alive, expect: {status: 204}}
 - {base: workflows, path: /status, expect: {status: 200, json: {status: ok}}}
 ";
-    let report = runner().play("t", text).await;
+    let runner = runner().not_built(&["inventory"]);
+    let report = runner.play("t", text).await;
     assert_eq!(report.to_string(), "2 passed, 0 failed, 3 skipped");
 }
 
@@ -107,6 +108,20 @@ steps:
 ";
     let report = runner().play("t", text).await;
     assert_eq!(report.to_string(), "5 passed, 0 failed, 0 skipped");
+}
+
+#[tokio::test]
+async fn callers_and_variables_may_be_given() {
+    let text = "
+steps:
+- {as: other, path: '/api/management/v1/useradm/${what}', expect: {status: 200, body: any}}
+- {as: nobody, path: '/api/management/v1/useradm/${what}', expect: {status: 401, body: any}}
+";
+    let token = "e30.eyJzdWIiOiJ2IiwibWVuZGVyLnVzZXIiOnRydWV9.x";
+    let runner = runner().given("what", "now").caller("other", token);
+    let report = runner.play("t", text).await;
+    assert_eq!(report.to_string(), "2 passed, 0 failed, 0 skipped");
+    assert_eq!(needs("{needs: [a b, c]}"), ["a b", "c"]);
 }
 
 #[tokio::test]
