@@ -40,11 +40,13 @@ fn mongodb() -> Option<Adapter> {
     #[cfg(not(feature = "mongodb"))]
     return None;
     #[cfg(feature = "mongodb")]
-    support::mongodb::server().map(|url| {
+    support::server("mongodb").map(|url| {
         Adapter::new("mongodb", move || {
-            let url = url.clone();
+            let name = mender_core::Env::system().uuid().replace('-', "");
+            let url = format!("{url}/t{name}");
             async move {
-                let stores = support::done(support::mongodb::fresh(&url).await);
+                let docs = support::done(mender_store::MongoDocs::open(&url).await);
+                let stores = mender_store::MongoStores::new(docs);
                 mender_core::testing::contract::Harness::new(stores)
             }
         })

@@ -3,6 +3,8 @@
 //!
 //! The executable is its own server: with `MENDER_CRASH_CHILD` set it serves until it is killed.
 
+#![expect(clippy::unwrap_used, reason = "a test can't go on without it")]
+
 mod load;
 mod server;
 mod verdict;

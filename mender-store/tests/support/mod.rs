@@ -19,7 +19,7 @@ pub(crate) fn done<T>(answer: StoreResult<T>) -> T {
 /// # Panics
 /// Where the server is required and there is none.
 #[cfg(any(feature = "postgres", feature = "mongodb"))]
-fn server(name: &str) -> Option<String> {
+pub(crate) fn server(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "tests learn which servers run")]
     let setting = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let variable = format!("MENDER_TEST_{}", name.to_uppercase());
@@ -154,24 +154,5 @@ pub(crate) mod postgres {
             admin.sql().run(batch).await?;
         }
         Ok(())
-    }
-}
-
-#[cfg(feature = "mongodb")]
-pub(crate) mod mongodb {
-    use mender_core::{Env, StoreResult};
-    use mender_store::{MongoDocs, MongoStores};
-
-    /// Returns the base URL of the server, or says that its tests are skipped.
-    pub(crate) fn server() -> Option<String> {
-        super::server("mongodb")
-    }
-
-    /// Opens an empty database of its own.
-    pub(crate) async fn fresh(url: &str) -> StoreResult<MongoStores> {
-        let name = format!("t{}", Env::system().uuid().replace('-', ""));
-        Ok(MongoStores::new(
-            MongoDocs::open(&format!("{url}/{name}")).await?,
-        ))
     }
 }
