@@ -10,14 +10,14 @@ use mender::{
 use tempfile::TempDir;
 
 #[derive(Clone, Copy, Debug)]
-pub enum Store {
+pub(crate) enum Store {
     Memory,
     Sqlite,
     Postgres,
     Mongodb,
 }
 
-pub const ALL: [Store; 4] = [
+pub(crate) const ALL: [Store; 4] = [
     Store::Memory,
     Store::Sqlite,
     Store::Postgres,
@@ -63,7 +63,7 @@ impl Store {
 
     /// Returns a server on an empty store, with what must outlive it; `None` where the database
     /// is not here.
-    pub async fn builder(self) -> Result<Option<(Builder, Option<TempDir>)>, String> {
+    pub(crate) async fn builder(self) -> Result<Option<(Builder, Option<TempDir>)>, String> {
         let failed = |error: mender::StoreError| error.to_string();
         let builder = Mender::builder().ephemeral_keys();
         let name = format!("t{}", Env::system().uuid().replace('-', ""));

@@ -13,18 +13,18 @@ use serde_json::{Value, json};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter};
 
-pub const AUTH: &str = "/api/devices/v1/authentication/auth_requests";
-pub const DEVICES: &str = "/api/management/v2/devauth/devices";
+pub(crate) const AUTH: &str = "/api/devices/v1/authentication/auth_requests";
+pub(crate) const DEVICES: &str = "/api/management/v2/devauth/devices";
 /// Nobody answers here; a device with a valid token learns so.
-pub const NOWHERE: &str = "/api/devices/v1/nowhere";
+pub(crate) const NOWHERE: &str = "/api/devices/v1/nowhere";
 
 /// Everything that this thread logs.
 #[derive(Clone, Default)]
-pub struct Logs(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Logs(Arc<Mutex<Vec<u8>>>);
 
 impl Logs {
     /// Listens at every level until the guard is dropped.
-    pub fn listen() -> (Self, DefaultGuard) {
+    pub(crate) fn listen() -> (Self, DefaultGuard) {
         let logs = Self::default();
         let subscriber = tracing_subscriber::fmt()
             .json()
@@ -36,12 +36,12 @@ impl Logs {
         (logs, guard)
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
     /// Returns the lines of the access log.
-    pub fn requests(&self) -> Vec<Value> {
+    pub(crate) fn requests(&self) -> Vec<Value> {
         let text = self.text();
         let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
         lines
@@ -69,12 +69,12 @@ impl MakeWriter<'_> for Logs {
     }
 }
 
-pub fn device(name: &str) -> TestDevice {
+pub(crate) fn device(name: &str) -> TestDevice {
     TestDevice::new(&json!({ "mac": name }).to_string(), 1)
 }
 
 /// Sends the device's request for a token.
-pub async fn ask(app: &TestApp, device: &TestDevice) -> TestAnswer {
+pub(crate) async fn ask(app: &TestApp, device: &TestDevice) -> TestAnswer {
     let body = device.body();
     let signature = device.sign(&body);
     let request = app.post(AUTH).header("content-type", "application/json");
@@ -83,7 +83,7 @@ pub async fn ask(app: &TestApp, device: &TestDevice) -> TestAnswer {
 }
 
 /// Accepts what is pending for this user.
-pub async fn accept_all(app: &TestApp, user: &str) {
+pub(crate) async fn accept_all(app: &TestApp, user: &str) {
     let list = app.get(&format!("{DEVICES}?status=pending")).bearer(user);
     for device in list
         .send()
@@ -102,7 +102,7 @@ pub async fn accept_all(app: &TestApp, user: &str) {
 }
 
 /// Has a device accepted, and returns its token.
-pub async fn token_of(app: &TestApp, device: &TestDevice) -> String {
+pub(crate) async fn token_of(app: &TestApp, device: &TestDevice) -> String {
     let _ = ask(app, device).await.assert_status(401);
     accept_all(app, app.token()).await;
     let answer = ask(app, device).await.assert_status(200);
@@ -111,7 +111,7 @@ pub async fn token_of(app: &TestApp, device: &TestDevice) -> String {
 }
 
 /// Returns the error text of an answer; empty where it has no body.
-pub fn error(answer: &TestAnswer) -> String {
+pub(crate) fn error(answer: &TestAnswer) -> String {
     if answer.body.is_empty() {
         return String::new();
     }
