@@ -32,7 +32,10 @@ struct LogDocs {
 
 /// One line of the file.
 #[derive(Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, on its way to the file")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, on its way to the file"
+)]
 enum Line {
     Put {
         kind: String,

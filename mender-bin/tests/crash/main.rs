@@ -20,10 +20,6 @@ use server::Place;
 const ROUNDS: u64 = 5;
 
 /// Where a test finds its database; an error where it must be there and is not.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests find their databases there"
-)]
 fn postgres() -> Result<Option<String>, Failed> {
     let url = env::var("MENDER_TEST_POSTGRES")
         .ok()
