@@ -1,8 +1,9 @@
 //! What several cases need.
 
 use std::{
+    cell::RefCell,
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
 };
 
 use mender::{
@@ -10,7 +11,6 @@ use mender::{
     testing::TestDevice,
 };
 use serde_json::{Value, json};
-use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter};
 
 pub(crate) const AUTH: &str = "/api/devices/v1/authentication/auth_requests";
@@ -18,22 +18,51 @@ pub(crate) const DEVICES: &str = "/api/management/v2/devauth/devices";
 /// Nobody answers here; a device with a valid token learns so.
 pub(crate) const NOWHERE: &str = "/api/devices/v1/nowhere";
 
+thread_local! {
+    static LISTENING: RefCell<Option<Logs>> = const { RefCell::new(None) };
+}
+
 /// Everything that this thread logs.
 #[derive(Clone, Default)]
 pub(crate) struct Logs(Arc<Mutex<Vec<u8>>>);
 
+/// Ends listening when it is dropped.
+pub(crate) struct Guard;
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        LISTENING.set(None);
+    }
+}
+
+/// Hands lines to the thread that listens. One for all threads: what is enabled is cached for
+/// the whole process, and subscribers of single threads race for that.
+struct ThisThread;
+
+impl MakeWriter<'_> for ThisThread {
+    type Writer = Logs;
+
+    fn make_writer(&self) -> Logs {
+        LISTENING.with_borrow(|logs| logs.clone().unwrap_or_default())
+    }
+}
+
 impl Logs {
     /// Listens at every level until the guard is dropped.
-    pub(crate) fn listen() -> (Self, DefaultGuard) {
+    pub(crate) fn listen() -> (Self, Guard) {
+        static INSTALLED: Once = Once::new();
+        INSTALLED.call_once(|| {
+            let subscriber = tracing_subscriber::fmt()
+                .json()
+                .flatten_event(true)
+                .with_max_level(LevelFilter::TRACE)
+                .with_writer(ThisThread)
+                .finish();
+            tracing::subscriber::set_global_default(subscriber).unwrap();
+        });
         let logs = Self::default();
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_max_level(LevelFilter::TRACE)
-            .with_writer(logs.clone())
-            .finish();
-        let guard = tracing::subscriber::set_default(subscriber);
-        (logs, guard)
+        LISTENING.set(Some(logs.clone()));
+        (logs, Guard)
     }
 
     pub(crate) fn text(&self) -> String {
@@ -58,14 +87,6 @@ impl io::Write for Logs {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Logs {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
     }
 }
 
