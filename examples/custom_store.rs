@@ -32,10 +32,7 @@ struct LogDocs {
 
 /// One line of the file.
 #[derive(Serialize, Deserialize)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one at a time, on its way to the file"
-)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, on its way to the file")]
 enum Line {
     Put {
         kind: String,
@@ -69,11 +66,7 @@ fn kind_of(text: &str) -> StoreResult<&'static str> {
 impl LogDocs {
     /// Opens the file, or makes it, and reads what it says.
     async fn open(path: &Path) -> StoreResult<Self> {
-        let options = OpenOptions::new()
-            .create(true)
-            .read(true)
-            .append(true)
-            .open(path);
+        let options = OpenOptions::new().create(true).read(true).append(true).open(path);
         let file = options.map_err(StoreError::unavailable)?;
         let memory = MemoryDocs::default();
         for line in BufReader::new(&file).lines() {
@@ -84,11 +77,7 @@ impl LogDocs {
             };
             replay(&memory, line).await?;
         }
-        Ok(Self {
-            memory,
-            log: Mutex::new(file),
-            broken: AtomicBool::new(false),
-        })
+        Ok(Self { memory, log: Mutex::new(file), broken: AtomicBool::new(false) })
     }
 
     /// Writes a line and makes it durable.
@@ -104,9 +93,7 @@ impl LogDocs {
 
     fn check(&self) -> StoreResult<()> {
         if self.broken.load(Ordering::SeqCst) {
-            return Err(StoreError::unavailable(
-                "the file can't be written: open the store anew",
-            ));
+            return Err(StoreError::unavailable("the file can't be written: open the store anew"));
         }
         Ok(())
     }
@@ -116,58 +103,19 @@ async fn replay(memory: &MemoryDocs, line: Line) -> StoreResult<()> {
     match line {
         Line::Settled(events) => memory.settle(&events).await,
         Line::Swept(before) => memory.sweep(before, usize::MAX).await,
-        Line::Put {
-            kind,
-            tenant,
-            id,
-            doc,
-            note,
-            was,
-            events,
-            lease_until,
-            at,
-        } => {
-            let id = DocId {
-                kind: kind_of(&kind)?,
-                tenant,
-                id,
-            };
+        Line::Put { kind, tenant, id, doc, note, was, events, lease_until, at } => {
+            let id = DocId { kind: kind_of(&kind)?, tenant, id };
             let put = match doc {
                 None => Put::Nothing { id, note },
-                Some(Content {
-                    version,
-                    unique,
-                    body,
-                    index,
-                    orders,
-                }) => {
+                Some(Content { version, unique, body, index, orders }) => {
                     // The names of orders live as long as the program.
-                    let orders = orders
-                        .into_iter()
-                        .map(|(o, place)| (&*o.leak(), place))
-                        .collect();
-                    Put::Doc(Doc {
-                        id,
-                        version,
-                        unique,
-                        body,
-                        index,
-                        orders,
-                    })
+                    let orders = orders.into_iter().map(|(o, place)| (&*o.leak(), place)).collect();
+                    Put::Doc(Doc { id, version, unique, body, index, orders })
                 }
             };
             let expect = was.map_or(Expect::Absent, Expect::At);
             let commit = String::new();
-            memory
-                .write(&Write {
-                    commit,
-                    expect,
-                    put,
-                    events,
-                    lease_until,
-                    at,
-                })
-                .await
+            memory.write(&Write { commit, expect, put, events, lease_until, at }).await
         }
     }
 }
@@ -181,28 +129,9 @@ impl DocStore for LogDocs {
         let (doc, note) = match &write.put {
             Put::Nothing { note, .. } => (None, note.clone()),
             Put::Doc(doc) => {
-                let Doc {
-                    id: _,
-                    version,
-                    unique,
-                    body,
-                    index,
-                    orders,
-                } = doc.clone();
-                let orders = orders
-                    .into_iter()
-                    .map(|(o, place)| (o.to_owned(), place))
-                    .collect();
-                (
-                    Some(Content {
-                        version,
-                        unique,
-                        body,
-                        index,
-                        orders,
-                    }),
-                    None,
-                )
+                let Doc { id: _, version, unique, body, index, orders } = doc.clone();
+                let orders = orders.into_iter().map(|(o, place)| (o.to_owned(), place)).collect();
+                (Some(Content { version, unique, body, index, orders }), None)
             }
         };
         let DocId { kind, tenant, id } = write.put.id().clone();

@@ -42,18 +42,13 @@ impl Subscriber for CrmSync {
 }
 
 #[tokio::main]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the host spawns and awaits its own tasks"
-)]
+#[expect(clippy::disallowed_methods, reason = "the host spawns and awaits its own tasks")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let heard = Arc::new(Notify::new());
     // `Mender::builder().stores(…).keys(…)` keeps everything; this one forgets with the process.
     let mender = Mender::in_memory()
         .public_url("https://example.com/ota")
-        .subscriber(CrmSync {
-            heard: heard.clone(),
-        })
+        .subscriber(CrmSync { heard: heard.clone() })
         .build()?;
 
     let app = Router::new()

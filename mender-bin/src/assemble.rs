@@ -42,19 +42,11 @@ pub(crate) struct Opened {
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mongodb"))]
 fn opened<S: mender_core::Stores + Clone>(stores: S, schema: Option<Schema>) -> Opened {
     let feed: Arc<dyn Feed> = Arc::new(stores.clone());
-    Opened {
-        builder: Mender::builder().stores(stores),
-        feed: Some(feed),
-        schema,
-    }
+    Opened { builder: Mender::builder().stores(stores), feed: Some(feed), schema }
 }
 
 fn memory() -> Opened {
-    Opened {
-        builder: Mender::builder().stores(MemoryStores::default()),
-        feed: None,
-        schema: None,
-    }
+    Opened { builder: Mender::builder().stores(MemoryStores::default()), feed: None, schema: None }
 }
 
 /// Opens the database.
@@ -109,25 +101,14 @@ async fn sql(server: &Server, url: &str, opener: Opener) -> Result<Opened, Failu
              `mender-server migrate`, or start with MENDER_AUTOMIGRATE=1"
         )));
     }
-    tracing::info!(
-        from = applied,
-        to = known,
-        "bringing the schema of the database up to date"
-    );
-    let schema = Schema {
-        applied: known,
-        known,
-    };
+    tracing::info!(from = applied, to = known, "bringing the schema of the database up to date");
+    let schema = Schema { applied: known, known };
     Ok(opened(store.migrate().await?, Some(schema)))
 }
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
 async fn sql(_: &Server, url: &str, _: Opener) -> Result<Opened, Failure> {
-    let feature = if url.starts_with("sqlite") {
-        "sqlite"
-    } else {
-        "postgres"
-    };
+    let feature = if url.starts_with("sqlite") { "sqlite" } else { "postgres" };
     Err(without(feature))
 }
 
@@ -140,11 +121,7 @@ fn make_parent(path: &Path) -> Result<(), Failure> {
         let failed = |e| Failure::new(format!("{}: {e}", dir.display()));
         // What is in it is nobody else's to read.
         let mut builder = std::fs::DirBuilder::new();
-        builder
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(failed)
+        builder.recursive(true).mode(0o700).create(dir).map_err(failed)
     })
 }
 
@@ -179,12 +156,7 @@ fn files(_: Builder, _: &Path) -> Result<Builder, Failure> {
 }
 
 #[cfg_attr(
-    all(
-        feature = "sqlite",
-        feature = "postgres",
-        feature = "mongodb",
-        feature = "fs"
-    ),
+    all(feature = "sqlite", feature = "postgres", feature = "mongodb", feature = "fs"),
     expect(dead_code, reason = "nothing is left out")
 )]
 fn without(feature: &str) -> Failure {

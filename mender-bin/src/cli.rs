@@ -227,24 +227,8 @@ mod tests {
     #[test]
     fn settings_stand_before_or_after_the_subcommand() {
         for arguments in [
-            &[
-                "x",
-                "--listen",
-                "a:1",
-                "user",
-                "set-password",
-                "--username=u",
-                "--password=p",
-            ][..],
-            &[
-                "x",
-                "user",
-                "set-password",
-                "--username=u",
-                "--password=p",
-                "--listen",
-                "a:1",
-            ],
+            &["x", "--listen", "a:1", "user", "set-password", "--username=u", "--password=p"][..],
+            &["x", "user", "set-password", "--username=u", "--password=p", "--listen", "a:1"],
         ] {
             let matches = settings::flags(Cli::command()).get_matches_from(arguments);
             let (settings, _) = Settings::load(&matches, []).unwrap();

@@ -16,18 +16,12 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            code: 1,
-        }
+        Self { text: text.into(), code: 1 }
     }
 
     /// Says what was being done.
     pub(crate) fn during(self, what: impl fmt::Display) -> Self {
-        Self {
-            text: format!("{what}: {}", self.text),
-            ..self
-        }
+        Self { text: format!("{what}: {}", self.text), ..self }
     }
 }
 
@@ -39,10 +33,7 @@ impl fmt::Display for Failure {
 
 impl From<Wrong> for Failure {
     fn from(wrong: Wrong) -> Self {
-        Self {
-            text: wrong.0,
-            code: 2,
-        }
+        Self { text: wrong.0, code: 2 }
     }
 }
 

@@ -39,10 +39,7 @@ pub(crate) fn load_or_create(env: &Env, settings: &Settings) -> Result<Keyring, 
 pub(crate) fn load(settings: &Settings) -> Result<Keyring, Failure> {
     let signer = signing_key(settings);
     let mut ring = Keyring::new(read(&signer)?);
-    for path in beside(&signer)
-        .iter()
-        .chain(&settings.keys.verification_keys)
-    {
+    for path in beside(&signer).iter().chain(&settings.keys.verification_keys) {
         ring = ring.with_verifier(read(path)?);
     }
     if let Some(path) = &settings.keys.fallback_key {
@@ -75,11 +72,7 @@ pub(crate) fn write_new(path: &Path, text: &str) -> io::Result<()> {
     name.push(format!(".{}.new", std::process::id()));
     let partial = PathBuf::from(name);
     let write = || {
-        let options = OpenOptions::new()
-            .create_new(true)
-            .write(true)
-            .mode(0o600)
-            .clone();
+        let options = OpenOptions::new().create_new(true).write(true).mode(0o600).clone();
         let mut file = options.open(&partial)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
@@ -155,10 +148,8 @@ mod tests {
     #[test]
     fn keys_beside_the_one_that_signs_verify_under_their_number() {
         let dir = tempfile::tempdir().unwrap();
-        let (old, new) = (
-            dir.path().join("private.id.3.pem"),
-            dir.path().join("private.id.12.pem"),
-        );
+        let (old, new) =
+            (dir.path().join("private.id.3.pem"), dir.path().join("private.id.12.pem"));
         for path in [&old, &new, &dir.path().join("private.pem")] {
             let pem = Key::generate(&Env::system(), KeyKind::Ed25519).unwrap();
             write_new(path, &pem).unwrap();
@@ -179,15 +170,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.pem");
         let named = settings(&["--signing-key", path.to_str().unwrap()]);
-        let said = load_or_create(&Env::system(), &named)
-            .unwrap_err()
-            .to_string();
+        let said = load_or_create(&Env::system(), &named).unwrap_err().to_string();
         assert!(said.contains("a.pem: No such file"), "{said}");
         fs::write(&path, "x").unwrap();
         let said = load(&named).unwrap_err().to_string();
-        assert!(
-            said.ends_with("failed to read private key: not PEM"),
-            "{said}"
-        );
+        assert!(said.ends_with("failed to read private key: not PEM"), "{said}");
     }
 }

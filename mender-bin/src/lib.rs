@@ -32,10 +32,7 @@ pub struct Distribution {
 
 impl Default for Distribution {
     fn default() -> Self {
-        Self {
-            extend: |builder| builder,
-            routes: Routes::new,
-        }
+        Self { extend: |builder| builder, routes: Routes::new }
     }
 }
 

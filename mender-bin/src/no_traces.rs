@@ -16,9 +16,6 @@ pub(crate) fn send<S: Subscriber>(
 }
 
 impl Traces {
-    #[expect(
-        clippy::unused_async,
-        reason = "there is something to wait for with the feature"
-    )]
+    #[expect(clippy::unused_async, reason = "there is something to wait for with the feature")]
     pub(crate) async fn end(self) {}
 }

@@ -25,10 +25,7 @@ pub(crate) fn routers(
     let gateway = settings.server.trust_gateway;
     let gateway = gateway.then(|| Arc::new(TrustGateway) as Arc<dyn Authenticate>);
     let Routers { public, internal } = router::routers(routes, mender, builtin, gateway, &http);
-    Routers {
-        public,
-        internal: operations(mender, metrics).fallback_service(internal),
-    }
+    Routers { public, internal: operations(mender, metrics).fallback_service(internal) }
 }
 
 /// For operators: metrics, and whether traffic should come here.
@@ -40,7 +37,5 @@ fn operations(mender: &Mender, metrics: &Metrics) -> Router {
         answer.map(|()| "ready\n").map_err(ApiError::from)
     };
     let render = async move || metrics.render(&counted).await;
-    Router::new()
-        .route("/ready", get(ready))
-        .route("/metrics", get(render))
+    Router::new().route("/ready", get(ready)).route("/metrics", get(render))
 }

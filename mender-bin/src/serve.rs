@@ -39,10 +39,8 @@ pub(crate) async fn serve(parts: &Distribution, settings: &Settings) -> Result<(
 
     let metrics = Metrics::record()?;
     let mender = mender(parts, settings).await?;
-    let Routers {
-        public: public_router,
-        internal: internal_router,
-    } = routers::routers(&mender, settings, &metrics, parts.routes);
+    let Routers { public: public_router, internal: internal_router } =
+        routers::routers(&mender, settings, &metrics, parts.routes);
     announce(&mender, settings, &public, &internal).await?;
 
     let stop = Stop::default();
@@ -91,11 +89,7 @@ fn tls(certificate: &File, key: &File, authority: &File) -> Result<Option<Arc<Tl
     let (Some(certificate), Some(key)) = (certificate.clone(), key.clone()) else {
         return Ok(None);
     };
-    let files = TlsFiles {
-        certificate,
-        key,
-        client_authority: authority.clone(),
-    };
+    let files = TlsFiles { certificate, key, client_authority: authority.clone() };
     let loaded = Tls::load(files).map_err(|e| Failure::new(format!("certificate: {e}")))?;
     Ok(Some(loaded))
 }
@@ -126,10 +120,7 @@ async fn announce(
     let url = |listener: &Listener, tls: bool| {
         let address = listener.address();
         let address = address.map_err(|e| Failure::new(format!("listening: {e}")))?;
-        Ok::<_, Failure>(format!(
-            "{}://{address}",
-            if tls { "https" } else { "http" }
-        ))
+        Ok::<_, Failure>(format!("{}://{address}", if tls { "https" } else { "http" }))
     };
     let public = url(public, server.tls_cert.is_some())?;
     let internal = url(internal, server.internal_tls_cert.is_some())?;
@@ -148,14 +139,8 @@ async fn announce(
     if server.trust_gateway {
         tracing::warn!("the internal listener takes the claims of tokens as they are");
     }
-    let everyone = mender
-        .users()
-        .users(&Ctx::system(TenantId::default()))
-        .await?;
-    let url = server
-        .public_url
-        .as_ref()
-        .map_or(public.as_str(), |url| &url.0);
+    let everyone = mender.users().users(&Ctx::system(TenantId::default())).await?;
+    let url = server.public_url.as_ref().map_or(public.as_str(), |url| &url.0);
     match server.database_url().scheme() {
         "memory" => say("everything is kept in memory and gone when the server stops"),
         _ if !everyone.is_empty() => {}

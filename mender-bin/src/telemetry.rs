@@ -28,10 +28,7 @@ pub(crate) fn log(server: &Server, traces: bool) -> Result<Traces, Failure> {
         Some(url) => traces::send(&url.0).map(|(spans, traces)| (Some(spans), traces))?,
         None => (None, Traces::default()),
     };
-    let all = tracing_subscriber::registry()
-        .with(filter)
-        .with(lines)
-        .with(spans);
+    let all = tracing_subscriber::registry().with(filter).with(lines).with(spans);
     all.try_init().map_err(|e| failed(&e))?;
     Ok(traces)
 }
@@ -56,10 +53,7 @@ impl Metrics {
     /// Returns everything in the text format of Prometheus.
     pub(crate) async fn render(&self, mender: &Mender) -> String {
         match mender.undelivered().await {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "gauges are floating-point numbers"
-            )]
+            #[expect(clippy::cast_precision_loss, reason = "gauges are floating-point numbers")]
             Ok(count) => metrics::gauge!("mender_undelivered_events").set(count as f64),
             Err(error) => tracing::warn!(%error, "the undelivered events were not counted"),
         }

@@ -36,9 +36,7 @@ struct Client {
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let client = self.inner.clone();
-        let sent = self
-            .runtime
-            .spawn(async move { client.send_bytes(request).await });
+        let sent = self.runtime.spawn(async move { client.send_bytes(request).await });
         sent.await?
     }
 }
@@ -60,10 +58,8 @@ where
         .build()
         .map_err(|e| Failure::new(format!("otel_endpoint: {e}")))?;
     let resource = Resource::builder_empty().with_service_name(NAME).build();
-    let provider = SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
-        .with_resource(resource)
-        .build();
+    let provider =
+        SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer(NAME));
     Ok((layer.boxed(), Traces(Some(provider))))
 }

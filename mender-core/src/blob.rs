@@ -70,9 +70,7 @@ pub struct MemoryBlobs {
 
 impl MemoryBlobs {
     fn map(&self) -> std::sync::MutexGuard<'_, BTreeMap<BlobKey, Bytes>> {
-        self.blobs
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.blobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -183,17 +181,7 @@ mod tests {
 
     #[test]
     fn keys_cannot_leave_their_folder() {
-        for bad in [
-            "",
-            "/a",
-            "a//b",
-            "../a",
-            "a/../b",
-            "a/.hidden",
-            "a b",
-            "a\\b",
-            "a/",
-        ] {
+        for bad in ["", "/a", "a//b", "../a", "a/../b", "a/.hidden", "a b", "a\\b", "a/"] {
             assert_eq!(BlobKey::new(bad), None, "{bad}");
         }
         assert!(BlobKey::new("tenant/artifact-1.mender").is_some());

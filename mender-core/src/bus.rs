@@ -45,9 +45,7 @@ pub struct LocalBus {
 
 impl Default for LocalBus {
     fn default() -> Self {
-        Self {
-            sender: broadcast::channel(1024).0,
-        }
+        Self { sender: broadcast::channel(1024).0 }
     }
 }
 
@@ -61,10 +59,7 @@ struct LocalListener {
 impl Bus for LocalBus {
     async fn publish(&self, message: Message) -> StoreResult<()> {
         // Nobody listening is no error.
-        self.sender
-            .send(message)
-            .map(|_| ())
-            .or(Ok::<_, StoreError>(()))
+        self.sender.send(message).map(|_| ()).or(Ok::<_, StoreError>(()))
     }
 
     async fn listen(&self, tenant: &TenantId, subject: &str) -> StoreResult<Box<dyn Listener>> {
@@ -100,13 +95,7 @@ mod tests {
         for (tenant, subject) in [("b", "x.y"), ("a", "x"), ("a", "x.y")] {
             let tenant = tenant.parse().unwrap();
             let payload = Bytes::from_static(b"hi");
-            bus.publish(Message {
-                tenant,
-                subject: subject.into(),
-                payload,
-            })
-            .await
-            .unwrap();
+            bus.publish(Message { tenant, subject: subject.into(), payload }).await.unwrap();
         }
         let heard = ear.next().await.unwrap();
         assert_eq!((heard.tenant, heard.subject.as_str()), (a, "x.y"));

@@ -127,12 +127,7 @@ pub struct Topic {
 
 impl<A: Aggregate> Commit<A> {
     fn of(change: Change<A>) -> Self {
-        Self {
-            change,
-            charges: Vec::new(),
-            events: Vec::new(),
-            invalidates: Vec::new(),
-        }
+        Self { change, charges: Vec::new(), events: Vec::new(), invalidates: Vec::new() }
     }
 
     /// Changes nothing.
@@ -164,10 +159,7 @@ impl<A: Aggregate> Commit<A> {
 
     /// Draws on a quota.
     pub fn charge(mut self, quota: impl Into<String>, draw: Draw) -> Self {
-        self.charges.push(Charge {
-            quota: quota.into(),
-            draw,
-        });
+        self.charges.push(Charge { quota: quota.into(), draw });
         self
     }
 
@@ -179,10 +171,7 @@ impl<A: Aggregate> Commit<A> {
 
     /// Makes caches of other nodes forget.
     pub fn invalidate(mut self, kind: &'static str, key: impl Into<String>) -> Self {
-        self.invalidates.push(Topic {
-            kind,
-            key: key.into(),
-        });
+        self.invalidates.push(Topic { kind, key: key.into() });
         self
     }
 

@@ -46,8 +46,7 @@ impl Scope {
     /// Tells whether a device of this group is in the scope.
     #[must_use]
     pub fn has_group(&self, group: Option<&str>) -> bool {
-        self.groups()
-            .is_none_or(|groups| groups.iter().any(|g| Some(g.as_str()) == group))
+        self.groups().is_none_or(|groups| groups.iter().any(|g| Some(g.as_str()) == group))
     }
 }
 
@@ -68,12 +67,7 @@ impl Ctx {
     /// A call of an actor.
     #[must_use]
     pub fn new(tenant: TenantId, actor: Actor, scope: Scope) -> Self {
-        Self {
-            tenant,
-            actor,
-            scope,
-            request: "".into(),
-        }
+        Self { tenant, actor, scope, request: "".into() }
     }
 
     /// A call by the server itself.

@@ -115,9 +115,7 @@ impl Serialize for Time {
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        <std::borrow::Cow<'de, str>>::deserialize(from)?
-            .parse()
-            .map_err(de::Error::custom)
+        <std::borrow::Cow<'de, str>>::deserialize(from)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -142,19 +140,14 @@ pub struct Env {
 
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Env")
-            .field("now", &self.now())
-            .finish_non_exhaustive()
+        f.debug_struct("Env").field("now", &self.now()).finish_non_exhaustive()
     }
 }
 
 impl Env {
     /// Joins a clock and a source of randomness.
     pub fn new(clock: impl Clock, entropy: impl Entropy) -> Self {
-        Self {
-            clock: Arc::new(clock),
-            entropy: Arc::new(entropy),
-        }
+        Self { clock: Arc::new(clock), entropy: Arc::new(entropy) }
     }
 
     /// Returns the machine's clock and randomness.
@@ -180,9 +173,7 @@ impl Env {
     /// Returns a random number below `bound`, or 0 where that is 0; for jitter, not for secrets.
     #[must_use]
     pub fn below(&self, bound: u64) -> u64 {
-        u64::from_le_bytes(self.bytes())
-            .checked_rem(bound)
-            .unwrap_or(0)
+        u64::from_le_bytes(self.bytes()).checked_rem(bound).unwrap_or(0)
     }
 
     /// Returns a new UUIDv7: it begins with the time, so that ids made later sort later.
@@ -194,14 +185,7 @@ impl Env {
         b[8] = 0x80 | (b[8] & 0x3f);
         let hex = hex(&b);
         let part = |from: usize, to: usize| &hex[from..to];
-        [
-            part(0, 8),
-            part(8, 12),
-            part(12, 16),
-            part(16, 20),
-            part(20, 32),
-        ]
-        .join("-")
+        [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
     }
 
     /// Returns a new id of 24 hex digits: seconds, then randomness.
@@ -216,23 +200,18 @@ impl Env {
 /// Writes bytes as lower-case hex digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            for half in [byte >> 4, byte & 15] {
-                text.push(char::from_digit(u32::from(half), 16).unwrap_or('0'));
-            }
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        for half in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(half), 16).unwrap_or('0'));
+        }
+        text
+    })
 }
 
 struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the machine's clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     fn now(&self) -> Time {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         Time(millis(since.unwrap_or_default()))
@@ -242,14 +221,8 @@ impl Clock for SystemClock {
 struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that asks for randomness"
-    )]
-    #[expect(
-        clippy::expect_used,
-        reason = "without randomness no secret is safe: stop"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks for randomness")]
+    #[expect(clippy::expect_used, reason = "without randomness no secret is safe: stop")]
     fn fill(&self, buffer: &mut [u8]) {
         getrandom::fill(buffer).expect("the operating system gives randomness");
     }
@@ -261,20 +234,10 @@ mod tests {
 
     #[test]
     fn times_print_without_trailing_zeros() {
-        for text in [
-            "1969-12-31T23:59:59.5Z",
-            "2026-01-02T03:04:05Z",
-            "2026-01-02T03:04:05.001Z",
-        ] {
+        for text in ["1969-12-31T23:59:59.5Z", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05.001Z"] {
             assert_eq!(text.parse::<Time>().unwrap().to_string(), text);
         }
-        assert_eq!(
-            "2026-01-02T03:04:05+01:00"
-                .parse::<Time>()
-                .unwrap()
-                .seconds(),
-            1_767_319_445
-        );
+        assert_eq!("2026-01-02T03:04:05+01:00".parse::<Time>().unwrap().seconds(), 1_767_319_445);
         assert!("yesterday".parse::<Time>().is_err());
     }
 

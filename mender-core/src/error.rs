@@ -48,10 +48,7 @@ impl StoreError {
 
     /// The stored thing can't be understood, for this reason.
     pub fn corrupt(what: impl Into<String>, source: impl Into<Source>) -> Self {
-        Self::Corrupt {
-            what: what.into(),
-            source: source.into(),
-        }
+        Self::Corrupt { what: what.into(), source: source.into() }
     }
 }
 
@@ -119,11 +116,7 @@ pub struct Error {
 impl Error {
     /// An error of a kind.
     pub fn new(kind: Kind, what: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            kind,
-            what: what.into(),
-            source: None,
-        }
+        Self { kind, what: what.into(), source: None }
     }
 
     /// The named thing does not exist.
@@ -159,10 +152,7 @@ impl Error {
     /// Tells whether the decision was made on a state that is out of date: load and decide again.
     #[must_use]
     pub fn is_stale(&self) -> bool {
-        let source = self
-            .source
-            .as_deref()
-            .and_then(|e| e.downcast_ref::<StoreError>());
+        let source = self.source.as_deref().and_then(|e| e.downcast_ref::<StoreError>());
         matches!(source, Some(StoreError::Conflict))
     }
 

@@ -35,21 +35,11 @@ pub trait Fact: Serialize + DeserializeOwned {
     ///
     /// # Panics
     /// Where the type is not serialised as an enum with `kind` and `data`: a bug.
-    #[expect(
-        clippy::expect_used,
-        reason = "depends on the type alone; every type has a test"
-    )]
+    #[expect(clippy::expect_used, reason = "depends on the type alone; every type has a test")]
     fn event(&self) -> NewEvent {
         let mut tagged = serde_json::to_value(self).expect("facts serialise");
-        let kind = tagged["kind"]
-            .as_str()
-            .expect("facts have a kind")
-            .to_owned();
-        NewEvent {
-            kind,
-            v: Self::V,
-            payload: tagged["data"].take(),
-        }
+        let kind = tagged["kind"].as_str().expect("facts have a kind").to_owned();
+        NewEvent { kind, v: Self::V, payload: tagged["data"].take() }
     }
 
     /// Reads the fact from an event of its kinds.

@@ -104,15 +104,8 @@ impl<V: Clone + Send + 'static> Cache<V> {
     /// An empty cache for values of this kind of topic.
     #[must_use]
     pub fn new(kind: &'static str, capacity: usize) -> Self {
-        let loaded = Loaded {
-            epoch: 0,
-            values: HashMap::new(),
-        };
-        Self {
-            kind,
-            capacity,
-            loaded: Mutex::new(loaded),
-        }
+        let loaded = Loaded { epoch: 0, values: HashMap::new() };
+        Self { kind, capacity, loaded: Mutex::new(loaded) }
     }
 
     fn loaded(&self) -> std::sync::MutexGuard<'_, Loaded<V>> {
@@ -155,9 +148,7 @@ impl<V: Clone + Send + 'static> Invalidate for Cache<V> {
         if kind == self.kind {
             let mut loaded = self.loaded();
             loaded.epoch += 1;
-            loaded
-                .values
-                .retain(|at, _| at.0 != *tenant || !(key.is_empty() || at.1 == key));
+            loaded.values.retain(|at, _| at.0 != *tenant || !(key.is_empty() || at.1 == key));
         }
     }
 }
@@ -173,19 +164,11 @@ pub(crate) struct Freshness {
 
 impl Freshness {
     pub(crate) fn new(env: Env, feed: Arc<dyn Feed>) -> Self {
-        Self {
-            env,
-            feed,
-            caches: RwLock::default(),
-            looked_at: AtomicI64::new(i64::MIN),
-        }
+        Self { env, feed, caches: RwLock::default(), looked_at: AtomicI64::new(i64::MIN) }
     }
 
     pub(crate) fn register(&self, cache: Arc<dyn Invalidate>) {
-        self.caches
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(cache);
+        self.caches.write().unwrap_or_else(PoisonError::into_inner).push(cache);
     }
 
     /// Tells whether caches may be trusted: the feed was read within the last second.
@@ -195,12 +178,7 @@ impl Freshness {
     }
 
     fn tell(&self, tenant: &TenantId, kind: &str, key: &str) {
-        for cache in self
-            .caches
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-        {
+        for cache in self.caches.read().unwrap_or_else(PoisonError::into_inner).iter() {
             cache.invalidate(tenant, kind, key);
         }
     }

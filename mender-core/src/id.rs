@@ -78,11 +78,7 @@ macro_rules! id {
 
 #[doc(hidden)]
 pub fn parse(text: &str, min: usize) -> Result<Arc<str>, InvalidId> {
-    if is_plain(text, min) {
-        Ok(text.into())
-    } else {
-        Err(InvalidId)
-    }
+    if is_plain(text, min) { Ok(text.into()) } else { Err(InvalidId) }
 }
 
 id! {

@@ -172,16 +172,11 @@ fn verdict(env: &Env, job: &Job, progress: Progress) -> Verdict {
             let doubled = 1000_u64 << job.attempt.clamp(0, 12);
             let pause = doubled.min(3_600_000);
             let pause = pause / 2 + env.below(pause / 2 + 1);
-            again(
-                Duration::from_millis(pause),
-                job.payload.clone(),
-                describe(&error),
-            )
+            again(Duration::from_millis(pause), job.payload.clone(), describe(&error))
         }
-        Progress::Failed(error) | Progress::Dead(error) => Verdict::Dead {
-            at: now,
-            error: describe(&error),
-        },
+        Progress::Failed(error) | Progress::Dead(error) => {
+            Verdict::Dead { at: now, error: describe(&error) }
+        }
     }
 }
 
@@ -206,12 +201,7 @@ impl Runner {
         loop {
             let now = self.env.now();
             let kinds = self.workers.keys().cloned().collect();
-            let claim = Claim {
-                kinds,
-                now,
-                lease_until: now + LEASE,
-                limit: CLAIM,
-            };
+            let claim = Claim { kinds, now, lease_until: now + LEASE, limit: CLAIM };
             let claimed = self.jobs.claim_jobs(&claim).await?;
             if claimed.is_empty() {
                 return Ok(count);
@@ -224,10 +214,7 @@ impl Runner {
 
     async fn run(&self, job: Job) -> (Job, Verdict) {
         let Some(worker) = self.workers.get(&job.kind) else {
-            let verdict = Verdict::Dead {
-                at: self.env.now(),
-                error: "nobody runs it".into(),
-            };
+            let verdict = Verdict::Dead { at: self.env.now(), error: "nobody runs it".into() };
             return (job, verdict);
         };
         let call = AssertUnwindSafe(worker.run(&job)).catch_unwind();

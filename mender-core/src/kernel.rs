@@ -33,9 +33,7 @@ pub(crate) struct Kernel {
 
 impl std::fmt::Debug for Kernel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Kernel")
-            .field("node", &self.node)
-            .finish_non_exhaustive()
+        f.debug_struct("Kernel").field("node", &self.node).finish_non_exhaustive()
     }
 }
 
@@ -46,21 +44,10 @@ impl Kernel {
         feed: Arc<dyn Feed>,
         quotas: Arc<dyn Quotas>,
     ) -> Result<(Self, mpsc::Receiver<Waiting>)> {
-        let node = env
-            .uuid()
-            .parse()
-            .map_err(|e| Error::internal("node id").because(e))?;
+        let node = env.uuid().parse().map_err(|e| Error::internal("node id").because(e))?;
         let (outbox, events) = Outbox::new();
         let freshness = Freshness::new(env.clone(), feed.clone());
-        let kernel = Self {
-            env,
-            node,
-            jobs,
-            feed,
-            quotas,
-            outbox,
-            freshness,
-        };
+        let kernel = Self { env, node, jobs, feed, quotas, outbox, freshness };
         Ok((kernel, events))
     }
 
@@ -114,20 +101,13 @@ impl Kernel {
     }
 
     fn stamp<A: Aggregate>(&self, ctx: &Ctx, commit: Commit<A>) -> StoreResult<Stamped<A>> {
-        let Commit {
-            change,
-            charges,
-            events,
-            invalidates,
-        } = commit;
+        let Commit { change, charges, events, invalidates } = commit;
         let at = self.env.now();
         let mut stamped = Vec::with_capacity(events.len());
         if let Some(aggregate) = change.aggregate() {
             check_size(aggregate)?;
-            let heard: Vec<_> = events
-                .into_iter()
-                .filter(|e| self.outbox.is_heard(&e.kind))
-                .collect();
+            let heard: Vec<_> =
+                events.into_iter().filter(|e| self.outbox.is_heard(&e.kind)).collect();
             let ids: StoreResult<Vec<EventId>> = heard.iter().map(|_| self.event_id()).collect();
             // Ids sort as the events were stated, also within a millisecond.
             let mut ids = ids?;
@@ -153,22 +133,11 @@ impl Kernel {
         }
         let lease_until = at + outbox::LEASE;
         let id = self.env.uuid();
-        Ok(Stamped {
-            id,
-            change,
-            charges,
-            events: stamped,
-            lease_until,
-            invalidates,
-            at,
-        })
+        Ok(Stamped { id, change, charges, events: stamped, lease_until, invalidates, at })
     }
 
     pub(crate) fn event_id(&self) -> StoreResult<EventId> {
-        self.env
-            .uuid()
-            .parse()
-            .map_err(|e| StoreError::corrupt("event id", e))
+        self.env.uuid().parse().map_err(|e| StoreError::corrupt("event id", e))
     }
 
     /// Runs a use case again while what it decided on is out of date.
@@ -198,9 +167,5 @@ impl Kernel {
 
 fn check_size<A: Aggregate>(aggregate: &A) -> StoreResult<()> {
     let text = serde_json::to_vec(aggregate).map_err(|e| StoreError::corrupt(A::KIND, e))?;
-    if text.len() > A::MAX_BYTES {
-        Err(StoreError::TooLarge)
-    } else {
-        Ok(())
-    }
+    if text.len() > A::MAX_BYTES { Err(StoreError::TooLarge) } else { Ok(()) }
 }

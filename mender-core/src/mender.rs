@@ -52,10 +52,7 @@ struct Port<S: ?Sized> {
 
 impl<S: ?Sized> Clone for Port<S> {
     fn clone(&self) -> Self {
-        Self {
-            store: self.store.clone(),
-            journal: self.journal.clone(),
-        }
+        Self { store: self.store.clone(), journal: self.journal.clone() }
     }
 }
 
@@ -95,18 +92,9 @@ impl Builder {
     pub fn stores<S: Stores>(mut self, stores: S) -> Self {
         let all = Arc::new(stores);
         let journal: Arc<dyn Journal> = all.clone();
-        self.auth = Some(Port {
-            store: all.clone(),
-            journal: journal.clone(),
-        });
-        self.tenants = Some(Port {
-            store: all.clone(),
-            journal: journal.clone(),
-        });
-        self.users = Some(Port {
-            store: all.clone(),
-            journal,
-        });
+        self.auth = Some(Port { store: all.clone(), journal: journal.clone() });
+        self.tenants = Some(Port { store: all.clone(), journal: journal.clone() });
+        self.users = Some(Port { store: all.clone(), journal });
         self.jobs = Some(all.clone());
         self.feed = Some(all.clone());
         self.quotas = Some(all);
@@ -117,10 +105,7 @@ impl Builder {
     #[must_use]
     pub fn auth_store<S: auth::Store + Journal>(mut self, store: S) -> Self {
         let store = Arc::new(store);
-        self.auth = Some(Port {
-            journal: store.clone(),
-            store,
-        });
+        self.auth = Some(Port { journal: store.clone(), store });
         self
     }
 
@@ -128,10 +113,7 @@ impl Builder {
     #[must_use]
     pub fn tenants_store<S: tenants::Store + Journal>(mut self, store: S) -> Self {
         let store = Arc::new(store);
-        self.tenants = Some(Port {
-            journal: store.clone(),
-            store,
-        });
+        self.tenants = Some(Port { journal: store.clone(), store });
         self
     }
 
@@ -139,10 +121,7 @@ impl Builder {
     #[must_use]
     pub fn users_store<S: users::Store + Journal>(mut self, store: S) -> Self {
         let store = Arc::new(store);
-        self.users = Some(Port {
-            journal: store.clone(),
-            store,
-        });
+        self.users = Some(Port { journal: store.clone(), store });
         self
     }
 
@@ -249,10 +228,7 @@ impl Builder {
         let feed = need(self.feed, "stores()")?;
         let jobs = need(self.jobs, "stores()")?;
         let quotas = need(self.quotas, "stores()")?;
-        let (auth, tenants) = (
-            need(self.auth, "stores()")?,
-            need(self.tenants, "stores()")?,
-        );
+        let (auth, tenants) = (need(self.auth, "stores()")?, need(self.tenants, "stores()")?);
         let users = need(self.users, "stores()")?;
         let keys = match self.keys {
             None if self.ephemeral => Keyring::ephemeral(&env)?,
@@ -268,11 +244,8 @@ impl Builder {
                 journals.push(journal.clone());
             }
         }
-        let tenants = Arc::new(tenants::Service::new(
-            kernel.clone(),
-            tenants.store,
-            tenants.journal,
-        ));
+        let tenants =
+            Arc::new(tenants::Service::new(kernel.clone(), tenants.store, tenants.journal));
         let users = Arc::new(users::Service::new(
             kernel.clone(),
             users.store,
@@ -292,34 +265,22 @@ impl Builder {
 
         let mut areas = self.areas;
         areas.push(auth.clone());
-        let lifecycle = Arc::new(Lifecycle {
-            env: env.clone(),
-            jobs: jobs.clone(),
-            areas,
-        });
+        let lifecycle = Arc::new(Lifecycle { env: env.clone(), jobs: jobs.clone(), areas });
         let mut subscribers = self.subscribers;
         subscribers.push(lifecycle.clone());
         let mut workers: BTreeMap<String, Arc<dyn Worker>> = BTreeMap::new();
-        let usage: Arc<dyn Worker> = Arc::new(auth::CountUsage {
-            service: auth.clone(),
-            directory: tenants.clone(),
-        });
+        let usage: Arc<dyn Worker> =
+            Arc::new(auth::CountUsage { service: auth.clone(), directory: tenants.clone() });
         for worker in self.workers.into_iter().chain([lifecycle, usage]) {
             workers.insert(worker.kind().to_owned(), worker);
         }
         for subscriber in &subscribers {
             let (subscriber, journals) = (subscriber.clone(), journals.clone());
             let kind = format!("{DELIVER}{}", subscriber.name());
-            let deliveries = Deliveries {
-                kind: kind.clone(),
-                subscriber,
-                journals,
-            };
+            let deliveries = Deliveries { kind: kind.clone(), subscriber, journals };
             workers.insert(kind, Arc::new(deliveries));
         }
-        kernel
-            .outbox
-            .set_heard(subscribers.iter().map(|s| s.kinds()).collect());
+        kernel.outbox.set_heard(subscribers.iter().map(|s| s.kinds()).collect());
         let courier = Courier::new(env.clone(), jobs.clone(), subscribers, events);
         let runner = Runner { env, jobs, workers };
         Ok(Mender(Arc::new(Inner {
@@ -360,9 +321,7 @@ pub struct Mender(Arc<Inner>);
 
 impl std::fmt::Debug for Mender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mender")
-            .field("node", &self.0.kernel.node)
-            .finish_non_exhaustive()
+        f.debug_struct("Mender").field("node", &self.0.kernel.node).finish_non_exhaustive()
     }
 }
 
@@ -505,21 +464,11 @@ impl Mender {
         let every = |period: Duration, work: fn(Self) -> Work| {
             tasks.spawn(repeat(self.clone(), stop.clone(), period, work));
         };
-        every(feed::PERIOD, |m| {
-            Box::pin(async move { Ok(m.0.kernel.freshness.look().await?) })
-        });
-        every(Duration::from_secs(1), |m| {
-            Box::pin(async move { m.beat(true).await })
-        });
-        every(CONTACTS, |m| {
-            Box::pin(async move { m.auth().record_contacts().await.map(|_| ()) })
-        });
-        every(LOOK, |m| {
-            Box::pin(async move { m.adopt().await.map(|_| ()) })
-        });
-        every(LOOK, |m| {
-            Box::pin(async move { m.run_jobs().await.map(|_| ()) })
-        });
+        every(feed::PERIOD, |m| Box::pin(async move { Ok(m.0.kernel.freshness.look().await?) }));
+        every(Duration::from_secs(1), |m| Box::pin(async move { m.beat(true).await }));
+        every(CONTACTS, |m| Box::pin(async move { m.auth().record_contacts().await.map(|_| ()) }));
+        every(LOOK, |m| Box::pin(async move { m.adopt().await.map(|_| ()) }));
+        every(LOOK, |m| Box::pin(async move { m.run_jobs().await.map(|_| ()) }));
         every(SWEEP, |m| {
             Box::pin(async move {
                 m.schedule().await?;
@@ -557,11 +506,7 @@ impl Mender {
 
     async fn beat(&self, runs: bool) -> Result<()> {
         let kernel = &self.0.kernel;
-        let node = feed::Node {
-            id: kernel.node.clone(),
-            at: kernel.env.now(),
-            runs,
-        };
+        let node = feed::Node { id: kernel.node.clone(), at: kernel.env.now(), runs };
         Ok(kernel.feed.beat(&node).await?)
     }
 
@@ -580,14 +525,8 @@ impl Mender {
 
     async fn sweep(&self) -> Result<()> {
         let (kernel, now) = (&self.0.kernel, self.env().now());
-        kernel
-            .feed
-            .sweep_feed(now - feed::KEPT, SWEEP_LIMIT)
-            .await?;
-        Ok(kernel
-            .quotas
-            .sweep_quotas(now - feed::KEPT, SWEEP_LIMIT)
-            .await?)
+        kernel.feed.sweep_feed(now - feed::KEPT, SWEEP_LIMIT).await?;
+        Ok(kernel.quotas.sweep_quotas(now - feed::KEPT, SWEEP_LIMIT).await?)
     }
 
     /// Does everything that is due now, until nothing is left: for tests and command-line tools,
@@ -650,18 +589,11 @@ mod tests {
         let ctx = Ctx::system(Default::default());
         let ask = TestDevice::new(r#"{"mac":"1"}"#, 1).request();
         let auth = mender.auth();
-        assert_eq!(
-            auth.request("", &ask).await.unwrap_err().kind,
-            Kind::Unauthenticated
-        );
-        let all = auth
-            .devices(&ctx, DeviceFilter::default(), PageRequest::default())
-            .await;
+        assert_eq!(auth.request("", &ask).await.unwrap_err().kind, Kind::Unauthenticated);
+        let all = auth.devices(&ctx, DeviceFilter::default(), PageRequest::default()).await;
         let device = all.unwrap().items.remove(0).device;
         assert_eq!(device.status, Status::Pending);
-        auth.decide(&ctx, &device.id, &device.sets[0].id, Status::Accepted)
-            .await
-            .unwrap();
+        auth.decide(&ctx, &device.id, &device.sets[0].id, Status::Accepted).await.unwrap();
         let token = auth.request("", &ask).await.unwrap();
         mender.drain().await.unwrap();
         for _ in 0..2 {
@@ -674,10 +606,7 @@ mod tests {
         auth.decommission(&ctx, &device.id).await.unwrap();
         assert!(auth.verify(&token, "").await.is_err());
         mender.drain().await.unwrap();
-        assert_eq!(
-            auth.device(&ctx, &device.id).await.unwrap_err().kind,
-            Kind::NotFound
-        );
+        assert_eq!(auth.device(&ctx, &device.id).await.unwrap_err().kind, Kind::NotFound);
         assert_eq!(mender.undelivered().await.unwrap(), 0);
     }
 

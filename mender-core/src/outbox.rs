@@ -117,23 +117,13 @@ impl Courier {
         receiver: mpsc::Receiver<Waiting>,
     ) -> Self {
         let receiver = Mutex::new(receiver);
-        Self {
-            env,
-            jobs,
-            subscribers,
-            receiver,
-            new_job: Notify::new(),
-        }
+        Self { env, jobs, subscribers, receiver, new_job: Notify::new() }
     }
 
     /// Waits for events. Dropping the future loses none.
     pub(crate) async fn next(&self) -> Vec<Waiting> {
         let mut batch = Vec::new();
-        self.receiver
-            .lock()
-            .await
-            .recv_many(&mut batch, BATCH)
-            .await;
+        self.receiver.lock().await.recv_many(&mut batch, BATCH).await;
         batch
     }
 
@@ -154,9 +144,8 @@ impl Courier {
         let count = batch.len();
         while let Some((journal, _)) = batch.first() {
             let journal = journal.clone();
-            let (mine, rest): (Vec<_>, Vec<_>) = batch
-                .into_iter()
-                .partition(|(other, _)| Arc::ptr_eq(&journal, other));
+            let (mine, rest): (Vec<_>, Vec<_>) =
+                batch.into_iter().partition(|(other, _)| Arc::ptr_eq(&journal, other));
             batch = rest;
             let events: Vec<Event> = mine.into_iter().map(|(_, event)| event).collect();
             if let Err(error) = self.deliver(journal.as_ref(), &events).await {
@@ -254,10 +243,7 @@ impl Worker for Deliveries {
         if subscriber.delivery() == Delivery::Ordered {
             for journal in &self.journals {
                 let (aggregate, key) = (&event.aggregate, &event.key);
-                match journal
-                    .has_earlier(&event.tenant, aggregate, key, event.version)
-                    .await
-                {
+                match journal.has_earlier(&event.tenant, aggregate, key, event.version).await {
                     Ok(false) => {}
                     Ok(true) => return Progress::Again(Duration::from_secs(1)),
                     Err(error) => return Progress::Failed(error.into()),
@@ -277,10 +263,7 @@ impl Worker for Deliveries {
 async fn handle(subscriber: &dyn Subscriber, events: &[Event]) -> Vec<Outcome> {
     let call = AssertUnwindSafe(subscriber.handle(events)).catch_unwind();
     let failed = |what: &'static str| {
-        events
-            .iter()
-            .map(|_| Outcome::Retry(Error::internal(what)))
-            .collect::<Vec<_>>()
+        events.iter().map(|_| Outcome::Retry(Error::internal(what))).collect::<Vec<_>>()
     };
     match tokio::time::timeout(PATIENCE, call).await {
         Ok(Ok(outcomes)) if outcomes.len() == events.len() => outcomes,

@@ -16,10 +16,7 @@ impl PageRequest {
     /// The page with this number; both values are brought into their range.
     #[must_use]
     pub fn new(number: u32, size: u32) -> Self {
-        Self {
-            number: number.max(1),
-            size: size.clamp(1, MAX_PAGE),
-        }
+        Self { number: number.max(1), size: size.clamp(1, MAX_PAGE) }
     }
 
     /// Returns how many items come before the page.
@@ -31,10 +28,7 @@ impl PageRequest {
 
 impl Default for PageRequest {
     fn default() -> Self {
-        Self {
-            number: 1,
-            size: 20,
-        }
+        Self { number: 1, size: 20 }
     }
 }
 

@@ -19,10 +19,7 @@ pub struct Quota {
 
 impl Default for Quota {
     fn default() -> Self {
-        Self {
-            free: UNLIMITED,
-            used: 0,
-        }
+        Self { free: UNLIMITED, used: 0 }
     }
 }
 
@@ -30,11 +27,7 @@ impl Default for Quota {
 /// nothing.
 #[must_use]
 pub fn capacity(limit: i64) -> i64 {
-    if limit == NO_LIMIT {
-        UNLIMITED
-    } else {
-        limit.clamp(0, UNLIMITED)
-    }
+    if limit == NO_LIMIT { UNLIMITED } else { limit.clamp(0, UNLIMITED) }
 }
 
 port! {

@@ -58,15 +58,9 @@ pub struct HashCost {
 
 impl HashCost {
     /// The cost for real passwords: 19 MiB, 2 passes.
-    pub const STRONG: Self = Self {
-        memory: 19 * 1024,
-        passes: 2,
-    };
+    pub const STRONG: Self = Self { memory: 19 * 1024, passes: 2 };
     /// The least that the algorithm allows; for tests.
-    pub const CHEAPEST: Self = Self {
-        memory: 8,
-        passes: 1,
-    };
+    pub const CHEAPEST: Self = Self { memory: 8, passes: 1 };
 }
 
 /// Hashes a password with argon2id. Slow by design: call it off the async threads.
@@ -76,9 +70,7 @@ pub fn hash_password(env: &Env, cost: HashCost, password: &str) -> String {
         let salt = SaltString::encode_b64(&env.bytes::<16>())?;
         let params = Params::new(cost.memory, cost.passes, 1, None)?;
         let argon = Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
-        argon
-            .hash_password(password.as_bytes(), &salt)
-            .map(|hash| hash.to_string())
+        argon.hash_password(password.as_bytes(), &salt).map(|hash| hash.to_string())
     };
     // An empty hash matches no password.
     hash().unwrap_or_default()
@@ -87,11 +79,8 @@ pub fn hash_password(env: &Env, cost: HashCost, password: &str) -> String {
 /// Checks a password against its hash. Slow by design.
 #[must_use]
 pub fn check_password(hash: &str, password: &str) -> bool {
-    PasswordHash::new(hash).is_ok_and(|hash| {
-        Argon2::default()
-            .verify_password(password.as_bytes(), &hash)
-            .is_ok()
-    })
+    PasswordHash::new(hash)
+        .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
 }
 
 #[cfg(test)]
@@ -106,10 +95,7 @@ mod tests {
         assert!(check_password(&hash, "correct horse"));
         assert!(!check_password(&hash, "wrong horse"));
         assert!(!check_password("", ""));
-        assert_ne!(
-            hash,
-            hash_password(&env, HashCost::CHEAPEST, "correct horse")
-        );
+        assert_ne!(hash, hash_password(&env, HashCost::CHEAPEST, "correct horse"));
     }
 
     #[test]

@@ -71,10 +71,7 @@ impl PublicKey {
         let bad = |why: &str| InvalidKey::Undecodable(Some(why.to_owned()));
         let info = SubjectPublicKeyInfoRef::from_der(block.contents())
             .map_err(|_| bad("not a subject public key info"))?;
-        let key = info
-            .subject_public_key
-            .as_bytes()
-            .ok_or_else(|| bad("odd bits"))?;
+        let key = info.subject_public_key.as_bytes().ok_or_else(|| bad("odd bits"))?;
         let algorithm = match info.algorithm.oid {
             RSA => Algorithm::Rsa,
             ED25519 => Algorithm::Ed25519,
@@ -91,11 +88,7 @@ impl PublicKey {
         if !is_sound(algorithm, key) {
             return Err(bad("malformed key"));
         }
-        Ok(Self {
-            pem: write_pem("PUBLIC KEY", block.contents()),
-            algorithm,
-            key: key.to_vec(),
-        })
+        Ok(Self { pem: write_pem("PUBLIC KEY", block.contents()), algorithm, key: key.to_vec() })
     }
 
     /// Returns the key as PEM in its normal form.
@@ -109,13 +102,8 @@ impl PublicKey {
     #[must_use]
     pub fn verify(&self, message: &[u8], signature: &str) -> bool {
         // Compat: line breaks inside the base64 are ignored.
-        let text: String = signature
-            .chars()
-            .filter(|c| !matches!(c, '\r' | '\n'))
-            .collect();
-        STANDARD
-            .decode(text)
-            .is_ok_and(|bytes| self.verify_bytes(message, &bytes))
+        let text: String = signature.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+        STANDARD.decode(text).is_ok_and(|bytes| self.verify_bytes(message, &bytes))
     }
 
     fn verify_bytes(&self, message: &[u8], signature: &[u8]) -> bool {
@@ -226,17 +214,10 @@ mod tests {
             -----END PUBLIC KEY-----\n";
         assert_eq!(PublicKey::from_pem(x25519), Err(InvalidKey::Unrecognized));
         for bad in ["", "abc", &PEM.replace("PUBLIC KEY", "RSA PUBLIC KEY")] {
-            assert_eq!(
-                PublicKey::from_pem(bad),
-                Err(InvalidKey::Undecodable(None)),
-                "{bad}"
-            );
+            assert_eq!(PublicKey::from_pem(bad), Err(InvalidKey::Undecodable(None)), "{bad}");
         }
         let cut = PEM.replace("wtrbLDFw4rXAxZuE=", "");
-        assert!(matches!(
-            PublicKey::from_pem(&cut),
-            Err(InvalidKey::Undecodable(_))
-        ));
+        assert!(matches!(PublicKey::from_pem(&cut), Err(InvalidKey::Undecodable(_))));
     }
 
     #[test]

@@ -36,16 +36,13 @@ pub struct Key {
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key")
-            .field("number", &self.number)
-            .finish_non_exhaustive()
+        f.debug_struct("Key").field("number", &self.number).finish_non_exhaustive()
     }
 }
 
 /// The DER of a PKCS #8 Ed25519 key up to its 32 secret bytes.
-const ED25519_PKCS8: [u8; 16] = [
-    0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20,
-];
+const ED25519_PKCS8: [u8; 16] =
+    [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
 impl Key {
     /// Reads a private key: PKCS #8 with Ed25519 or RSA, or PKCS #1. The number becomes the
@@ -102,13 +99,8 @@ impl Key {
             Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
             Pair::Rsa(pair) => {
                 let mut bytes = vec![0; pair.public().modulus_len()];
-                pair.sign(
-                    &signature::RSA_PKCS1_SHA256,
-                    &SystemRandom::new(),
-                    message,
-                    &mut bytes,
-                )
-                .map_err(|_| Error::internal("signing failed"))?;
+                pair.sign(&signature::RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut bytes)
+                    .map_err(|_| Error::internal("signing failed"))?;
                 Ok(bytes)
             }
         }
@@ -116,27 +108,22 @@ impl Key {
 
     fn fits(&self, algorithm: &str, message: &[u8], bytes: &[u8]) -> bool {
         let check = |scheme: &'static dyn signature::VerificationAlgorithm, key: &[u8]| {
-            UnparsedPublicKey::new(scheme, key)
-                .verify(message, bytes)
-                .is_ok()
+            UnparsedPublicKey::new(scheme, key).verify(message, bytes).is_ok()
         };
         match (&self.pair, algorithm) {
             (Pair::Ed25519(pair), "EdDSA") => {
                 check(&signature::ED25519, pair.public_key().as_ref())
             }
             // Compat: an RSA key checks every PKCS #1 v1.5 algorithm.
-            (Pair::Rsa(pair), "RS256") => check(
-                &signature::RSA_PKCS1_2048_8192_SHA256,
-                pair.public_key().as_ref(),
-            ),
-            (Pair::Rsa(pair), "RS384") => check(
-                &signature::RSA_PKCS1_2048_8192_SHA384,
-                pair.public_key().as_ref(),
-            ),
-            (Pair::Rsa(pair), "RS512") => check(
-                &signature::RSA_PKCS1_2048_8192_SHA512,
-                pair.public_key().as_ref(),
-            ),
+            (Pair::Rsa(pair), "RS256") => {
+                check(&signature::RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref())
+            }
+            (Pair::Rsa(pair), "RS384") => {
+                check(&signature::RSA_PKCS1_2048_8192_SHA384, pair.public_key().as_ref())
+            }
+            (Pair::Rsa(pair), "RS512") => {
+                check(&signature::RSA_PKCS1_2048_8192_SHA512, pair.public_key().as_ref())
+            }
             _ => false,
         }
     }
@@ -182,11 +169,7 @@ impl<'a> Parts<'a> {
     pub fn of(token: &'a str) -> Option<Self> {
         let mut parts = token.split('.');
         let (header, claims, signature) = (parts.next()?, parts.next()?, parts.next()?);
-        parts.next().is_none().then_some(Self {
-            header,
-            claims,
-            signature,
-        })
+        parts.next().is_none().then_some(Self { header, claims, signature })
     }
 
     /// Decodes the claims; nothing in them is proven.
@@ -200,10 +183,7 @@ impl Keyring {
     /// A ring with the key that signs.
     #[must_use]
     pub fn new(signer: Key) -> Self {
-        Self {
-            signer,
-            others: Vec::new(),
-        }
+        Self { signer, others: Vec::new() }
     }
 
     /// Adds a key that only verifies: one that signed before, or a fallback.
@@ -227,11 +207,7 @@ impl Keyring {
     /// [`Kind::Internal`] where the claims do not serialise.
     pub fn sign(&self, numbered: Numbered, claims: &impl Serialize) -> Result<String> {
         let kid = (numbered == Numbered::Yes).then_some(self.signer.number);
-        let header = Header {
-            alg: self.signer.algorithm().into(),
-            kid,
-            typ: "JWT".into(),
-        };
+        let header = Header { alg: self.signer.algorithm().into(), kid, typ: "JWT".into() };
         let part = |json: serde_json::Result<Vec<u8>>| {
             json.map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
                 .map_err(|e| Error::internal("claims do not serialise").because(e))

@@ -8,7 +8,5 @@ use mender_core::{
 };
 
 fn main() -> ExitCode {
-    run(vec![Adapter::new("memory", async || {
-        Harness::new(MemoryStores::default())
-    })])
+    run(vec![Adapter::new("memory", async || Harness::new(MemoryStores::default()))])
 }

@@ -21,19 +21,14 @@ struct Database(Mender);
 #[async_trait]
 impl Health for Database {
     async fn check(&self) -> Result<(), String> {
-        self.0
-            .check()
-            .await
-            .map_err(|error| format!("error reaching the database: {error}"))
+        self.0.check().await.map_err(|error| format!("error reaching the database: {error}"))
     }
 }
 
 /// Returns the routes of every area.
 #[must_use]
 pub fn routes(mender: &Mender) -> Routes<Mender> {
-    auth::routes()
-        .merge(users::routes())
-        .merge(health::routes(Arc::new(Database(mender.clone()))))
+    auth::routes().merge(users::routes()).merge(health::routes(Arc::new(Database(mender.clone()))))
 }
 
 /// Whom the internal listener takes public requests from.

@@ -33,32 +33,15 @@ impl Audience {
             | ["api", "devices", _, "deployments", "download", ..] => Self::Anyone,
             ["api", "devices", ..] => Self::Devices,
             ["api", "management", _, "useradm", "auth", "logout", ..] => Self::Management,
-            [
-                "api",
-                "management",
-                _,
-                "useradm",
-                "auth" | "oauth2" | "oidc",
-                ..,
-            ]
-            | [
-                "api",
-                "management",
-                _,
-                "useradm",
-                "users",
-                "me",
-                "email-change",
-                "complete",
-            ] => Self::Anyone,
-            [
-                "api",
-                "management",
-                _,
-                "tenantadm",
-                "tenants",
-                "signup" | "trial",
-            ] if matches!(*method, Method::OPTIONS | Method::POST) => Self::Anyone,
+            ["api", "management", _, "useradm", "auth" | "oauth2" | "oidc", ..]
+            | ["api", "management", _, "useradm", "users", "me", "email-change", "complete"] => {
+                Self::Anyone
+            }
+            ["api", "management", _, "tenantadm", "tenants", "signup" | "trial"]
+                if matches!(*method, Method::OPTIONS | Method::POST) =>
+            {
+                Self::Anyone
+            }
             ["api", "management", ..] => Self::Management,
             // Only the internal listener has these: the workflow engine, the inventory's old form.
             ["api", "internal" | "0.1.0" | "v1", ..] | ["status"] => Self::Internal,

@@ -83,11 +83,7 @@ impl Authenticate for TrustGateway {
             Audience::Devices => Err(ApiError::empty(StatusCode::UNAUTHORIZED)),
             _ if claims.user => {
                 let user: UserId = parse(&claims.subject)?;
-                Ok(Caller::User(Ctx::new(
-                    tenant,
-                    Actor::User(user),
-                    Scope::All,
-                )))
+                Ok(Caller::User(Ctx::new(tenant, Actor::User(user), Scope::All)))
             }
             _ => Err(ApiError::unauthorized("unauthorized")),
         }
@@ -95,8 +91,7 @@ impl Authenticate for TrustGateway {
 }
 
 fn parse<T: FromStr>(text: &str) -> Result<T, ApiError> {
-    text.parse()
-        .map_err(|_| ApiError::unauthorized("unauthorized"))
+    text.parse().map_err(|_| ApiError::unauthorized("unauthorized"))
 }
 
 /// The layer that authenticates requests to routes that need it, before anything else is checked.

@@ -100,10 +100,7 @@ impl<S: Send + Sync, T: FromBody> FromRequest<S> for Body<T> {
 // Compat: a chunked body, or none, needs no content type.
 pub fn check_type(headers: &HeaderMap, wanted: &'static str) -> Result<(), ApiError> {
     let length = headers.get(CONTENT_LENGTH).and_then(|n| n.to_str().ok());
-    if length
-        .and_then(|n| n.parse().ok())
-        .is_none_or(|n: u64| n == 0)
-    {
+    if length.and_then(|n| n.parse().ok()).is_none_or(|n: u64| n == 0) {
         return Ok(());
     }
     let value = headers.get(CONTENT_TYPE).map_or(&b""[..], |v| v.as_bytes());
@@ -179,9 +176,7 @@ pub fn decode<T: DeserializeOwned>(body: &[u8], whole: bool) -> Result<T, JsonEr
     let value = T::deserialize(Named(&mut reader)).map_err(|error| explain(body, &error))?;
     if whole && let Err(error) = reader.end() {
         let c = locate(body, &error);
-        return Err(JsonError::Syntax(format!(
-            "invalid character {c} after top-level value"
-        )));
+        return Err(JsonError::Syntax(format!("invalid character {c} after top-level value")));
     }
     Ok(value)
 }
@@ -271,19 +266,14 @@ mod tests {
     use super::*;
 
     fn text(body: &str) -> String {
-        decode::<Vec<u32>>(body.as_bytes(), false)
-            .unwrap_err()
-            .to_string()
+        decode::<Vec<u32>>(body.as_bytes(), false).unwrap_err().to_string()
     }
 
     #[test]
     fn errors_read_as_clients_know_them() {
         assert_eq!(text(""), "EOF");
         assert_eq!(text("["), "unexpected EOF");
-        assert_eq!(
-            text("x"),
-            "invalid character 'x' looking for beginning of value"
-        );
+        assert_eq!(text("x"), "invalid character 'x' looking for beginning of value");
         assert_eq!(text("[1 2]"), "invalid character '2' after array element");
         assert!(text("{}").starts_with("json: invalid type: map"));
         assert_eq!(JsonError::Empty.whole(), "unexpected end of JSON input");
@@ -326,10 +316,7 @@ mod tests {
 
     #[test]
     fn media_types_ignore_case_and_parameters() {
-        assert_eq!(
-            media_type("Application/JSON; charset=utf-8").unwrap(),
-            "application/json"
-        );
+        assert_eq!(media_type("Application/JSON; charset=utf-8").unwrap(), "application/json");
         assert_eq!(media_type(""), Err("no media type"));
         assert_eq!(media_type("a b/c"), Err("expected slash after first token"));
         assert_eq!(media_type("a/"), Err("expected token after slash"));

@@ -42,13 +42,7 @@ impl BuiltIn {
 #[async_trait]
 impl Authenticate for BuiltIn {
     async fn authenticate(&self, credentials: Credentials<'_>) -> Result<Caller, ApiError> {
-        let Credentials {
-            audience,
-            method,
-            path,
-            headers,
-            ..
-        } = credentials;
+        let Credentials { audience, method, path, headers, .. } = credentials;
         let method = method.as_str();
         let asked = Asked { method, path };
         if audience == Audience::Devices {
@@ -108,10 +102,7 @@ async fn verified_device(
     identity: &Identity,
 ) -> Result<Verified, ApiError> {
     // Compat: devices write the scheme in one of two ways, and others are refused.
-    let scheme = headers
-        .get(AUTHORIZATION)
-        .map(HeaderValue::as_bytes)
-        .unwrap_or_default();
+    let scheme = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
     if !scheme.starts_with(b"Bearer ") && !scheme.starts_with(b"bearer ") {
         return Err(ApiError::empty(StatusCode::UNAUTHORIZED));
     }
@@ -130,10 +121,7 @@ fn check_addon(mender: &Mender, verified: &Verified, path: &str) -> Result<(), A
     };
     match addon_of(path) {
         Some(needed) if mender.auth().config().tenants && !verified.trial && !has(needed) => {
-            Err(ApiError::new(
-                StatusCode::FORBIDDEN,
-                format!("operation requires addon: {needed}"),
-            ))
+            Err(ApiError::new(StatusCode::FORBIDDEN, format!("operation requires addon: {needed}")))
         }
         _ => Ok(()),
     }
@@ -175,18 +163,9 @@ mod tests {
 
     #[test]
     fn add_ons_follow_from_the_service() {
-        assert_eq!(
-            addon_of("/api/devices/v1/deviceconfig/configuration"),
-            Some("configure")
-        );
-        assert_eq!(
-            addon_of("/api/devices/v2/%64eviceconnect/connect"),
-            Some("troubleshoot")
-        );
-        assert_eq!(
-            addon_of("/api/devices/v1/inventory/device/attributes"),
-            None
-        );
+        assert_eq!(addon_of("/api/devices/v1/deviceconfig/configuration"), Some("configure"));
+        assert_eq!(addon_of("/api/devices/v2/%64eviceconnect/connect"), Some("troubleshoot"));
+        assert_eq!(addon_of("/api/devices/v1/inventory/device/attributes"), None);
         assert_eq!(addon_of("/api/management/v1/deviceconfig"), None);
     }
 }

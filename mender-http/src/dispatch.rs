@@ -48,21 +48,13 @@ pub(crate) struct Dispatch<S> {
 
 impl<S: Clone> Clone for Dispatch<S> {
     fn clone(&self) -> Self {
-        Self {
-            tree: self.tree.clone(),
-            state: self.state.clone(),
-            bounds: self.bounds,
-        }
+        Self { tree: self.tree.clone(), state: self.state.clone(), bounds: self.bounds }
     }
 }
 
 impl<S: Clone + Send + Sync + 'static> Dispatch<S> {
     pub(crate) fn new(tree: Tree<S>, state: S, bounds: Bounds) -> Self {
-        Self {
-            tree: Arc::new(tree),
-            state,
-            bounds,
-        }
+        Self { tree: Arc::new(tree), state, bounds }
     }
 
     /// Returns the handler, or the answer.
@@ -76,22 +68,14 @@ impl<S: Clone + Send + Sync + 'static> Dispatch<S> {
             let mut targets = fit.targets.iter();
             targets.position(|t| t.endpoint.method == *request.method())
         };
-        let best = fits
-            .iter()
-            .enumerate()
-            .find_map(|(i, f)| Some((i, by_method(f)?)));
+        let best = fits.iter().enumerate().find_map(|(i, f)| Some((i, by_method(f)?)));
         let Some((fit, target)) = best else {
             return Err(Box::new(wrong_method(request.method(), &fits)));
         };
         let Fit { targets, values } = fits.swap_remove(fit);
-        let Endpoint {
-            path, streaming, ..
-        } = targets[target].endpoint;
-        let matched = Matched {
-            path,
-            params: Params(names(path).zip(values).collect()),
-            streaming,
-        };
+        let Endpoint { path, streaming, .. } = targets[target].endpoint;
+        let matched =
+            Matched { path, params: Params(names(path).zip(values).collect()), streaming };
         Ok((targets[target].call.clone(), matched))
     }
 
@@ -113,10 +97,7 @@ impl<S: Clone + Send + Sync + 'static> Dispatch<S> {
         }
         let original = request.extensions().get::<OriginalUri>();
         let original = original.map_or(request.uri(), |uri| &uri.0);
-        let query = original
-            .query()
-            .map(|q| format!("?{q}"))
-            .unwrap_or_default();
+        let query = original.query().map(|q| format!("?{q}")).unwrap_or_default();
         // One slash in front: two would name another host.
         let to = toggle(original.path());
         let to = format!("/{}{query}", to.trim_start_matches('/'));
@@ -169,10 +150,7 @@ fn declared_length(headers: &HeaderMap) -> u64 {
 /// Returns the 413 of a body that is too large.
 #[must_use]
 pub(crate) fn too_large() -> ApiError {
-    ApiError::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "http: request body too large",
-    )
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "http: request body too large")
 }
 
 impl<S: Clone + Send + Sync + 'static> Service<Request> for Dispatch<S> {

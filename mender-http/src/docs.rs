@@ -75,10 +75,8 @@ fn page(document: &Value) -> String {
             let (summary, description) = (text("summary"), text("description"));
             let path = escape(path);
             // Writing to a string does not fail.
-            let _ = write!(
-                html,
-                "<dt><code>{method} {path}</code></dt><dd>{summary}<br>{description}"
-            );
+            let _ =
+                write!(html, "<dt><code>{method} {path}</code></dt><dd>{summary}<br>{description}");
             for (status, answer) in operation["responses"].as_object().into_iter().flatten() {
                 let text = escape(answer["description"].as_str().unwrap_or_default());
                 let _ = write!(html, "<br><code>{}</code> {text}", escape(status));

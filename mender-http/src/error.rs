@@ -42,10 +42,7 @@ impl ApiError {
     /// An error with an empty body.
     #[must_use]
     pub fn empty(status: StatusCode) -> Self {
-        Self {
-            text: None,
-            ..Self::new(status, "")
-        }
+        Self { text: None, ..Self::new(status, "") }
     }
 
     /// 400 with this text.
@@ -201,20 +198,14 @@ mod tests {
     fn causes_of_failures_stay_inside() {
         let error = Error::internal("row 5 is odd").because("secret detail");
         let error = ApiError::from(error);
-        assert_eq!(
-            error.body("r1"),
-            r#"{"error":"internal error","request_id":"r1"}"#
-        );
+        assert_eq!(error.body("r1"), r#"{"error":"internal error","request_id":"r1"}"#);
         assert_eq!(error.cause(), Some("row 5 is odd: secret detail"));
     }
 
     #[test]
     fn texts_are_escaped_for_html() {
         let error = ApiError::bad_request("<a&b>").with_field("metadata", "<");
-        assert_eq!(
-            error.body(""),
-            r#"{"error":"\u003ca\u0026b\u003e","metadata":"\u003c"}"#
-        );
+        assert_eq!(error.body(""), r#"{"error":"\u003ca\u0026b\u003e","metadata":"\u003c"}"#);
     }
 
     #[test]

@@ -53,15 +53,11 @@ pub fn routes<S: Clone + Send + Sync + 'static>(health: Arc<dyn Health>) -> Rout
             StatusCode::SERVICE_UNAVAILABLE
         };
         let health = health.clone();
-        routes = routes
-            .get(alive_path, alive)
-            .get(health_path, move || check(health, failed));
+        routes = routes.get(alive_path, alive).get(health_path, move || check(health, failed));
     }
     routes
         .get("/status", async || Json(json!({"status": "ok"})))
-        .get("/api/v1/health", move || {
-            check(health, StatusCode::SERVICE_UNAVAILABLE)
-        })
+        .get("/api/v1/health", move || check(health, StatusCode::SERVICE_UNAVAILABLE))
 }
 
 async fn check(health: Arc<dyn Health>, failed: StatusCode) -> Response {

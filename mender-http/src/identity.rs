@@ -68,11 +68,7 @@ impl Identity {
     pub fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
         let (token, source) = token(headers)?;
         let claims = claims(&token)?;
-        Ok(Self {
-            token: Secret::new(token),
-            source,
-            claims,
-        })
+        Ok(Self { token: Secret::new(token), source, claims })
     }
 }
 
@@ -91,9 +87,8 @@ impl Glimpse {
             let payload = token.split('.').nth(1)?;
             BASE64_URL_SAFE_NO_PAD.decode(payload).ok()
         });
-        let mut claims: Self = payload
-            .and_then(|payload| serde_json::from_slice(&payload).ok())
-            .unwrap_or_default();
+        let mut claims: Self =
+            payload.and_then(|payload| serde_json::from_slice(&payload).ok()).unwrap_or_default();
         claims.sub = claims.sub.filter(|text| text.len() <= 256);
         claims.plan = claims.plan.filter(|text| text.len() <= 256);
         claims
@@ -122,9 +117,7 @@ fn token(headers: &HeaderMap) -> Result<(String, Source), ApiError> {
     let header = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
     let header = String::from_utf8_lossy(header.unwrap_or_default());
     if header.is_empty() {
-        return cookie(headers)
-            .map(|token| (token, Source::Cookie))
-            .ok_or_else(|| refuse(MISSING));
+        return cookie(headers).map(|token| (token, Source::Cookie)).ok_or_else(|| refuse(MISSING));
     }
     let mut parts = header.split(' ');
     let (Some(scheme), Some(token), None) = (parts.next(), parts.next(), parts.next()) else {
@@ -151,20 +144,12 @@ fn claims(token: &str) -> Result<Claims, ApiError> {
         return Err(refuse("identity: incorrect token format"));
     };
     // Compat: gateways hand on tokens of either base64 alphabet; who verifies sees the original.
-    let payload = payload
-        .trim_end_matches('=')
-        .replace('+', "-")
-        .replace('/', "_");
+    let payload = payload.trim_end_matches('=').replace('+', "-").replace('/', "_");
     let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).map_err(|error| {
-        refuse(format!(
-            "identity: failed to decode base64 JWT claims: {error}"
-        ))
+        refuse(format!("identity: failed to decode base64 JWT claims: {error}"))
     })?;
-    let claims: Value = serde_json::from_slice(&payload).map_err(|error| {
-        refuse(format!(
-            "identity: failed to decode JSON JWT claims: {error}"
-        ))
-    })?;
+    let claims: Value = serde_json::from_slice(&payload)
+        .map_err(|error| refuse(format!("identity: failed to decode JSON JWT claims: {error}")))?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
     let flag = |name: &str| claims.get(name).and_then(Value::as_bool).unwrap_or(false);
     let subject = text("sub").unwrap_or_default();

@@ -46,11 +46,7 @@ impl Paging {
     }
 
     fn new(uri: &Uri, query: Query, number: u32, size: u32) -> Self {
-        Self {
-            page: PageRequest::new(number, size),
-            path: uri.path().into(),
-            query,
-        }
+        Self { page: PageRequest::new(number, size), path: uri.path().into(), query }
     }
 
     /// Returns the headers of the answer: a line of `Link` per relation, and `X-Total-Count`
@@ -177,15 +173,7 @@ mod tests {
             text("/d?page=0"),
             "invalid page query: value must be a non-zero positive integer"
         );
-        assert_eq!(
-            text("/d?per_page=501"),
-            "parameter \"per_page\" above limit (max: 500)"
-        );
-        assert_eq!(
-            Paging::lenient(&"/d?per_page=0&page=x".parse().unwrap())
-                .page
-                .size,
-            20
-        );
+        assert_eq!(text("/d?per_page=501"), "parameter \"per_page\" above limit (max: 500)");
+        assert_eq!(Paging::lenient(&"/d?per_page=0&page=x".parse().unwrap()).page.size, 20);
     }
 }

@@ -51,9 +51,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Path<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let params = parts.extensions.get::<Params>().cloned();
         let value = T::deserialize(Reader(&params.unwrap_or_default()));
-        value
-            .map(Self)
-            .map_err(|error| ApiError::no_route().because(error))
+        value.map(Self).map_err(|error| ApiError::no_route().because(error))
     }
 }
 

@@ -81,9 +81,7 @@ impl Query {
     pub fn encode(&self) -> String {
         let mut pairs: Vec<_> = self.pairs.iter().collect();
         pairs.sort_by(|a, b| a.0.cmp(&b.0));
-        let encoded = pairs
-            .iter()
-            .map(|(k, v)| format!("{}={}", escape(k), escape(v)));
+        let encoded = pairs.iter().map(|(k, v)| format!("{}={}", escape(k), escape(v)));
         encoded.collect::<Vec<_>>().join("&")
     }
 }
@@ -171,9 +169,6 @@ mod tests {
 
     #[test]
     fn values_are_encoded_again_as_they_came() {
-        assert_eq!(
-            Query::parse("foo=a+b%26c%C3%A9").encode(),
-            "foo=a+b%26c%C3%A9"
-        );
+        assert_eq!(Query::parse("foo=a+b%26c%C3%A9").encode(), "foo=a+b%26c%C3%A9");
     }
 }

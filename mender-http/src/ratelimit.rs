@@ -55,10 +55,7 @@ impl RateLimits {
     /// Joins the limits of devices and of users.
     #[must_use]
     pub fn new(devices: Option<Limiter>, users: Option<Limiter>) -> Self {
-        Self {
-            devices: devices.map(Arc::new),
-            users: users.map(Arc::new),
-        }
+        Self { devices: devices.map(Arc::new), users: users.map(Arc::new) }
     }
 }
 
@@ -72,11 +69,7 @@ pub(crate) struct Asked<'a> {
 impl<'a> Asked<'a> {
     /// Reads which request a gateway means.
     pub(crate) fn forwarded(headers: &'a HeaderMap) -> Self {
-        let text = |name| {
-            headers
-                .get(name)
-                .and_then(|v: &HeaderValue| v.to_str().ok())
-        };
+        let text = |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
         let uri = text("x-forwarded-uri").unwrap_or_default();
         Self {
             method: text("x-forwarded-method").unwrap_or_default(),
@@ -130,11 +123,7 @@ impl Limiter {
             InvalidConfig(format!("invalid {what} '{text}': {why}"))
         };
         let mut matches: Vec<(Pattern, Template)> = Vec::new();
-        for Match {
-            api_pattern,
-            group_expression,
-        } in &config.matches
-        {
+        for Match { api_pattern, group_expression } in &config.matches {
             let pattern =
                 Pattern::parse(api_pattern).map_err(|why| bad("API pattern", api_pattern, why))?;
             if matches.iter().any(|(known, _)| *known == pattern) {
@@ -155,23 +144,14 @@ impl Limiter {
             if interval_ms == 0 {
                 return Err(InvalidConfig(format!("the interval of '{name}' is zero")));
             }
-            let counted = Counted {
-                quota: group.quota,
-                interval_ms,
-                event,
-                window: Mutex::default(),
-            };
+            let counted =
+                Counted { quota: group.quota, interval_ms, event, window: Mutex::default() };
             if groups.insert(name.clone(), counted).is_some() {
                 let text = format!("duplicate limit group name: '{name}'");
                 return Err(InvalidConfig(text));
             }
         }
-        Ok(Self {
-            env,
-            reject_unmatched: config.reject_unmatched,
-            matches,
-            groups,
-        })
+        Ok(Self { env, reject_unmatched: config.reject_unmatched, matches, groups })
     }
 
     /// Counts a request; the error is the answer to one too many.
@@ -183,15 +163,10 @@ impl Limiter {
     ) -> Result<(), ApiError> {
         let raw = |_| asked.path.split('/').skip(1).map(str::to_owned).collect();
         let segments = path::segments(asked.path).unwrap_or_else(raw);
-        let found = self
-            .matches
-            .iter()
-            .find(|(pattern, _)| pattern.fits(asked.method, &segments));
+        let found = self.matches.iter().find(|(pattern, _)| pattern.fits(asked.method, &segments));
         let group = found.and_then(|(_, group)| self.groups.get(&group.render(caller)));
         match group {
-            Some(group) => group
-                .count(caller, standing, self.env.now().0)
-                .map_err(refuse),
+            Some(group) => group.count(caller, standing, self.env.now().0).map_err(refuse),
             None if self.reject_unmatched => Err(refuse(0)),
             None => Ok(()),
         }
@@ -207,10 +182,7 @@ impl Counted {
         let epoch = now.div_euclid(self.interval_ms);
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         if window.epoch != epoch {
-            *window = Window {
-                epoch,
-                ..Window::default()
-            };
+            *window = Window { epoch, ..Window::default() };
         }
         let counters = match standing {
             Standing::Verified => &mut window.verified,

@@ -54,10 +54,7 @@ impl Settings {
     }
 
     fn bounds(&self) -> Bounds {
-        Bounds {
-            body_bytes: self.body_bytes,
-            time: self.request_timeout,
-        }
+        Bounds { body_bytes: self.body_bytes, time: self.request_timeout }
     }
 }
 
@@ -133,19 +130,12 @@ pub fn internal<S: Clone + Send + Sync + 'static>(
 }
 
 fn outer(router: Router, settings: &Settings) -> Router {
-    let log = access_log::Log {
-        env: settings.env.clone(),
-        proxies: settings.proxies,
-    };
+    let log = access_log::Log { env: settings.env.clone(), proxies: settings.proxies };
     let router = router
         .layer(from_fn(request_id::render))
         .layer(from_fn_with_state(log, access_log::log))
         .layer(from_fn_with_state(settings.env.clone(), request_id::assign));
-    if settings.compression {
-        router.layer(compression::layer())
-    } else {
-        router
-    }
+    if settings.compression { router.layer(compression::layer()) } else { router }
 }
 
 #[cfg(test)]

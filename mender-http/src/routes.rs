@@ -57,11 +57,7 @@ impl<S> std::fmt::Debug for Routes<S> {
 
 impl<S> Default for Routes<S> {
     fn default() -> Self {
-        Self {
-            targets: Vec::new(),
-            documents: Vec::new(),
-            without_options: false,
-        }
+        Self { targets: Vec::new(), documents: Vec::new(), without_options: false }
     }
 }
 
@@ -75,10 +71,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// No endpoints yet, and paths added later do not answer `OPTIONS`, as some services don't.
     #[must_use]
     pub fn without_options() -> Self {
-        Self {
-            without_options: true,
-            ..Self::default()
-        }
+        Self { without_options: true, ..Self::default() }
     }
 
     /// Adds an endpoint.
@@ -167,15 +160,9 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 
     /// Splits the endpoints into those of the public listener and those of the internal one.
     pub(crate) fn split(self) -> (Self, Self) {
-        let (internal, public) = self
-            .targets
-            .into_iter()
-            .partition(|t| t.endpoint.audience == Audience::Internal);
-        let with = |targets, documents| Self {
-            targets,
-            documents,
-            without_options: false,
-        };
+        let (internal, public) =
+            self.targets.into_iter().partition(|t| t.endpoint.audience == Audience::Internal);
+        let with = |targets, documents| Self { targets, documents, without_options: false };
         (with(public, self.documents), with(internal, Vec::new()))
     }
 }
@@ -204,12 +191,7 @@ pub(crate) fn names(path: &'static str) -> impl Iterator<Item = &'static str> {
 
 impl<S> Tree<S> {
     fn new() -> Self {
-        Self {
-            fixed: HashMap::new(),
-            param: None,
-            rest: Vec::new(),
-            targets: Vec::new(),
-        }
+        Self { fixed: HashMap::new(), param: None, rest: Vec::new(), targets: Vec::new() }
     }
 
     pub(crate) fn of(targets: Vec<Target<S>>) -> Self {
@@ -234,11 +216,7 @@ impl<S> Tree<S> {
             };
         }
         let same = |t: &Target<S>| t.endpoint.method == target.endpoint.method;
-        debug_assert!(
-            !node.targets.iter().any(same),
-            "two handlers for {:?}",
-            target.endpoint
-        );
+        debug_assert!(!node.targets.iter().any(same), "two handlers for {:?}", target.endpoint);
         node.targets.push(target);
     }
 
@@ -254,10 +232,7 @@ impl<S> Tree<S> {
     fn walk<'a>(&'a self, left: &[String], values: &mut Vec<String>, found: &mut Vec<Fit<'a, S>>) {
         let Some((head, tail)) = left.split_first() else {
             if !self.targets.is_empty() {
-                found.push(Fit {
-                    targets: &self.targets,
-                    values: values.clone(),
-                });
+                found.push(Fit { targets: &self.targets, values: values.clone() });
             }
             return;
         };
@@ -275,10 +250,7 @@ impl<S> Tree<S> {
         if !self.rest.is_empty() {
             let mut values = values.clone();
             values.push(left.join("/"));
-            found.push(Fit {
-                targets: &self.rest,
-                values,
-            });
+            found.push(Fit { targets: &self.rest, values });
         }
     }
 }

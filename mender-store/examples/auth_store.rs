@@ -51,11 +51,7 @@ type Fault = Box<dyn Error + Send + Sync>;
 
 /// Device `n`; every tenth is pending, the others are accepted and have a token.
 fn identity(n: usize) -> String {
-    format!(
-        r#"{{"mac":"{:02x}:{:06x}","sn":"PRODUCT-{n:09}"}}"#,
-        n % 251,
-        n
-    )
+    format!(r#"{{"mac":"{:02x}:{:06x}","sn":"PRODUCT-{n:09}"}}"#, n % 251, n)
 }
 
 fn device_id(n: usize) -> String {
@@ -166,10 +162,7 @@ fn processor() -> u128 {
 fn memory() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS"));
-    line.unwrap_or_default()
-        .replace("VmRSS:", "")
-        .trim()
-        .to_owned()
+    line.unwrap_or_default().replace("VmRSS:", "").trim().to_owned()
 }
 
 /// Numbers in no order, each once, below `size`.
@@ -228,10 +221,7 @@ async fn scenario(store: SqlStore, size: usize) -> Result<(), Fault> {
         }
         measure("request, known key", tasks, requests(&known, 1), ask(true)).await;
     }
-    let tokens = tokens
-        .lock()
-        .map(|tokens| tokens.clone())
-        .unwrap_or_default();
+    let tokens = tokens.lock().map(|tokens| tokens.clone()).unwrap_or_default();
     let verify = {
         let (mender, failed) = (mender.clone(), failed.clone());
         move |token: String| {
@@ -251,26 +241,11 @@ async fn scenario(store: SqlStore, size: usize) -> Result<(), Fault> {
     }
     let half = known.split_at(known.len() / 2);
     for (tasks, seed, numbers) in [(1, 2, &half.0[..half.0.len().min(1000)]), (64, 2, half.1)] {
-        measure(
-            "request, new key",
-            tasks,
-            requests(numbers, seed),
-            ask(false),
-        )
-        .await;
+        measure("request, new key", tasks, requests(numbers, seed), ask(false)).await;
     }
-    for (tasks, numbers) in [
-        (1, size..size + 1000),
-        (64, size + 1000..size + 1000 + CALLS),
-    ] {
+    for (tasks, numbers) in [(1, size..size + 1000), (64, size + 1000..size + 1000 + CALLS)] {
         let numbers: Vec<usize> = numbers.collect();
-        measure(
-            "request, new device",
-            tasks,
-            requests(&numbers, 1),
-            ask(false),
-        )
-        .await;
+        measure("request, new device", tasks, requests(&numbers, 1), ask(false)).await;
     }
     let pending = scattered(size, CALLS, is_pending);
     let half = pending.split_at((pending.len() / 2).min(1000));
@@ -282,20 +257,13 @@ async fn scenario(store: SqlStore, size: usize) -> Result<(), Fault> {
                 let ids = (device_id(n).parse::<DeviceId>(), set_id(n).parse());
                 let (Ok(device), Ok(set)) = ids else { return };
                 let ctx = Ctx::system(Default::default());
-                let answer = mender
-                    .auth()
-                    .decide(&ctx, &device, &set, Status::Accepted)
-                    .await;
+                let answer = mender.auth().decide(&ctx, &device, &set, Status::Accepted).await;
                 failed.fetch_add(usize::from(answer.is_err()), Ordering::Relaxed);
             }
         })
         .await;
     }
-    println!(
-        "  RSS {}; {} failed",
-        memory(),
-        failed.load(Ordering::Relaxed)
-    );
+    println!("  RSS {}; {} failed", memory(), failed.load(Ordering::Relaxed));
     stop.cancel();
     tracker.close();
     tracker.wait().await;
@@ -314,9 +282,7 @@ fn server() -> Option<String> {
 async fn main() -> Result<(), Fault> {
     let mut args = std::env::args().skip(1);
     let dir = args.next().unwrap_or_else(|| ".".into());
-    let mut sizes = args
-        .map(|size| size.parse())
-        .collect::<Result<Vec<usize>, _>>()?;
+    let mut sizes = args.map(|size| size.parse()).collect::<Result<Vec<usize>, _>>()?;
     if sizes.is_empty() {
         sizes = vec![1000, 1_000_000];
     }

@@ -121,14 +121,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     store.sql().run(Batch::of(INDEX, vals![])).await?;
     for call in [Call::Commit, Call::Charged, Call::Read] {
         for tasks in [1, 64, 256] {
-            measure(
-                call,
-                store.sql(),
-                &Env::system(),
-                tasks,
-                Duration::from_secs(3),
-            )
-            .await;
+            measure(call, store.sql(), &Env::system(), tasks, Duration::from_secs(3)).await;
         }
     }
     Ok(())

@@ -116,9 +116,7 @@ impl SqlOptions {
 
     #[cfg(not(feature = "sqlite"))]
     fn sqlite(&self, _: &str) -> StoreResult<Sql> {
-        Err(StoreError::unavailable(
-            "built without the `sqlite` feature",
-        ))
+        Err(StoreError::unavailable("built without the `sqlite` feature"))
     }
 
     #[cfg(feature = "postgres")]
@@ -129,16 +127,12 @@ impl SqlOptions {
             acquire_timeout: self.acquire_timeout,
             schema: self.schema.clone(),
         };
-        crate::sql::postgres::Postgres::open(&options)
-            .await
-            .map(Sql::new)
+        crate::sql::postgres::Postgres::open(&options).await.map(Sql::new)
     }
 
     #[cfg(not(feature = "postgres"))]
     async fn postgres(&self, _: &str) -> StoreResult<Sql> {
-        Err(StoreError::unavailable(
-            "built without the `postgres` feature",
-        ))
+        Err(StoreError::unavailable("built without the `postgres` feature"))
     }
 }
 

@@ -19,9 +19,7 @@ fn sqlite() -> Option<Adapter> {
     #[cfg(not(feature = "sqlite"))]
     return None;
     #[cfg(feature = "sqlite")]
-    Some(Adapter::new("sqlite", async || {
-        harness(support::sqlite::fresh().await)
-    }))
+    Some(Adapter::new("sqlite", async || harness(support::sqlite::fresh().await)))
 }
 
 fn postgres() -> Option<Adapter> {

@@ -13,10 +13,7 @@ use support::{Fresh, done};
 
 const STEPS: usize = 60;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the environment says how long to look"
-)]
+#[expect(clippy::disallowed_methods, reason = "the environment says how long to look")]
 fn cases(usual: u64) -> u64 {
     let wanted = std::env::var("MENDER_TEST_CASES").ok();
     wanted.and_then(|n| n.parse().ok()).unwrap_or(usual)

@@ -20,11 +20,7 @@ mod stores;
 fn transcripts() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compat");
     let mut found = Vec::new();
-    for area in fs::read_dir(&root)
-        .unwrap()
-        .flatten()
-        .filter(|e| e.path().is_dir())
-    {
+    for area in fs::read_dir(&root).unwrap().flatten().filter(|e| e.path().is_dir()) {
         for file in fs::read_dir(area.path()).unwrap().flatten() {
             let name = format!(
                 "{}/{}",
@@ -44,11 +40,7 @@ async fn play(store: stores::Store, name: &str, text: &str) -> Result<(), Failed
     };
     let needs = needs(text);
     let has = |feature: &str| needs.iter().any(|need| need == feature);
-    let mut setup = Setup {
-        tenants: has("tenants"),
-        tiers: has("tiers"),
-        ..Setup::default()
-    };
+    let mut setup = Setup { tenants: has("tenants"), tiers: has("tiers"), ..Setup::default() };
     if has("default tenant") {
         // Tokens of tenants depend on the seed alone: rehearse to learn that of the first one.
         let (rehearsed, _dir) = store.builder().await?.ok_or("the store is gone")?;
@@ -59,11 +51,7 @@ async fn play(store: stores::Store, name: &str, text: &str) -> Result<(), Failed
     let areas: Vec<&str> = include_str!("areas-not-built").lines().collect();
     let runner = Runner::new(app.transport(), app.token()).not_built(&areas);
     let have = ["no other clients", "tenants", "tiers", "default tenant"];
-    let report = with_tenants(runner, &app)
-        .await?
-        .have(&have)
-        .play(name, text)
-        .await;
+    let report = with_tenants(runner, &app).await?.have(&have).play(name, text).await;
     app.drain().await;
     if report.failed.is_empty() {
         println!("{name}: {report}");
@@ -87,11 +75,8 @@ async fn with_tenants(
     }
     if !app.tenants.is_empty() {
         let system = Ctx::system(Default::default());
-        let new = NewTenant {
-            name: "suspended".into(),
-            plan: Plan::Enterprise,
-            addons: Vec::new(),
-        };
+        let new =
+            NewTenant { name: "suspended".into(), plan: Plan::Enterprise, addons: Vec::new() };
         let tenants = app.mender.tenants();
         let tenant = tenants.create(&system, &new).await?;
         let suspended = TenantStatus::Suspended;
@@ -107,9 +92,7 @@ fn main() -> ExitCode {
     for store in stores::ALL {
         for (name, text) in transcripts() {
             trials.push(Trial::test(format!("{store}::{name}"), move || {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()?;
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 runtime.block_on(play(store, &name, &text))
             }));
         }

@@ -17,12 +17,7 @@ pub(crate) enum Store {
     Mongodb,
 }
 
-pub(crate) const ALL: [Store; 4] = [
-    Store::Memory,
-    Store::Sqlite,
-    Store::Postgres,
-    Store::Mongodb,
-];
+pub(crate) const ALL: [Store; 4] = [Store::Memory, Store::Sqlite, Store::Postgres, Store::Mongodb];
 
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,10 +30,7 @@ impl fmt::Display for Store {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests find their databases there"
-)]
+#[expect(clippy::disallowed_methods, reason = "tests find their databases there")]
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -89,9 +81,7 @@ impl Store {
             Self::Mongodb => match self.url()? {
                 None => None,
                 Some(url) => {
-                    let docs = MongoDocs::open(&format!("{url}/{name}"))
-                        .await
-                        .map_err(failed)?;
+                    let docs = MongoDocs::open(&format!("{url}/{name}")).await.map_err(failed)?;
                     Some((builder.stores(MongoStores::new(docs)), None))
                 }
             },

@@ -10,30 +10,17 @@ const LOGIN: &str = "/api/management/v1/useradm/auth/login";
 
 #[tokio::test]
 async fn a_line_tells_who_asked_for_what_and_how_it_ended() {
-    let setup = Setup {
-        settings: Some(|settings| settings.proxies = Some(1)),
-        ..Setup::default()
-    };
+    let setup = Setup { settings: Some(|settings| settings.proxies = Some(1)), ..Setup::default() };
     let app = TestApp::set_up(Mender::in_memory(), setup).await;
     let token = token_of(&app, &device("1")).await;
     let (logs, _guard) = Logs::listen();
     let put = app.put(&format!("{DEVICES}/nobody/auth/none/status?a=b%20c"));
-    let put = put
-        .admin()
-        .header("user-agent", "te\"st")
-        .header("x-men-requestid", "r1");
+    let put = put.admin().header("user-agent", "te\"st").header("x-men-requestid", "r1");
     let put = put.header("x-forwarded-for", "198.51.100.7, 192.0.2.1");
-    let _ = put
-        .json(&json!({"status": "accepted"}))
-        .send()
-        .await
-        .assert_status(404);
+    let _ = put.json(&json!({"status": "accepted"})).send().await.assert_status(404);
     let _ = app.get(NOWHERE).bearer(&token).send().await;
     let _ = app.get(NOWHERE).bearer(&format!("{token}AA")).send().await;
-    let _ = app
-        .get("/api/internal/v1/devauth/tenants//devices?page=2")
-        .send()
-        .await;
+    let _ = app.get("/api/internal/v1/devauth/tenants//devices?page=2").send().await;
     let lines = logs.requests();
     let [user, device, refused, service] = &lines[..] else {
         panic!("{lines:#?}");
@@ -41,10 +28,7 @@ async fn a_line_tells_who_asked_for_what_and_how_it_ended() {
     for (name, value) in [
         ("level", json!("WARN")),
         ("method", json!("PUT")),
-        (
-            "path",
-            json!(format!("{DEVICES}/{{id}}/auth/{{aid}}/status")),
-        ),
+        ("path", json!(format!("{DEVICES}/{{id}}/auth/{{aid}}/status"))),
         ("path_params", json!("id=nobody aid=none")),
         ("qs", json!("a=b%20c")),
         ("type", json!("HTTP/1.1")),
@@ -62,21 +46,12 @@ async fn a_line_tells_who_asked_for_what_and_how_it_ended() {
     assert!(user["ts"].as_str().unwrap().starts_with("2026-01-01T12:"));
     assert!(user["user_id"].is_string() && user["responsetime"].is_string());
     assert!(user["byteswritten"].as_u64().unwrap() > 20);
-    assert_eq!(
-        (&device["caller"], &device["plan"]),
-        (&json!("device"), &json!("enterprise"))
-    );
+    assert_eq!((&device["caller"], &device["plan"]), (&json!("device"), &json!("enterprise")));
     assert!(device["device_id"].is_string() && device.get("sub").is_none());
     assert!(device.get("clientip").is_none());
-    assert_eq!(
-        (&refused["status"], refused.get("caller")),
-        (&json!(401), None)
-    );
+    assert_eq!((&refused["status"], refused.get("caller")), (&json!(401), None));
     assert_eq!(refused["sub"], device["device_id"]);
-    assert_eq!(
-        (&service["caller"], &service["qs"]),
-        (&json!("service"), &json!("page=2"))
-    );
+    assert_eq!((&service["caller"], &service["qs"]), (&json!("service"), &json!("page=2")));
 }
 
 #[tokio::test]
@@ -98,11 +73,7 @@ async fn no_secret_reaches_the_log() {
     let basic = "Basic YWRtaW5AZXhhbXBsZS5jb206Y29ycmVjdCBob3JzZSBiYXR0ZXJ5";
     let session = app.post(LOGIN).header("authorization", basic).send().await;
     let session = session.assert_status(200);
-    let _ = app
-        .post(LOGIN)
-        .header("authorization", "Basic YUBiLmM6aHVudGVyMg==")
-        .send()
-        .await;
+    let _ = app.post(LOGIN).header("authorization", "Basic YUBiLmM6aHVudGVyMg==").send().await;
     let link =
         "/api/devices/v1/deployments/download/configuration/a/b/c?x-men-signature=link-secret";
     let _ = app.get(link).send().await;

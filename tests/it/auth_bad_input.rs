@@ -13,10 +13,7 @@ const MEBIBYTE: usize = 1 << 20;
 async fn known(app: &TestApp) -> usize {
     let ctx = Ctx::system(Default::default());
     let page = mender::page::PageRequest::default();
-    let found = app
-        .mender
-        .auth()
-        .devices(&ctx, DeviceFilter::default(), page);
+    let found = app.mender.auth().devices(&ctx, DeviceFilter::default(), page);
     found.await.unwrap().items.len()
 }
 
@@ -25,11 +22,7 @@ async fn send(app: &TestApp, device: &TestDevice, body: impl Into<Vec<u8>>) -> T
     let body = body.into();
     let signature = device.sign(&body);
     let request = app.post(AUTH).header("content-type", "application/json");
-    request
-        .header("x-men-signature", &signature)
-        .body(body)
-        .send()
-        .await
+    request.header("x-men-signature", &signature).body(body).send().await
 }
 
 #[tokio::test]
@@ -44,51 +37,24 @@ async fn malformed_requests_are_named_and_leave_nothing_behind() {
     let invalid = "invalid auth request: ";
     let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
     for (body, text) in [
-        (
-            String::new(),
-            format!("{decode}unexpected end of JSON input"),
-        ),
-        (
-            " \n".into(),
-            format!("{decode}unexpected end of JSON input"),
-        ),
+        (String::new(), format!("{decode}unexpected end of JSON input")),
+        (" \n".into(), format!("{decode}unexpected end of JSON input")),
         ("{".into(), format!("{decode}unexpected end of JSON input")),
-        (
-            "x".into(),
-            format!("{decode}invalid character 'x' looking for beginning of value"),
-        ),
-        (
-            "{} x".into(),
-            format!("{decode}invalid character 'x' after top-level value"),
-        ),
-        (
-            r#"{"id_data": 1}"#.into(),
-            format!("{decode}json: invalid type: integer"),
-        ),
-        (
-            format!(r#"{{"id_data": {deep}}}"#),
-            format!("{decode}json: invalid type: sequence"),
-        ),
-        (
-            deep.clone(),
-            format!("{decode}json: invalid type: sequence"),
-        ),
+        ("x".into(), format!("{decode}invalid character 'x' looking for beginning of value")),
+        ("{} x".into(), format!("{decode}invalid character 'x' after top-level value")),
+        (r#"{"id_data": 1}"#.into(), format!("{decode}json: invalid type: integer")),
+        (format!(r#"{{"id_data": {deep}}}"#), format!("{decode}json: invalid type: sequence")),
+        (deep.clone(), format!("{decode}json: invalid type: sequence")),
         ("{}".into(), format!("{invalid}id_data must be provided")),
         ("null".into(), format!("{invalid}id_data must be provided")),
         (with("", &pem), format!("{invalid}id_data must be provided")),
         (with("{}", ""), format!("{invalid}pubkey must be provided")),
-        (
-            with("{}", "garbage"),
-            format!("{invalid}cannot decode public key"),
-        ),
+        (with("{}", "garbage"), format!("{invalid}cannot decode public key")),
         (
             with("{}", &pem.replace("PUBLIC KEY", "RSA PUBLIC KEY")),
             format!("{invalid}cannot decode public key"),
         ),
-        (
-            with("{}", x25519),
-            format!("{invalid}unrecognized public key type"),
-        ),
+        (with("{}", x25519), format!("{invalid}unrecognized public key type")),
         (with("[]", &pem), invalid.into()),
         (with("\"a\"", &pem), invalid.into()),
         (with("{\"a\":", &pem), invalid.into()),
@@ -144,23 +110,14 @@ async fn bodies_of_the_wrong_kind_or_size_are_refused() {
     let json = || begin().header("content-type", "application/json");
     let text = begin().header("content-type", "text/plain");
     let answer = text.body(body.clone()).send().await.assert_status(415);
-    assert_eq!(
-        error(&answer),
-        "Bad Content-Type, expected 'application/json'"
-    );
+    assert_eq!(error(&answer), "Bad Content-Type, expected 'application/json'");
     let answer = begin().body(body).send().await.assert_status(400);
-    assert_eq!(
-        error(&answer),
-        "Invalid value for Content-Type header: mime: no media type"
-    );
+    assert_eq!(error(&answer), "Invalid value for Content-Type header: mime: no media type");
     let large = vec![b' '; MEBIBYTE + 1];
     let answer = json().body(large.clone()).send().await.assert_status(413);
     assert_eq!(error(&answer), "http: request body too large");
     let answer = json().chunked(large).send().await.assert_status(400);
-    assert_eq!(
-        error(&answer),
-        "failed to decode auth request: http: request body too large"
-    );
+    assert_eq!(error(&answer), "failed to decode auth request: http: request body too large");
     assert_eq!(known(&app).await, 0);
 }
 
@@ -214,10 +171,7 @@ async fn odd_ids_in_paths_are_unknown_and_reach_no_header() {
         let gone = app.delete(&path).admin().send().await.assert_status(404);
         assert!(!gone.headers.contains_key("set-cookie"));
         let status = format!("{DEVICES}/{id}/auth/{id}/status");
-        let put = app
-            .put(&status)
-            .admin()
-            .json(&json!({"status": "accepted"}));
+        let put = app.put(&status).admin().json(&json!({"status": "accepted"}));
         let _ = put.send().await.assert_status(404);
     }
     assert_eq!(known(&app).await, 1);
@@ -236,28 +190,14 @@ async fn thousands_of_ids_and_deep_searches_are_answered() {
     let mut ids: Vec<Value> = (0..10_000).map(|n| json!(format!("{n:036}"))).collect();
     ids.push(device_id);
     let search = format!("{DEVICES}/search");
-    let answer = app
-        .post(&search)
-        .admin()
-        .json(&json!({"id": ids}))
-        .send()
-        .await;
-    assert_eq!(
-        answer.assert_status(200).json().as_array().map(Vec::len),
-        Some(1)
-    );
+    let answer = app.post(&search).admin().json(&json!({"id": ids})).send().await;
+    assert_eq!(answer.assert_status(200).json().as_array().map(Vec::len), Some(1));
     let deep = format!(r#"{{"id": {}}}"#, "[".repeat(100_000));
     let request = app.post(&search).admin();
     let request = request.header("content-type", "application/json");
     let answer = request.body(deep).send().await.assert_status(400);
-    assert_eq!(
-        error(&answer),
-        "api: malformed request body: exceeded max depth"
-    );
-    let request = app
-        .post(&search)
-        .admin()
-        .json(&json!({"status": {"$ne": 1}}));
+    assert_eq!(error(&answer), "api: malformed request body: exceeded max depth");
+    let request = app.post(&search).admin().json(&json!({"status": {"$ne": 1}}));
     let answer = request.send().await.assert_status(400);
     assert_eq!(
         error(&answer),

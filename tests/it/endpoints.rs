@@ -11,10 +11,8 @@ const DOCUMENTED_ONLY: [&str; 4] = [
 ];
 
 /// Routes that the document leaves out: the second method of gateways' checks.
-const ROUTED_ONLY: [&str; 2] = [
-    "GET /api/internal/v1/devauth/tokens/verify",
-    "GET /api/internal/v1/useradm/auth/verify",
-];
+const ROUTED_ONLY: [&str; 2] =
+    ["GET /api/internal/v1/devauth/tokens/verify", "GET /api/internal/v1/useradm/auth/verify"];
 
 /// Without a token of their own, these are 401: they check tokens or passwords.
 const CHECKS: [&str; 3] = [
@@ -34,9 +32,7 @@ fn nameless(path: &str) -> String {
 
 /// Health is answered alike for every service, and documented where an area is.
 fn is_health(operation: &str) -> bool {
-    ["/alive", "/health", "/status"]
-        .iter()
-        .any(|end| operation.ends_with(end))
+    ["/alive", "/health", "/status"].iter().any(|end| operation.ends_with(end))
         && !operation.contains('{')
 }
 
@@ -66,14 +62,8 @@ async fn what_is_routed_is_documented_and_what_is_documented_is_routed() {
         .collect();
     let undocumented: Vec<_> = routed.difference(&documented).collect();
     let unrouted: Vec<_> = documented.difference(&routed).collect();
-    assert_eq!(
-        undocumented,
-        BTreeSet::from(ROUTED_ONLY).iter().collect::<Vec<_>>()
-    );
-    assert_eq!(
-        unrouted,
-        BTreeSet::from(DOCUMENTED_ONLY).iter().collect::<Vec<_>>()
-    );
+    assert_eq!(undocumented, BTreeSet::from(ROUTED_ONLY).iter().collect::<Vec<_>>());
+    assert_eq!(unrouted, BTreeSet::from(DOCUMENTED_ONLY).iter().collect::<Vec<_>>());
 }
 
 #[tokio::test]

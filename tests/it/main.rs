@@ -1,8 +1,5 @@
 //! End-to-end cases over the whole server, in this process.
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests panic where tests would"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic where tests would")]
 
 mod access_log;
 mod auth_bad_input;

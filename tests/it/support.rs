@@ -73,9 +73,7 @@ impl Logs {
     pub(crate) fn requests(&self) -> Vec<Value> {
         let text = self.text();
         let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
-        lines
-            .filter(|line: &Value| line["message"] == "request")
-            .collect()
+        lines.filter(|line: &Value| line["message"] == "request").collect()
     }
 }
 
@@ -106,14 +104,7 @@ pub(crate) async fn ask(app: &TestApp, device: &TestDevice) -> TestAnswer {
 /// Accepts what is pending for this user.
 pub(crate) async fn accept_all(app: &TestApp, user: &str) {
     let list = app.get(&format!("{DEVICES}?status=pending")).bearer(user);
-    for device in list
-        .send()
-        .await
-        .assert_status(200)
-        .json()
-        .as_array()
-        .unwrap()
-    {
+    for device in list.send().await.assert_status(200).json().as_array().unwrap() {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let (id, set) = (text(&device["id"]), text(&device["auth_sets"][0]["id"]));
         let put = app.put(&format!("{DEVICES}/{id}/auth/{set}/status"));
@@ -136,8 +127,5 @@ pub(crate) fn error(answer: &TestAnswer) -> String {
     if answer.body.is_empty() {
         return String::new();
     }
-    answer.json()["error"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned()
+    answer.json()["error"].as_str().unwrap_or_default().to_owned()
 }

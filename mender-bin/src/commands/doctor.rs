@@ -37,10 +37,7 @@ struct Ill {
 }
 
 fn ill<T>(what: &(impl ToString + ?Sized), mend: impl Into<String>) -> Result<T, Ill> {
-    Err(Ill {
-        what: what.to_string(),
-        mend: mend.into(),
-    })
+    Err(Ill { what: what.to_string(), mend: mend.into() })
 }
 
 /// What was found, printed at once.
@@ -84,11 +81,7 @@ async fn stored(
     report: &mut Report,
 ) -> Result<(), Failure> {
     let env = Env::system();
-    let Opened {
-        builder,
-        feed,
-        schema,
-    } = opened;
+    let Opened { builder, feed, schema } = opened;
     let builder = builder.env(env.clone()).ephemeral_keys();
     let builder = match assemble::with_blobs(builder, &settings.server) {
         Ok(builder) => builder,
@@ -105,9 +98,7 @@ async fn stored(
         Some(feed) => watch(&*feed, &env).await,
         None => Ok(Vec::new()),
     };
-    let runs = nodes
-        .as_ref()
-        .is_ok_and(|nodes| nodes.iter().any(|(_, node)| node.runs));
+    let runs = nodes.as_ref().is_ok_and(|nodes| nodes.iter().any(|(_, node)| node.runs));
     report.add("clocks", clocks(nodes))?;
     report.add("dead letters", dead_letters(&mender).await)?;
     report.add("events", events(&mender, runs).await)
@@ -119,17 +110,11 @@ fn keys(settings: &Settings) -> Result<String, Ill> {
         let what = format!("there is no key {}", signer.display());
         return match settings.keys.signing_key {
             None => ill(&what, "start the server once: it makes one"),
-            Some(_) => ill(
-                &what,
-                "make one with `mender-server key generate --out FILE`",
-            ),
+            Some(_) => ill(&what, "make one with `mender-server key generate --out FILE`"),
         };
     }
     if let Err(failure) = keys::load(settings) {
-        return ill(
-            &failure,
-            "name a readable PEM file with an Ed25519 or RSA private key",
-        );
+        return ill(&failure, "name a readable PEM file with an Ed25519 or RSA private key");
     }
     let files = keys::files(settings);
     for path in &files {
@@ -186,17 +171,9 @@ async fn write(mender: &Mender, env: &Env) -> mender_core::StoreResult<()> {
         payload: serde_json::Value::Null,
     };
     jobs.put_jobs(&[probe]).await?;
-    let claim = Claim {
-        kinds: vec![PROBE.into()],
-        now,
-        lease_until: now + SKEW,
-        limit: 100,
-    };
+    let claim = Claim { kinds: vec![PROBE.into()], now, lease_until: now + SKEW, limit: 100 };
     let claimed = jobs.claim_jobs(&claim).await?;
-    let done: Vec<_> = claimed
-        .into_iter()
-        .map(|job| (job, Verdict::Done))
-        .collect();
+    let done: Vec<_> = claimed.into_iter().map(|job| (job, Verdict::Done)).collect();
     jobs.settle_jobs(&done).await
 }
 
@@ -239,10 +216,7 @@ fn clocks(nodes: mender_core::StoreResult<Vec<(Time, Node)>>) -> Result<String, 
         let apart = node.at.since(*ours).max(ours.since(node.at));
         if apart > SKEW {
             let what = format!("the clock of node {} is {apart:?} from this one's", node.id);
-            return ill(
-                &what,
-                "synchronise the clocks of all machines, for instance by NTP",
-            );
+            return ill(&what, "synchronise the clocks of all machines, for instance by NTP");
         }
     }
     Ok(match nodes.len() {

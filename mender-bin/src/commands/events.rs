@@ -21,9 +21,7 @@ pub(crate) async fn run(
             for dead in mender.jobs().dead_jobs(limit).await? {
                 let (at, kind, key) = (dead.at, &dead.kind, &dead.key);
                 let (attempt, error) = (dead.attempt, &dead.error);
-                print(&format!(
-                    "{at}\t{kind}\t{key}\t{attempt} attempts\t{error:?}"
-                ))?;
+                print(&format!("{at}\t{kind}\t{key}\t{attempt} attempts\t{error:?}"))?;
             }
             let waiting = mender.undelivered().await?;
             tracing::info!(waiting, "events not yet delivered");

@@ -12,9 +12,7 @@ pub(crate) async fn generate(kind: KeyKind, out: Option<PathBuf>) -> Result<(), 
         KeyKind::Rsa => token::KeyKind::Rsa,
     };
     let made = tokio::task::spawn_blocking(move || token::Key::generate(&Env::system(), kind));
-    let pem = made
-        .await
-        .map_err(|e| Failure::new(format!("no key made: {e}")))??;
+    let pem = made.await.map_err(|e| Failure::new(format!("no key made: {e}")))??;
     match out {
         None => print(&pem),
         Some(path) => keys::write_new(&path, &pem)

@@ -70,11 +70,8 @@ pub(crate) async fn migrate(settings: &Settings) -> Result<(), Failure> {
 
 /// `version`
 pub(crate) fn version(output: Output) -> Result<(), Failure> {
-    let (version, os, arch) = (
-        env!("CARGO_PKG_VERSION"),
-        std::env::consts::OS,
-        std::env::consts::ARCH,
-    );
+    let (version, os, arch) =
+        (env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
     match output {
         Output::Text => print(&format!("Version:\t{version}\nOs/Arch:\t{os}/{arch}")),
         Output::Json => print(&json!({ "Version": version, "OS": os, "Arch": arch }).to_string()),

@@ -57,18 +57,8 @@ async fn create(parts: &Distribution, settings: &Settings, new: NewTenant) -> Re
 async fn show(parts: &Distribution, settings: &Settings, id: &str) -> Result<(), Failure> {
     let id = tenant_id(id)?;
     let mender = mender(parts, settings).await?;
-    let Tenant {
-        id,
-        name,
-        token,
-        plan,
-        trial,
-        addons,
-        status,
-        created,
-        updated: _,
-        version: _,
-    } = mender.tenants().tenant(&id).await?;
+    let Tenant { id, name, token, plan, trial, addons, status, created, updated: _, version: _ } =
+        mender.tenants().tenant(&id).await?;
     let addon = |addon: &Addon| json!({ "name": addon.name, "enabled": addon.enabled });
     let shown = json!({
         "id": id.as_str(),

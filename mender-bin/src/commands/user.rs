@@ -65,15 +65,8 @@ pub(super) fn user(
     users::logic::check_password(&password, &email).map_err(|e| explained(e, &login.username))?;
     let wrong =
         |id: &str| Failure::new(format!("--id {id:?}: an id has 1 to 256 plain characters"));
-    let id = id
-        .map(|id| id.parse().map_err(|_| wrong(&id)))
-        .transpose()?;
-    Ok(users::NewUser {
-        email,
-        password,
-        id,
-        roles,
-    })
+    let id = id.map(|id| id.parse().map_err(|_| wrong(&id))).transpose()?;
+    Ok(users::NewUser { email, password, id, roles })
 }
 
 /// Makes a user and returns the id.

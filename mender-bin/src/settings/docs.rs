@@ -36,9 +36,7 @@ fn flag(setting: &Setting) -> Arg {
         .allow_hyphen_values(true)
         .global(true);
     if setting.switch {
-        arg.num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true")
+        arg.num_args(0..=1).require_equals(true).default_missing_value("true")
     } else {
         arg
     }

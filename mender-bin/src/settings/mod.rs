@@ -79,12 +79,8 @@ pub(crate) struct Table {
 }
 
 /// Every setting, by area.
-pub(crate) const TABLES: [Table; 4] = [
-    Server::TABLE,
-    Keys::TABLE,
-    auth::Auth::TABLE,
-    users::Users::TABLE,
-];
+pub(crate) const TABLES: [Table; 4] =
+    [Server::TABLE, Keys::TABLE, auth::Auth::TABLE, users::Users::TABLE];
 
 pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
     TABLES.iter().flat_map(|table| table.settings)

@@ -15,13 +15,8 @@ use crate::settings::{Setting, Wrong, all, value::Value};
 pub(crate) const CONFIG: &str = "MENDER_CONFIG";
 
 /// Variables that begin like ours and belong to tests and other tools.
-const OTHERS: [&str; 5] = [
-    "MENDER_TEST_",
-    "MENDER_CI_",
-    "MENDER_COMPAT_",
-    "MENDER_SERVER",
-    "MENDER_REFERENCE_DIR",
-];
+const OTHERS: [&str; 5] =
+    ["MENDER_TEST_", "MENDER_CI_", "MENDER_COMPAT_", "MENDER_SERVER", "MENDER_REFERENCE_DIR"];
 
 /// Where a value was given.
 #[derive(Clone, Debug)]
@@ -135,11 +130,7 @@ impl Given {
 }
 
 fn shown(secret: bool, text: &str) -> String {
-    if secret {
-        "not valid".into()
-    } else {
-        format!("{text:?}")
-    }
+    if secret { "not valid".into() } else { format!("{text:?}") }
 }
 
 /// Writes a value of the file as the other sources have it.
@@ -173,11 +164,7 @@ fn unknown(written: &str, name: &str, place: &str) -> Wrong {
     }
     let hint = nearest.map_or(String::new(), |setting| {
         let variable = written != name;
-        let meant = if variable {
-            setting.variable()
-        } else {
-            setting.name.into()
-        };
+        let meant = if variable { setting.variable() } else { setting.name.into() };
         format!(" (is {meant} meant?)")
     });
     Wrong(format!(

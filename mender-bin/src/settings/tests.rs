@@ -30,35 +30,19 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
     let file = file("drain_time = \"1s\"\nlisten = \"a:1\"\ncompression = false\n");
     let path = file.path().to_str().unwrap();
-    let variables = [
-        ("MENDER_CONFIG", path),
-        ("MENDER_LISTEN", "b:2"),
-        ("MENDER_TLS_CERT", ""),
-    ];
+    let variables = [("MENDER_CONFIG", path), ("MENDER_LISTEN", "b:2"), ("MENDER_TLS_CERT", "")];
     let drain = |s: &Settings| s.server.drain_time.as_secs();
 
     let settings = load(&[], &[]).unwrap();
-    assert_eq!(
-        (settings.server.listen.0.as_str(), drain(&settings)),
-        ("127.0.0.1:8080", 30)
-    );
+    assert_eq!((settings.server.listen.0.as_str(), drain(&settings)), ("127.0.0.1:8080", 30));
     let settings = load(&[], &variables[..1]).unwrap();
-    assert_eq!(
-        (settings.server.listen.0.as_str(), drain(&settings)),
-        ("a:1", 1)
-    );
+    assert_eq!((settings.server.listen.0.as_str(), drain(&settings)), ("a:1", 1));
     assert!(!settings.server.compression);
     let settings = load(&["--compression"], &variables).unwrap();
-    assert_eq!(
-        (settings.server.listen.0.as_str(), drain(&settings)),
-        ("b:2", 1)
-    );
+    assert_eq!((settings.server.listen.0.as_str(), drain(&settings)), ("b:2", 1));
     assert!(settings.server.compression && settings.server.tls_cert.is_none());
     let settings = load(&["--config", path, "--listen=c:3"], &variables[1..]).unwrap();
-    assert_eq!(
-        (settings.server.listen.0.as_str(), drain(&settings)),
-        ("c:3", 1)
-    );
+    assert_eq!((settings.server.listen.0.as_str(), drain(&settings)), ("c:3", 1));
 }
 
 #[test]
@@ -82,9 +66,7 @@ fn a_wrong_value_is_named_with_what_is_allowed() {
     let file = file("listen = \"8080\"\n");
     let path = file.path().to_str().unwrap();
     let said = wrong(&["--config", path], &[]);
-    assert!(said.starts_with(&format!(
-        "listen in {path} is \"8080\"; allowed is HOST:PORT"
-    )));
+    assert!(said.starts_with(&format!("listen in {path} is \"8080\"; allowed is HOST:PORT")));
 }
 
 #[test]
@@ -143,10 +125,7 @@ fn defaults_are_those_of_the_services() {
     let (ours, core) = (settings.users_config(), users::Config::default());
     assert_eq!(format!("{ours:?}"), format!("{core:?}"));
     assert_eq!(settings.server.drain_time, Duration::from_secs(30));
-    assert_eq!(
-        settings.server.database_url().0,
-        "sqlite://./mender-data/mender.db"
-    );
+    assert_eq!(settings.server.database_url().0, "sqlite://./mender-data/mender.db");
     let memory = load(&["--database-url=memory:"], &[]).unwrap();
     assert_eq!(memory.server.blobs_url().0, "memory:");
 }
@@ -158,11 +137,7 @@ fn every_setting_is_documented_once() {
     let page = markdown();
     for setting in all() {
         let text = setting.doc.trim();
-        assert!(
-            text.ends_with('.') && !text.contains('|'),
-            "{}",
-            setting.name
-        );
+        assert!(text.ends_with('.') && !text.contains('|'), "{}", setting.name);
         assert_eq!(page.matches(&format!("| `{}` |", setting.name)).count(), 1);
     }
     flags_of().debug_assert();

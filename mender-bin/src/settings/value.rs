@@ -72,11 +72,7 @@ impl<T: Value> Value for Option<T> {
     const SECRET: bool = T::SECRET;
 
     fn parse(text: &str) -> Option<Self> {
-        if text.is_empty() {
-            Some(None)
-        } else {
-            T::parse(text).map(Some)
-        }
+        if text.is_empty() { Some(None) } else { T::parse(text).map(Some) }
     }
 }
 
@@ -95,9 +91,7 @@ macro_rules! numbers {
 numbers!(u32 usize);
 
 fn items(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty())
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
 /// Splits `30s` into 30 and `s`.
@@ -206,13 +200,7 @@ impl Value for DatabaseUrl {
     const SECRET: bool = true;
 
     fn parse(text: &str) -> Option<Self> {
-        let schemes = [
-            "sqlite:",
-            "postgres:",
-            "postgresql:",
-            "mongodb:",
-            "mongodb+srv:",
-        ];
+        let schemes = ["sqlite:", "postgres:", "postgresql:", "mongodb:", "mongodb+srv:"];
         let known = text == "memory:" || schemes.iter().any(|s| text.starts_with(s));
         known.then(|| Self(text.into()))
     }
@@ -251,9 +239,7 @@ impl Value for LogLevel {
         let directives = || {
             text.split(',').all(|one| {
                 let level = one.rsplit('=').next().unwrap_or_default();
-                level
-                    .parse::<tracing_subscriber::filter::LevelFilter>()
-                    .is_ok()
+                level.parse::<tracing_subscriber::filter::LevelFilter>().is_ok()
             })
         };
         let sound = directives() && EnvFilter::try_new(text).is_ok();
@@ -293,18 +279,12 @@ mod tests {
     #[test]
     fn values_are_read_as_written() {
         assert_eq!(Duration::parse("7d"), Some(Duration::from_secs(604_800)));
-        assert_eq!(
-            Duration::parse("604800"),
-            Some(Duration::from_secs(604_800))
-        );
+        assert_eq!(Duration::parse("604800"), Some(Duration::from_secs(604_800)));
         assert_eq!(Duration::parse("500ms"), Some(Duration::from_millis(500)));
         assert_eq!(Size::parse("10MiB"), Some(Size(10 << 20)));
         assert_eq!(Address::parse(":80"), Some(Address("0.0.0.0:80".into())));
         assert_eq!(Option::<PathBuf>::parse(""), Some(None));
-        assert_eq!(
-            WebUrl::parse("https://a.b/ota/"),
-            Some(WebUrl("https://a.b/ota".into()))
-        );
+        assert_eq!(WebUrl::parse("https://a.b/ota/"), Some(WebUrl("https://a.b/ota".into())));
         let origins = Origins(vec!["https://a".into(), "http://b:8".into()]);
         assert_eq!(Origins::parse("https://a, http://b:8"), Some(origins));
     }

@@ -53,9 +53,7 @@ impl Client {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-        Ok(Self {
-            stream: BufReader::new(stream),
-        })
+        Ok(Self { stream: BufReader::new(stream) })
     }
 
     /// Sends a request and returns status and body; an error once the server is gone.
@@ -84,10 +82,7 @@ impl Client {
         }
         let mut answer = vec![0; length];
         self.stream.read_exact(&mut answer)?;
-        Ok((
-            status.ok_or_else(gone)?,
-            String::from_utf8_lossy(&answer).into_owned(),
-        ))
+        Ok((status.ok_or_else(gone)?, String::from_utf8_lossy(&answer).into_owned()))
     }
 }
 
@@ -120,20 +115,15 @@ impl Load {
         threads.push(thread::spawn(move || {
             let _ = accept(&address, &token, &journal);
         }));
-        Ok(Self {
-            threads,
-            answers_before,
-        })
+        Ok(Self { threads, answers_before })
     }
 
     /// Waits until the round has had enough answers.
     pub(crate) fn until_busy(&self, journal: &Journal) {
         let busy = |answers: &mut u64| *answers < self.answers_before + BUSY;
         let answers = journal.answers.lock().unwrap();
-        let (_answers, late) = journal
-            .more
-            .wait_timeout_while(answers, Duration::from_secs(60), busy)
-            .unwrap();
+        let (_answers, late) =
+            journal.more.wait_timeout_while(answers, Duration::from_secs(60), busy).unwrap();
         assert!(!late.timed_out(), "the server hardly answers");
     }
 

@@ -21,9 +21,7 @@ const ROUNDS: u64 = 5;
 
 /// Where a test finds its database; an error where it must be there and is not.
 fn postgres() -> Result<Option<String>, Failed> {
-    let url = env::var("MENDER_TEST_POSTGRES")
-        .ok()
-        .filter(|url| !url.is_empty());
+    let url = env::var("MENDER_TEST_POSTGRES").ok().filter(|url| !url.is_empty());
     let required = env::var("MENDER_TEST_REQUIRE").unwrap_or_default();
     if url.is_none() {
         if required.split(',').any(|one| one == "postgres") {

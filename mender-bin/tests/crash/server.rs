@@ -56,11 +56,8 @@ impl Subscriber for Ear {
 }
 
 /// The ears of all kinds: each must hear every event.
-pub(crate) const EARS: [(&str, Delivery); 3] = [
-    ("prompt", Delivery::Prompt),
-    ("job", Delivery::Job),
-    ("ordered", Delivery::Ordered),
-];
+pub(crate) const EARS: [(&str, Delivery); 3] =
+    [("prompt", Delivery::Prompt), ("job", Delivery::Job), ("ordered", Delivery::Ordered)];
 
 fn key_file(dir: &Path) -> PathBuf {
     dir.join("keys/private.pem")
@@ -77,23 +74,11 @@ pub(crate) struct Place {
 
 /// A server at the place, without its environment.
 pub(crate) async fn builder(place: &Place, role: Role) -> Result<Builder, Failed> {
-    let Place {
-        database,
-        schema,
-        dir,
-    } = place;
+    let Place { database, schema, dir } = place;
     let pem = fs::read_to_string(key_file(dir))?;
-    let store = SqlStore::options()
-        .role(role)
-        .schema(schema)
-        .open(database)
-        .await?
-        .migrate()
-        .await?;
-    let cheap = users::Config {
-        hash_cost: HashCost::CHEAPEST,
-        ..users::Config::default()
-    };
+    let store =
+        SqlStore::options().role(role).schema(schema).open(database).await?.migrate().await?;
+    let cheap = users::Config { hash_cost: HashCost::CHEAPEST, ..users::Config::default() };
     let mut builder = Mender::builder()
         .stores(store)
         .keys(Keyring::new(Key::from_pem(&pem, 0)?))
@@ -101,20 +86,13 @@ pub(crate) async fn builder(place: &Place, role: Role) -> Result<Builder, Failed
     for (name, delivery) in EARS {
         let mut options = OpenOptions::new();
         let file = options.append(true).create(true).open(dir.join(name))?;
-        builder = builder.subscriber(Ear {
-            name,
-            delivery,
-            file: Mutex::new(file),
-        });
+        builder = builder.subscriber(Ear { name, delivery, file: Mutex::new(file) });
     }
     Ok(builder)
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
-    Ok(tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?)
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }
 
 /// Makes the key and the user.
@@ -149,11 +127,7 @@ impl Child {
         let database = env::var("MENDER_CRASH_CHILD").ok()?;
         let schema = env::var("MENDER_CRASH_SCHEMA").ok()?;
         let dir = env::var_os("MENDER_CRASH_DIR")?.into();
-        Some(Self(Place {
-            database,
-            schema,
-            dir,
-        }))
+        Some(Self(Place { database, schema, dir }))
     }
 
     /// Serves until it is killed.
@@ -195,10 +169,7 @@ impl Killable {
             let _ = child.wait();
             return Err("the server did not start".into());
         }
-        Ok(Self {
-            child,
-            address: address.trim().to_owned(),
-        })
+        Ok(Self { child, address: address.trim().to_owned() })
     }
 
     /// Ends it as a power cut would: no handler runs.

@@ -40,40 +40,25 @@ pub(crate) fn check(place: &Place, journal: &Journal) -> Result<String, Failed> 
         let builder = server::builder(place, Role::Server).await?;
         let mender = builder.env(Env::new(later(), later())).build()?;
         mender.drain().await?;
-        assert_eq!(
-            mender.undelivered().await?,
-            0,
-            "events are left undelivered"
-        );
-        assert!(
-            mender.jobs().dead_jobs(1).await?.is_empty(),
-            "a delivery was given up"
-        );
+        assert_eq!(mender.undelivered().await?, 0, "events are left undelivered");
+        assert!(mender.jobs().dead_jobs(1).await?.is_empty(), "a delivery was given up");
 
         let ctx = Ctx::system(TenantId::default());
         for identity in asked.iter() {
-            let found = mender
-                .auth()
-                .device_by_identity(&ctx, &Identity::parse(identity)?)
-                .await?;
+            let found = mender.auth().device_by_identity(&ctx, &Identity::parse(identity)?).await?;
             assert!(found.is_some(), "{identity} was answered and is not there");
         }
         let mut devices = Vec::new();
         for number in 1.. {
             let page = PageRequest::new(number, MAX_PAGE);
-            let page = mender
-                .auth()
-                .devices(&ctx, DeviceFilter::default(), page)
-                .await?;
+            let page = mender.auth().devices(&ctx, DeviceFilter::default(), page).await?;
             devices.extend(page.items.into_iter().map(|view| view.device));
             if !page.more {
                 break;
             }
         }
-        let by_status: HashSet<(String, Status)> = devices
-            .iter()
-            .map(|d| (d.id.to_string(), d.status))
-            .collect();
+        let by_status: HashSet<(String, Status)> =
+            devices.iter().map(|d| (d.id.to_string(), d.status)).collect();
         for id in accepted.iter() {
             let kept = by_status.contains(&(id.clone(), Status::Accepted));
             assert!(kept, "{id} was accepted and is not");
@@ -90,10 +75,7 @@ pub(crate) fn check(place: &Place, journal: &Journal) -> Result<String, Failed> 
             for device in &devices {
                 let id = &device.id;
                 let recorded = format!("device.recorded {id} null");
-                assert!(
-                    heard.contains(recorded.as_str()),
-                    "{ear} did not hear: {recorded}"
-                );
+                assert!(heard.contains(recorded.as_str()), "{ear} did not hear: {recorded}");
                 if device.status == Status::Accepted {
                     let told = format!("device.status_changed {id} \"accepted\"");
                     assert!(heard.contains(told.as_str()), "{ear} did not hear: {told}");

@@ -2,11 +2,7 @@ use crate::support::{Server, last_word, program, run, text};
 
 /// What `user create` needs besides its name.
 fn login<'a>(command: [&'a str; 2], username: &'a str, password: &'a str) -> Vec<&'a str> {
-    [
-        &command[..],
-        &["--username", username, "--password", password],
-    ]
-    .concat()
+    [&command[..], &["--username", username, "--password", password]].concat()
 }
 
 #[test]
@@ -27,23 +23,13 @@ fn a_user_made_beside_the_server_logs_in_at_once() {
     assert!(said.contains("a user a@b.example exists already"), "{said}");
 
     let named = login(["user", "create"], "c@d.example", "correct horse");
-    let named = [
-        &named[..],
-        &["--id", "Any text", "--role", "R1", "--role", "R2"],
-    ]
-    .concat();
+    let named = [&named[..], &["--id", "Any text", "--role", "R1", "--role", "R2"]].concat();
     assert_eq!(text(&run(data, &named).stdout), "Any text\n");
 
-    last_word(
-        data,
-        &login(["user", "set-password"], "a@b.example", "battery staple"),
-    );
+    last_word(data, &login(["user", "set-password"], "a@b.example", "battery staple"));
     assert_eq!(server.log_in("a@b.example", "correct horse").0, 401);
     assert_eq!(server.log_in("a@b.example", "battery staple").0, 200);
-    let unknown = run(
-        data,
-        &login(["user", "set-password"], "x@y.example", "battery staple"),
-    );
+    let unknown = run(data, &login(["user", "set-password"], "x@y.example", "battery staple"));
     assert_eq!(unknown.status.code(), Some(1));
     assert!(text(&unknown.stderr).contains("has no user x@y.example"));
 
@@ -58,34 +44,17 @@ fn a_tenant_comes_with_its_first_user() {
     let server = Server::start(&["--multi-tenant"]);
     let data = server.data.path();
     let create = login(["tenant", "create"], "a@b.example", "correct horse");
-    let more = [
-        "--name",
-        "Acme",
-        "--plan",
-        "professional",
-        "--addon",
-        "configure",
-    ];
+    let more = ["--name", "Acme", "--plan", "professional", "--addon", "configure"];
     let id = last_word(data, &[&create[..], &more, &["--multi-tenant"]].concat());
     assert_eq!(id.len(), 24, "{id}");
     assert_eq!(server.log_in("a@b.example", "correct horse").0, 200);
     let shown = run(data, &["tenant", "show", "--id", &id]);
     let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
     assert_eq!(shown["id"], id);
-    assert_eq!(
-        (&shown["name"], &shown["plan"]),
-        (&"Acme".into(), &"professional".into())
-    );
+    assert_eq!((&shown["name"], &shown["plan"]), (&"Acme".into(), &"professional".into()));
     assert_eq!(shown["status"], "active");
-    assert!(
-        shown["tenant_token"]
-            .as_str()
-            .is_some_and(|token| !token.is_empty())
-    );
-    assert_eq!(
-        run(data, &["tenant", "show", "--id", "x"]).status.code(),
-        Some(1)
-    );
+    assert!(shown["tenant_token"].as_str().is_some_and(|token| !token.is_empty()));
+    assert_eq!(run(data, &["tenant", "show", "--id", "x"]).status.code(), Some(1));
 }
 
 #[test]
@@ -102,23 +71,15 @@ fn commands_work_without_a_server() {
         assert!(text(&migrated.stdout).starts_with("the schema has version "));
     }
     assert!(run(data, &["events", "list"]).stdout.is_empty());
-    assert_eq!(
-        text(&run(data, &["events", "redrive"]).stdout),
-        "tried again: 0\n"
-    );
-    last_word(
-        data,
-        &login(["user", "create"], "a@b.example", "correct horse"),
-    );
+    assert_eq!(text(&run(data, &["events", "redrive"]).stdout), "tried again: 0\n");
+    last_word(data, &login(["user", "create"], "a@b.example", "correct horse"));
 }
 
 #[test]
 fn only_one_server_opens_an_embedded_database() {
     let server = Server::start(&[]);
-    let second = run(
-        server.data.path(),
-        &["--listen=127.0.0.1:0", "--internal-listen=127.0.0.1:0"],
-    );
+    let second =
+        run(server.data.path(), &["--listen=127.0.0.1:0", "--internal-listen=127.0.0.1:0"]);
     assert_eq!(second.status.code(), Some(1));
     let said = text(&second.stderr);
     assert!(said.contains("another server uses the database"), "{said}");
@@ -149,11 +110,7 @@ fn postgresql_is_migrated_by_hand_or_where_the_settings_say_so() {
 
 /// Returns the URL of a PostgreSQL server for tests.
 fn postgres() -> Option<String> {
-    let setting = |name| {
-        std::env::var(name)
-            .ok()
-            .filter(|value: &String| !value.is_empty())
-    };
+    let setting = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
     let url = setting("MENDER_TEST_POSTGRES");
     if url.is_none() {
         let required = setting("MENDER_TEST_REQUIRE").unwrap_or_default();
@@ -177,10 +134,7 @@ fn keys_are_made_for_their_owner_only() {
     let again = run(dir.path(), &out);
     assert_eq!(again.status.code(), Some(1));
     let printed = text(&run(dir.path(), &["key", "generate"]).stdout);
-    assert!(
-        printed.starts_with("-----BEGIN PRIVATE KEY-----"),
-        "{printed}"
-    );
+    assert!(printed.starts_with("-----BEGIN PRIVATE KEY-----"), "{printed}");
 }
 
 #[test]
@@ -188,16 +142,9 @@ fn settings_and_version_are_printed() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = program(dir.path());
     let url = "postgres://u:hunter2@h/d";
-    let output = command
-        .env("MENDER_DATABASE_URL", url)
-        .arg("settings")
-        .output()
-        .unwrap();
+    let output = command.env("MENDER_DATABASE_URL", url).arg("settings").output().unwrap();
     let shown = text(&output.stdout);
-    assert!(
-        shown.contains("database_url = \"(secret)\"  # environment"),
-        "{shown}"
-    );
+    assert!(shown.contains("database_url = \"(secret)\"  # environment"), "{shown}");
     assert!(shown.contains("drain_time = \"30s\"  # default") && !shown.contains("hunter2"));
     let page = text(&run(dir.path(), &["settings", "--markdown"]).stdout);
     assert!(page.contains("| `drain_time` | `30s` |"), "{page}");

@@ -12,10 +12,7 @@ fn a_server_serves_and_ends_when_told() {
         assert_eq!(call(&server.internal, health, "").0, 204);
         assert_eq!(call(&server.public, health, "").0, 404);
         assert_eq!(call(&server.public, "GET /metrics", "").0, 404);
-        assert_eq!(
-            call(&server.public, "GET /api/management/v2/devauth/devices", "").0,
-            401
-        );
+        assert_eq!(call(&server.public, "GET /api/management/v2/devauth/devices", "").0, 401);
         eventually(&server.internal, "GET /ready", 200);
         let (status, metrics) = call(&server.internal, "GET /metrics", "");
         assert_eq!(status, 200);
@@ -49,16 +46,9 @@ fn logs_are_json_where_wanted() {
     let (_, said) = server.ended();
     for line in &said {
         let value: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert!(
-            value["message"].is_string() && value["level"].is_string(),
-            "{line}"
-        );
+        assert!(value["message"].is_string() && value["level"].is_string(), "{line}");
     }
-    assert!(
-        said.iter()
-            .any(|line| line.contains("\"path\":\"/nowhere\"")),
-        "{said:#?}"
-    );
+    assert!(said.iter().any(|line| line.contains("\"path\":\"/nowhere\"")), "{said:#?}");
 }
 
 #[test]
@@ -70,10 +60,7 @@ fn wrong_settings_end_the_start_with_words() {
     };
     let (code, said) = run("MENDER_DRAIN_TIME", "soon");
     assert_eq!(code, Some(2));
-    assert!(
-        said.starts_with("mender-server: MENDER_DRAIN_TIME is \"soon\"; allowed is"),
-        "{said}"
-    );
+    assert!(said.starts_with("mender-server: MENDER_DRAIN_TIME is \"soon\"; allowed is"), "{said}");
     let (code, said) = run("MENDER_DATABASE", "x");
     assert_eq!(code, Some(2));
     assert!(said.contains("is MENDER_DATABASE_URL meant?"), "{said}");
@@ -83,14 +70,8 @@ fn wrong_settings_end_the_start_with_words() {
 fn an_address_in_use_is_said() {
     let server = Server::start(&[MEMORY]);
     let dir = tempfile::tempdir().unwrap();
-    let output = program(dir.path())
-        .args([MEMORY, "--listen", &server.public])
-        .output()
-        .unwrap();
+    let output = program(dir.path()).args([MEMORY, "--listen", &server.public]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    assert!(
-        said.contains(&format!("listen: can't listen on {}", server.public)),
-        "{said}"
-    );
+    assert!(said.contains(&format!("listen: can't listen on {}", server.public)), "{said}");
 }

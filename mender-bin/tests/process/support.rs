@@ -60,12 +60,7 @@ impl Server {
             .unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (send, lines) = channel();
-        thread::spawn(move || {
-            stderr
-                .lines()
-                .map_while(Result::ok)
-                .try_for_each(|l| send.send(l))
-        });
+        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|l| send.send(l)));
         let mut server = Self {
             child,
             data,
@@ -133,11 +128,7 @@ impl Drop for Server {
 pub(crate) fn call(address: &str, request: &str, header: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let header = if header.is_empty() {
-        "X-None: 1"
-    } else {
-        header
-    };
+    let header = if header.is_empty() { "X-None: 1" } else { header };
     let head = format!(
         "{request} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n{header}\r\n\r\n"
     );

@@ -36,9 +36,7 @@ pub const MAX_FLAG_CHANGES: u32 = 20;
 const MAX_TOLD: usize = 32 * 1024;
 
 fn told_identity(identity: &Identity) -> Option<String> {
-    Some(identity.as_str())
-        .filter(|text| text.len() <= MAX_TOLD)
-        .map(str::to_owned)
+    Some(identity.as_str()).filter(|text| text.len() <= MAX_TOLD).map(str::to_owned)
 }
 
 /// A key that claims an identity, and the ids for what may be made of it.
@@ -55,15 +53,7 @@ pub struct Claim {
 impl Claim {
     fn into_set(self, status: Status, now: Time) -> AuthSet {
         let Self { key, tier, set: id } = self;
-        AuthSet {
-            id,
-            key,
-            tier,
-            status,
-            live: false,
-            from: 0,
-            created: now,
-        }
+        AuthSet { id, key, tier, status, live: false, from: 0, created: now }
     }
 }
 
@@ -113,11 +103,7 @@ pub fn record(
     if first {
         commit = commit.event(provisioned(&device, set.clone()).event());
     }
-    charged(
-        commit.event(status_changed(&device, set).event()),
-        None,
-        Some(&device),
-    )
+    charged(commit.event(status_changed(&device, set).event()), None, Some(&device))
 }
 
 /// Decides on the authentication request of a known device.
@@ -128,10 +114,7 @@ pub fn present(was: &Device, claim: Claim, accept: bool, now: Time) -> Result<Ve
     if was.leaving {
         return Ok(Verdict::Refused(Commit::nothing()));
     }
-    let known = was
-        .sets
-        .iter()
-        .find(|set| set.key == claim.key && set.tier == claim.tier);
+    let known = was.sets.iter().find(|set| set.key == claim.key && set.tier == claim.tier);
     match known.map(|set| (set.id.clone(), set.status)) {
         Some((id, Status::Accepted)) => Ok(Verdict::Granted(Commit::nothing(), id)),
         Some((id, Status::Preauthorized)) => Ok(Verdict::Granted(accept_set(was, &id, now), id)),
@@ -247,10 +230,7 @@ pub fn set_status(
 /// `Unauthenticated` where the device has no room for another set.
 pub fn preauthorize(was: &Device, claim: Claim, now: Time) -> Result<Commit<Device>> {
     let mut to = was.clone();
-    let known = to
-        .sets
-        .iter_mut()
-        .find(|set| set.key == claim.key && set.tier == claim.tier);
+    let known = to.sets.iter_mut().find(|set| set.key == claim.key && set.tier == claim.tier);
     match known {
         Some(set) if set.status == Status::Preauthorized => return Ok(Commit::nothing()),
         Some(set) => {
@@ -273,10 +253,7 @@ pub fn preauthorize(was: &Device, claim: Claim, now: Time) -> Result<Commit<Devi
 /// # Errors
 /// `NotFound` for an unknown set.
 pub fn delete_set(was: &Device, id: &AuthSetId, now: Time) -> Result<Commit<Device>> {
-    let set = was
-        .set(id)
-        .ok_or_else(|| Error::not_found("auth set"))?
-        .clone();
+    let set = was.set(id).ok_or_else(|| Error::not_found("auth set"))?.clone();
     if set.status == Status::Preauthorized && was.sets.len() == 1 {
         return Ok(remove(was));
     }
@@ -298,9 +275,7 @@ pub fn leave(was: &Device, now: Time) -> Commit<Device> {
 
 /// Removes a device.
 pub fn remove(was: &Device) -> Commit<Device> {
-    let removed = DeviceEvent::Removed {
-        device: was.id.clone(),
-    };
+    let removed = DeviceEvent::Removed { device: was.id.clone() };
     let commit = Commit::delete(was.clone())
         .event(removed.event())
         .invalidate(DEVICE_TOPIC, was.id.as_str());
@@ -322,10 +297,7 @@ pub fn issue(was: &Device, id: &AuthSetId, tenant_from: i64, now: Time) -> (Comm
     for set in to.sets.iter_mut().filter(|set| set.id == *id) {
         set.live = true;
     }
-    (
-        Commit::update(was.clone(), to).quiet("a token, no change of the device"),
-        issued,
-    )
+    (Commit::update(was.clone(), to).quiet("a token, no change of the device"), issued)
 }
 
 /// Tells whether a token of this set, issued at this second, is valid.
@@ -348,10 +320,7 @@ pub fn revoke(was: &Device, id: &AuthSetId, now: Time) -> Result<Commit<Device>>
         return Err(Error::not_found("token"));
     }
     let mut to = was.clone();
-    to.sets
-        .iter_mut()
-        .filter(|set| set.id == *id)
-        .for_each(|set| end_tokens(set, now));
+    to.sets.iter_mut().filter(|set| set.id == *id).for_each(|set| end_tokens(set, now));
     Ok(tokens_ended(was, to))
 }
 
@@ -361,10 +330,7 @@ pub fn revoke_all(was: &Device, now: Time) -> Commit<Device> {
         return Commit::nothing();
     }
     let mut to = was.clone();
-    to.sets
-        .iter_mut()
-        .filter(|set| set.live)
-        .for_each(|set| end_tokens(set, now));
+    to.sets.iter_mut().filter(|set| set.live).for_each(|set| end_tokens(set, now));
     tokens_ended(was, to)
 }
 
@@ -389,10 +355,7 @@ pub fn flag(was: &Device, test: bool, now: Time) -> Commit<Device> {
     }
     let mut to = was.clone();
     to.test = test;
-    let flagged = DeviceEvent::Flagged {
-        device: was.id.clone(),
-        test,
-    };
+    let flagged = DeviceEvent::Flagged { device: was.id.clone(), test };
     commit_of(was, to, now).event(flagged.event())
 }
 
@@ -487,10 +450,7 @@ fn told(mut commit: Commit<Device>, was: &Device, cause: Option<AuthSet>) -> Com
         commit = commit.event(status_changed(&to, cause).event());
     }
     if to.tier != was.tier {
-        let event = DeviceEvent::TierChanged {
-            device: to.id.clone(),
-            tier: to.tier,
-        };
+        let event = DeviceEvent::TierChanged { device: to.id.clone(), tier: to.tier };
         commit = commit.event(event.event());
     }
     commit
@@ -545,10 +505,7 @@ pub fn new_tenant(mut tenant: AuthTenant, now: Time) -> Commit<AuthTenant> {
     let unlimited = capacity(tenant.limit(Limit::TestDevices));
     tenant.limits.insert(Limit::TestDevices, MAX_TEST_DEVICES);
     Commit::insert(tenant)
-        .charge(
-            Limit::TestDevices.as_str(),
-            Draw::Move(MAX_TEST_DEVICES - unlimited),
-        )
+        .charge(Limit::TestDevices.as_str(), Draw::Move(MAX_TEST_DEVICES - unlimited))
         .quiet("nothing that anybody could notice")
 }
 
@@ -578,9 +535,7 @@ pub fn set_limits(was: &AuthTenant, limits: &[(Limit, Option<i64>)]) -> Commit<A
 pub fn revoke_tenant(was: &AuthTenant, now: Time) -> Commit<AuthTenant> {
     let mut to = was.clone();
     to.from = now.seconds().max(was.from) + 1;
-    Commit::update(was.clone(), to)
-        .invalidate(TENANT_TOPIC, "")
-        .quiet("tokens are not stored")
+    Commit::update(was.clone(), to).invalidate(TENANT_TOPIC, "").quiet("tokens are not stored")
 }
 
 /// Sets the rules that accept new devices.
@@ -611,10 +566,7 @@ pub fn count_flag_change(was: &AuthTenant, now: Time) -> Result<Commit<AuthTenan
     let (day, count) = was.flag_changes;
     let count = if day == now.day() { count } else { 0 };
     if count >= MAX_FLAG_CHANGES {
-        return Err(Error::new(
-            crate::error::Kind::TooMany,
-            "flag changes of the day",
-        ));
+        return Err(Error::new(crate::error::Kind::TooMany, "flag changes of the day"));
     }
     let mut to = was.clone();
     to.flag_changes = (now.day(), count + 1);

@@ -39,13 +39,8 @@ pub enum Status {
 
 impl Status {
     /// Every status, in the order of their names, which is the order of lists.
-    pub const ALL: [Self; 5] = [
-        Self::Accepted,
-        Self::Noauth,
-        Self::Pending,
-        Self::Preauthorized,
-        Self::Rejected,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Accepted, Self::Noauth, Self::Pending, Self::Preauthorized, Self::Rejected];
 
     /// Returns the status as on the wire.
     #[must_use]
@@ -76,10 +71,7 @@ impl FromStr for Status {
     type Err = Unknown;
 
     fn from_str(text: &str) -> Result<Self, Unknown> {
-        Self::ALL
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or(Unknown)
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(Unknown)
     }
 }
 
@@ -127,10 +119,7 @@ impl FromStr for Tier {
     type Err = Unknown;
 
     fn from_str(text: &str) -> Result<Self, Unknown> {
-        Self::ALL
-            .into_iter()
-            .find(|tier| tier.as_str() == text)
-            .ok_or(Unknown)
+        Self::ALL.into_iter().find(|tier| tier.as_str() == text).ok_or(Unknown)
     }
 }
 
@@ -171,10 +160,7 @@ impl FromStr for Limit {
     type Err = Unknown;
 
     fn from_str(text: &str) -> Result<Self, Unknown> {
-        Self::TIERS
-            .into_iter()
-            .find(|limit| limit.as_str() == text)
-            .ok_or(Unknown)
+        Self::TIERS.into_iter().find(|limit| limit.as_str() == text).ok_or(Unknown)
     }
 }
 
@@ -418,10 +404,7 @@ impl Aggregate for Device {
     }
 
     fn unique(&self) -> Key {
-        Key {
-            field: "identity",
-            value: self.identity.hash(),
-        }
+        Key { field: "identity", value: self.identity.hash() }
     }
 
     fn index(&self) -> Vec<IndexKey> {
@@ -430,16 +413,8 @@ impl Aggregate for Device {
             IndexKey::Field("status", status.into()),
             IndexKey::Order("status", format!("{status}/{}", self.id)),
         ];
-        keys.extend(
-            self.group
-                .iter()
-                .map(|group| IndexKey::Field("group", group.clone())),
-        );
-        keys.extend(
-            self.sets
-                .iter()
-                .map(|set| IndexKey::Field("set", set.id.to_string())),
-        );
+        keys.extend(self.group.iter().map(|group| IndexKey::Field("group", group.clone())));
+        keys.extend(self.sets.iter().map(|set| IndexKey::Field("set", set.id.to_string())));
         keys
     }
 }
@@ -530,10 +505,7 @@ impl Aggregate for AuthTenant {
     }
 
     fn unique(&self) -> Key {
-        Key {
-            field: "tenant",
-            value: "tenant".into(),
-        }
+        Key { field: "tenant", value: "tenant".into() }
     }
 
     fn index(&self) -> Vec<IndexKey> {
@@ -572,33 +544,19 @@ mod tests {
     #[test]
     fn identities_are_canonical() {
         for (text, canonical) in [
-            (
-                r#"{"b":1,"a":{"d":null,"c":[3,1]}}"#,
-                r#"{"a":{"c":[3,1],"d":null},"b":1}"#,
-            ),
+            (r#"{"b":1,"a":{"d":null,"c":[3,1]}}"#, r#"{"a":{"c":[3,1],"d":null},"b":1}"#),
             (r#"{"a":1,"a":2}"#, r#"{"a":2}"#),
             (
                 r#"{"a":1e21,"b":1e20,"c":0.000001,"d":1e-7,"e":-0.5e-8}"#,
                 r#"{"a":1e+21,"b":100000000000000000000,"c":0.000001,"d":1e-7,"e":-5e-9}"#,
             ),
-            (
-                r#"{"a":"<&>\u2028ä"}"#,
-                "{\"a\":\"\\u003c\\u0026\\u003e\\u2028ä\"}",
-            ),
+            (r#"{"a":"<&>\u2028ä"}"#, "{\"a\":\"\\u003c\\u0026\\u003e\\u2028ä\"}"),
             (r#"{"a":9007199254740993}"#, r#"{"a":9007199254740992}"#),
             ("null", "null"),
         ] {
             assert_eq!(Identity::parse(text).unwrap().as_str(), canonical);
         }
-        for bad in [
-            "",
-            "[]",
-            "1",
-            "\"a\"",
-            "{",
-            r#"{"a":"\u0000"}"#,
-            r#"{"a":1e999}"#,
-        ] {
+        for bad in ["", "[]", "1", "\"a\"", "{", r#"{"a":"\u0000"}"#, r#"{"a":1e999}"#] {
             assert!(Identity::parse(bad).is_err(), "{bad}");
         }
     }

@@ -77,9 +77,7 @@ pub struct Service {
 
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("auth::Service")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("auth::Service").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
@@ -96,16 +94,7 @@ impl Service {
         let policies = Arc::new(Cache::new(logic::TENANT_TOPIC, 10_000));
         kernel.register(contacts.clone());
         kernel.register(policies.clone());
-        Self {
-            kernel,
-            store,
-            journal,
-            directory,
-            keys,
-            config,
-            contacts,
-            policies,
-        }
+        Self { kernel, store, journal, directory, keys, config, contacts, policies }
     }
 
     /// Returns how device authentication behaves.
@@ -115,11 +104,7 @@ impl Service {
     }
 
     fn tier(&self, claimed: Tier) -> Tier {
-        if self.config.tiers {
-            claimed
-        } else {
-            Tier::Standard
-        }
+        if self.config.tiers { claimed } else { Tier::Standard }
     }
 
     /// Loads a device that the caller may see.
@@ -132,18 +117,12 @@ impl Service {
 
     async fn commit(&self, ctx: &Ctx, commit: Commit<Device>) -> Result<()> {
         let write = |commit| self.store.commit_device(&ctx.tenant, commit);
-        Ok(self
-            .kernel
-            .commit(ctx, &self.journal, commit, write)
-            .await?)
+        Ok(self.kernel.commit(ctx, &self.journal, commit, write).await?)
     }
 
     async fn commit_tenant(&self, ctx: &Ctx, commit: Commit<AuthTenant>) -> Result<()> {
         let write = |commit| self.store.commit_auth_tenant(&ctx.tenant, commit);
-        Ok(self
-            .kernel
-            .commit(ctx, &self.journal, commit, write)
-            .await?)
+        Ok(self.kernel.commit(ctx, &self.journal, commit, write).await?)
     }
 
     /// Decides about one device, again where it changed meanwhile.
@@ -165,13 +144,9 @@ impl Service {
     async fn policy(&self, tenant: &TenantId) -> Result<Arc<AuthTenant>> {
         let load = async || {
             let stored = self.store.auth_tenant(tenant).await?;
-            Ok(Arc::new(
-                stored.unwrap_or_else(|| AuthTenant::new(tenant.clone())),
-            ))
+            Ok(Arc::new(stored.unwrap_or_else(|| AuthTenant::new(tenant.clone()))))
         };
-        self.policies
-            .get_or_load(self.kernel.is_fresh(), tenant, "", load)
-            .await
+        self.policies.get_or_load(self.kernel.is_fresh(), tenant, "", load).await
     }
 }
 

@@ -26,10 +26,7 @@ fn plan_of(tenant: &TenantId, filter: &DeviceFilter) -> Plan {
     if let Some(groups) = &filter.groups {
         plan = plan.any(groups.iter().map(|group| field("group", group)));
     }
-    plan.ids = filter
-        .ids
-        .as_ref()
-        .map(|ids| ids.iter().map(ToString::to_string).collect());
+    plan.ids = filter.ids.as_ref().map(|ids| ids.iter().map(ToString::to_string).collect());
     plan
 }
 
@@ -52,9 +49,7 @@ impl<D: DocStore> Store for Kit<D> {
         tenant: &TenantId,
         set: &AuthSetId,
     ) -> StoreResult<Option<Device>> {
-        let plan = Plan::new(Device::KIND, tenant)
-            .any([field("set", set.as_str())])
-            .limit(1);
+        let plan = Plan::new(Device::KIND, tenant).any([field("set", set.as_str())]).limit(1);
         Ok(self.load_all(&plan).await?.pop())
     }
 
@@ -113,11 +108,7 @@ impl<D: DocStore> Store for Kit<D> {
         let mut seen = Vec::new();
         for doc in self.docs.scan(&plan).await? {
             let stored: StoredSeen = read(&doc)?;
-            let id = doc
-                .id
-                .id
-                .parse()
-                .map_err(|e| StoreError::corrupt(SEEN, e))?;
+            let id = doc.id.id.parse().map_err(|e| StoreError::corrupt(SEEN, e))?;
             seen.push((id, stored.at));
         }
         Ok(seen)
@@ -138,19 +129,12 @@ impl<D: DocStore> Store for Kit<D> {
     }
 
     async fn forget_seen(&self, tenant: &TenantId, id: &DeviceId) -> StoreResult<()> {
-        let id = DocId {
-            kind: SEEN,
-            tenant: tenant.clone(),
-            id: id.to_string(),
-        };
+        let id = DocId { kind: SEEN, tenant: tenant.clone(), id: id.to_string() };
         while let Some(doc) = self.docs.get(&id).await? {
             let write = Write {
                 commit: String::new(),
                 expect: Expect::At(doc.version),
-                put: Put::Nothing {
-                    id: id.clone(),
-                    note: None,
-                },
+                put: Put::Nothing { id: id.clone(), note: None },
                 events: Vec::new(),
                 lease_until: Time(0),
                 at: Time(0),
@@ -171,23 +155,14 @@ impl<D: DocStore> Kit<D> {
         events: Vec<Event>,
         lease_until: Time,
     ) -> StoreResult<()> {
-        let id = DocId {
-            kind: SEEN,
-            tenant: seen.tenant.clone(),
-            id: seen.device.to_string(),
-        };
+        let id = DocId { kind: SEEN, tenant: seen.tenant.clone(), id: seen.device.to_string() };
         loop {
             let doc = self.docs.get(&id).await?;
             let was = doc.as_ref().map(read::<StoredSeen>).transpose()?;
             let at = was.map_or(seen.at, |was| was.at.max(seen.at));
-            let body = serde_json::to_string(&Body {
-                a: StoredSeen { at },
-                c: Vec::new(),
-            })
-            .map_err(|e| StoreError::corrupt(SEEN, e))?;
-            let version = doc
-                .as_ref()
-                .map_or(Version(seen.at.0), |doc| doc.version.next());
+            let body = serde_json::to_string(&Body { a: StoredSeen { at }, c: Vec::new() })
+                .map_err(|e| StoreError::corrupt(SEEN, e))?;
+            let version = doc.as_ref().map_or(Version(seen.at.0), |doc| doc.version.next());
             let write = Write {
                 commit: format!("{}/{}", seen.device, seen.at.0),
                 expect: doc.map_or(Expect::Absent, |doc| Expect::At(doc.version)),

@@ -29,41 +29,20 @@ const TIME: &str = "time";
 const KEY: &str = "key";
 
 fn global(kind: &'static str, id: impl Into<String>) -> DocId {
-    DocId {
-        kind,
-        tenant: TenantId::default(),
-        id: id.into(),
-    }
+    DocId { kind, tenant: TenantId::default(), id: id.into() }
 }
 
 /// A write of a document that serves nobody but the kit, and tells nobody.
 fn own_write(expect: Expect, put: Put, at: Time) -> Write {
     let commit = String::new();
-    Write {
-        commit,
-        expect,
-        put,
-        events: Vec::new(),
-        lease_until: at,
-        at,
-    }
+    Write { commit, expect, put, events: Vec::new(), lease_until: at, at }
 }
 
 fn own_doc<T: Serialize>(id: DocId, version: Version, stored: &T) -> StoreResult<Doc> {
-    let body = serde_json::to_string(&Body {
-        a: stored,
-        c: Vec::new(),
-    })
-    .map_err(|e| StoreError::corrupt(id.kind, e))?;
+    let body = serde_json::to_string(&Body { a: stored, c: Vec::new() })
+        .map_err(|e| StoreError::corrupt(id.kind, e))?;
     let unique = id.id.clone();
-    Ok(Doc {
-        id,
-        version,
-        unique,
-        body,
-        index: Vec::new(),
-        orders: Vec::new(),
-    })
+    Ok(Doc { id, version, unique, body, index: Vec::new(), orders: Vec::new() })
 }
 
 #[async_trait]
@@ -128,8 +107,7 @@ impl StoredJob {
                 doc.index.push(field("kind", &self.kind));
                 doc.orders.push((TIME, sortable_time(free)));
                 if !self.lane.is_empty() {
-                    doc.index
-                        .push(field("lane", &format!("{}/{}", self.kind, self.lane)));
+                    doc.index.push(field("lane", &format!("{}/{}", self.kind, self.lane)));
                     doc.orders.push((KEY, sortable(&self.key)));
                 }
             }
@@ -165,9 +143,7 @@ impl<D: DocStore> Kit<D> {
         let mut plan = Plan::new(JOB, &TenantId::default()).any([lane]).limit(1);
         plan.order = Some(KEY);
         let first = self.docs.scan(&plan).await?;
-        Ok(first
-            .first()
-            .is_some_and(|doc| doc.id != job_id(&job.kind, &job.key)))
+        Ok(first.first().is_some_and(|doc| doc.id != job_id(&job.kind, &job.key)))
     }
 }
 
@@ -187,11 +163,7 @@ impl<D: DocStore> Jobs for Kit<D> {
                 dead_at: None,
             };
             let put = Put::Doc(stored.doc(Version::FIRST)?);
-            match self
-                .docs
-                .write(&own_write(Expect::Absent, put, job.due_at))
-                .await
-            {
+            match self.docs.write(&own_write(Expect::Absent, put, job.due_at)).await {
                 // It is there already.
                 Err(StoreError::Conflict) => {}
                 answer => answer?,
@@ -258,15 +230,8 @@ impl<D: DocStore> Jobs for Kit<D> {
                 continue;
             }
             let put = match verdict {
-                Verdict::Done => Put::Nothing {
-                    id: doc.id.clone(),
-                    note: None,
-                },
-                Verdict::Again {
-                    due_at,
-                    payload,
-                    error,
-                } => {
+                Verdict::Done => Put::Nothing { id: doc.id.clone(), note: None },
+                Verdict::Again { due_at, payload, error } => {
                     stored.due_at = *due_at;
                     stored.lease_until = Time(0);
                     stored.payload = payload.clone();
@@ -282,11 +247,7 @@ impl<D: DocStore> Jobs for Kit<D> {
                     Put::Doc(stored.doc(doc.version.next())?)
                 }
             };
-            match self
-                .docs
-                .write(&own_write(Expect::At(doc.version), put, stored.due_at))
-                .await
-            {
+            match self.docs.write(&own_write(Expect::At(doc.version), put, stored.due_at)).await {
                 Err(StoreError::Conflict) => {}
                 answer => answer?,
             }
@@ -295,29 +256,12 @@ impl<D: DocStore> Jobs for Kit<D> {
     }
 
     async fn dead_jobs(&self, limit: usize) -> StoreResult<Vec<DeadJob>> {
-        let mut plan = Plan::new(JOB, &TenantId::default())
-            .any([field("dead", "")])
-            .limit(limit);
+        let mut plan = Plan::new(JOB, &TenantId::default()).any([field("dead", "")]).limit(limit);
         plan.order = Some(TIME);
         let dead = |doc: &Doc| {
-            let StoredJob {
-                kind,
-                key,
-                attempt,
-                payload,
-                error,
-                dead_at,
-                ..
-            } = read(doc)?;
+            let StoredJob { kind, key, attempt, payload, error, dead_at, .. } = read(doc)?;
             let at = dead_at.unwrap_or_default();
-            Ok(DeadJob {
-                kind,
-                key,
-                attempt,
-                at,
-                error,
-                payload,
-            })
+            Ok(DeadJob { kind, key, attempt, at, error, payload })
         };
         self.docs.scan(&plan).await?.iter().map(dead).collect()
     }
@@ -333,11 +277,7 @@ impl<D: DocStore> Jobs for Kit<D> {
             stored.due_at = now;
             stored.lease_until = Time(0);
             let put = Put::Doc(stored.doc(doc.version.next())?);
-            match self
-                .docs
-                .write(&own_write(Expect::At(doc.version), put, now))
-                .await
-            {
+            match self.docs.write(&own_write(Expect::At(doc.version), put, now)).await {
                 Err(StoreError::Conflict) => {}
                 answer => {
                     answer?;
@@ -373,19 +313,8 @@ impl<D: DocStore> Feed for Kit<D> {
         plan.order = Some(TIME);
         plan.after = Some(sortable_time(Time(since.0 - 1)));
         let entry = |doc: &Doc| {
-            let StoredEntry {
-                tenant,
-                kind,
-                key,
-                at,
-            } = read(doc)?;
-            Ok(FeedEntry {
-                id: doc.id.id.clone(),
-                tenant,
-                kind,
-                key,
-                at,
-            })
+            let StoredEntry { tenant, kind, key, at } = read(doc)?;
+            Ok(FeedEntry { id: doc.id.id.clone(), tenant, kind, key, at })
         };
         self.docs.scan(&plan).await?.iter().map(entry).collect()
     }
@@ -396,15 +325,8 @@ impl<D: DocStore> Feed for Kit<D> {
             plan.order = Some(TIME);
             plan.until = Some(sortable_time(Time(before.0 - 1)));
             for doc in self.docs.scan(&plan).await? {
-                let put = Put::Nothing {
-                    id: doc.id,
-                    note: None,
-                };
-                match self
-                    .docs
-                    .write(&own_write(Expect::At(doc.version), put, before))
-                    .await
-                {
+                let put = Put::Nothing { id: doc.id, note: None };
+                match self.docs.write(&own_write(Expect::At(doc.version), put, before)).await {
                     Err(StoreError::Conflict) => {}
                     answer => answer?,
                 }
@@ -416,18 +338,11 @@ impl<D: DocStore> Feed for Kit<D> {
     async fn beat(&self, node: &Node) -> StoreResult<()> {
         let id = global(NODE, node.id.as_str());
         let was = self.docs.get(&id).await?.map(|doc| doc.version);
-        let stored = StoredNode {
-            at: node.at,
-            runs: node.runs,
-        };
+        let stored = StoredNode { at: node.at, runs: node.runs };
         let mut doc = own_doc(id, was.map_or(Version::FIRST, Version::next), &stored)?;
         doc.orders.push((TIME, sortable_time(node.at)));
         let expect = was.map_or(Expect::Absent, Expect::At);
-        match self
-            .docs
-            .write(&own_write(expect, Put::Doc(doc), node.at))
-            .await
-        {
+        match self.docs.write(&own_write(expect, Put::Doc(doc), node.at)).await {
             // Two beats at once: either will do.
             Err(StoreError::Conflict) => Ok(()),
             answer => answer,
@@ -441,11 +356,7 @@ impl<D: DocStore> Feed for Kit<D> {
         let mut nodes = Vec::new();
         for doc in self.docs.scan(&plan).await? {
             let StoredNode { at, runs } = read(&doc)?;
-            let id = doc
-                .id
-                .id
-                .parse()
-                .map_err(|e| StoreError::corrupt(NODE, e))?;
+            let id = doc.id.id.parse().map_err(|e| StoreError::corrupt(NODE, e))?;
             nodes.push(Node { id, at, runs });
         }
         Ok(nodes)
@@ -455,11 +366,7 @@ impl<D: DocStore> Feed for Kit<D> {
         let id = global(NODE, node.as_str());
         if let Some(doc) = self.docs.get(&id).await? {
             let put = Put::Nothing { id, note: None };
-            match self
-                .docs
-                .write(&own_write(Expect::At(doc.version), put, Time(0)))
-                .await
-            {
+            match self.docs.write(&own_write(Expect::At(doc.version), put, Time(0))).await {
                 Err(StoreError::Conflict) => {}
                 answer => answer?,
             }

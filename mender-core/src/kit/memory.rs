@@ -66,34 +66,20 @@ impl Shelf {
         self.tombstones.remove(id);
         self.unique.insert(doc.unique.clone(), id.clone());
         for text in &doc.index {
-            self.index
-                .entry(text.clone())
-                .or_default()
-                .insert(id.clone());
+            self.index.entry(text.clone()).or_default().insert(id.clone());
         }
         for (order, place) in &doc.orders {
-            self.orders
-                .entry(order)
-                .or_default()
-                .insert((place.clone(), id.clone()));
+            self.orders.entry(order).or_default().insert((place.clone(), id.clone()));
         }
         self.docs.insert(id.clone(), doc.clone());
     }
 
     /// The ids that fit the conditions; `None`: all do.
     fn candidates<'a>(&'a self, plan: &'a Plan) -> Option<HashSet<&'a str>> {
-        let mut found: Option<HashSet<&str>> = plan
-            .ids
-            .as_ref()
-            .map(|ids| ids.iter().map(String::as_str).collect());
+        let mut found: Option<HashSet<&str>> =
+            plan.ids.as_ref().map(|ids| ids.iter().map(String::as_str).collect());
         for any in &plan.all {
-            let with = |text| {
-                self.index
-                    .get(text)
-                    .into_iter()
-                    .flatten()
-                    .map(String::as_str)
-            };
+            let with = |text| self.index.get(text).into_iter().flatten().map(String::as_str);
             let ids: HashSet<&str> = any.iter().flat_map(with).collect();
             found = Some(match found {
                 Some(found) => found.intersection(&ids).copied().collect(),
@@ -108,14 +94,8 @@ impl Shelf {
         let fits = move |id: &str| found.as_ref().is_none_or(|found| found.contains(id));
         match plan.order {
             None => {
-                let after = plan
-                    .after
-                    .as_ref()
-                    .map_or(Bound::Unbounded, Bound::Excluded);
-                let until = plan
-                    .until
-                    .as_ref()
-                    .map_or(Bound::Unbounded, Bound::Included);
+                let after = plan.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+                let until = plan.until.as_ref().map_or(Bound::Unbounded, Bound::Included);
                 if is_empty_range(plan) {
                     return Box::new(std::iter::empty());
                 }
@@ -148,10 +128,7 @@ impl MemoryDocs {
     }
 
     fn with<T>(&self, kind: &str, tenant: &TenantId, read: impl FnOnce(&Shelf) -> T) -> Option<T> {
-        self.state()
-            .shelves
-            .get(&(kind.to_owned(), tenant.clone()))
-            .map(read)
+        self.state().shelves.get(&(kind.to_owned(), tenant.clone())).map(read)
     }
 
     /// Counts the documents of each kind: for checks that nothing is left.
@@ -169,9 +146,7 @@ impl MemoryDocs {
 #[async_trait]
 impl DocStore for MemoryDocs {
     async fn get(&self, id: &DocId) -> StoreResult<Option<Doc>> {
-        Ok(self
-            .with(id.kind, &id.tenant, |shelf| shelf.docs.get(&id.id).cloned())
-            .flatten())
+        Ok(self.with(id.kind, &id.tenant, |shelf| shelf.docs.get(&id.id).cloned()).flatten())
     }
 
     async fn find(
@@ -180,34 +155,22 @@ impl DocStore for MemoryDocs {
         tenant: &TenantId,
         unique: &str,
     ) -> StoreResult<Option<Doc>> {
-        let find = |shelf: &Shelf| {
-            shelf
-                .unique
-                .get(unique)
-                .and_then(|id| shelf.docs.get(id))
-                .cloned()
-        };
+        let find =
+            |shelf: &Shelf| shelf.unique.get(unique).and_then(|id| shelf.docs.get(id)).cloned();
         Ok(self.with(kind, tenant, find).flatten())
     }
 
     async fn scan(&self, plan: &Plan) -> StoreResult<Vec<Doc>> {
         let skip = usize::try_from(plan.skip).unwrap_or(usize::MAX);
         let scan = |shelf: &Shelf| -> Vec<Doc> {
-            shelf
-                .matching(plan)
-                .skip(skip)
-                .take(plan.limit)
-                .cloned()
-                .collect()
+            shelf.matching(plan).skip(skip).take(plan.limit).cloned().collect()
         };
         Ok(self.with(plan.kind, &plan.tenant, scan).unwrap_or_default())
     }
 
     async fn count(&self, plan: &Plan) -> StoreResult<u64> {
         let count = |shelf: &Shelf| shelf.matching(plan).count() as u64;
-        Ok(self
-            .with(plan.kind, &plan.tenant, count)
-            .unwrap_or_default())
+        Ok(self.with(plan.kind, &plan.tenant, count).unwrap_or_default())
     }
 
     async fn write(&self, write: &Write) -> StoreResult<()> {
@@ -225,11 +188,7 @@ impl DocStore for MemoryDocs {
         }
         match &write.put {
             Put::Doc(doc) => {
-                if shelf
-                    .unique
-                    .get(&doc.unique)
-                    .is_some_and(|other| *other != id.id)
-                {
+                if shelf.unique.get(&doc.unique).is_some_and(|other| *other != id.id) {
                     return Err(StoreError::Duplicate { field: "unique" });
                 }
                 shelf.insert(doc);
@@ -237,16 +196,12 @@ impl DocStore for MemoryDocs {
             Put::Nothing { note, .. } => {
                 shelf.remove(&id.id);
                 if let Some(note) = note {
-                    shelf
-                        .tombstones
-                        .insert(id.id.clone(), (write.at, note.clone()));
+                    shelf.tombstones.insert(id.id.clone(), (write.at, note.clone()));
                 }
             }
         }
         for event in &write.events {
-            state
-                .events
-                .insert(event.id.clone(), (write.lease_until, event.clone()));
+            state.events.insert(event.id.clone(), (write.lease_until, event.clone()));
         }
         Ok(())
     }
@@ -258,11 +213,7 @@ impl DocStore for MemoryDocs {
 
     async fn claim(&self, now: Time, lease_until: Time, limit: usize) -> StoreResult<Vec<Event>> {
         let mut state = self.state();
-        let free = state
-            .events
-            .values_mut()
-            .filter(|(lease, _)| *lease <= now)
-            .take(limit);
+        let free = state.events.values_mut().filter(|(lease, _)| *lease <= now).take(limit);
         Ok(free
             .map(|(lease, event)| {
                 *lease = lease_until;
@@ -282,13 +233,7 @@ impl DocStore for MemoryDocs {
     async fn pending(&self, kind: &str, tenant: &TenantId, id: &str) -> StoreResult<Vec<Event>> {
         let state = self.state();
         let mine = |e: &&Event| e.aggregate == kind && e.tenant == *tenant && e.key == id;
-        Ok(state
-            .events
-            .values()
-            .map(|(_, event)| event)
-            .filter(mine)
-            .cloned()
-            .collect())
+        Ok(state.events.values().map(|(_, event)| event).filter(mine).cloned().collect())
     }
 
     async fn unsettled(&self) -> StoreResult<u64> {

@@ -33,18 +33,14 @@ pub struct Kit<D> {
 
 impl<D> Clone for Kit<D> {
     fn clone(&self) -> Self {
-        Self {
-            docs: self.docs.clone(),
-        }
+        Self { docs: self.docs.clone() }
     }
 }
 
 impl<D: DocStore> Kit<D> {
     /// All ports over this store of documents.
     pub fn new(docs: D) -> Self {
-        Self {
-            docs: Arc::new(docs),
-        }
+        Self { docs: Arc::new(docs) }
     }
 
     /// Counts who shares the store of documents: for tests that it is let go of.
@@ -274,24 +270,20 @@ pub fn field(name: &str, value: &str) -> String {
 /// Writes text so that comparing bytes, UTF-16 units or characters gives one and the same order.
 #[must_use]
 pub fn sortable(text: &str) -> String {
-    text.chars()
-        .fold(String::with_capacity(text.len()), |mut out, c| {
-            if c < '\u{7f}' {
-                out.push(c);
-            } else {
-                out.push_str(&format!("\u{7f}{:06x}", u32::from(c)));
-            }
-            out
-        })
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        if c < '\u{7f}' {
+            out.push(c);
+        } else {
+            out.push_str(&format!("\u{7f}{:06x}", u32::from(c)));
+        }
+        out
+    })
 }
 
 /// Writes a time so that its text sorts as it does.
 #[must_use]
 pub fn sortable_time(time: Time) -> String {
-    #[expect(
-        clippy::cast_sign_loss,
-        reason = "the bits are kept, with the sign turned round"
-    )]
+    #[expect(clippy::cast_sign_loss, reason = "the bits are kept, with the sign turned round")]
     let bits = time.0 as u64 ^ (1 << 63);
     format!("{bits:016x}")
 }
@@ -318,11 +310,7 @@ fn read_body<A: DeserializeOwned>(doc: &Doc) -> StoreResult<Body<A>> {
 }
 
 fn doc_id<A: Aggregate>(tenant: &TenantId, id: &str) -> DocId {
-    DocId {
-        kind: A::KIND,
-        tenant: tenant.clone(),
-        id: id.to_owned(),
-    }
+    DocId { kind: A::KIND, tenant: tenant.clone(), id: id.to_owned() }
 }
 
 fn doc_of<A: Aggregate>(tenant: &TenantId, aggregate: &A, c: Vec<String>) -> StoreResult<Doc> {
@@ -348,12 +336,7 @@ fn doc_of<A: Aggregate>(tenant: &TenantId, aggregate: &A, c: Vec<String>) -> Sto
 
 impl<D: DocStore> Kit<D> {
     async fn load<A: Aggregate>(&self, tenant: &TenantId, id: &str) -> StoreResult<Option<A>> {
-        self.docs
-            .get(&doc_id::<A>(tenant, id))
-            .await?
-            .as_ref()
-            .map(read)
-            .transpose()
+        self.docs.get(&doc_id::<A>(tenant, id)).await?.as_ref().map(read).transpose()
     }
 
     async fn load_unique<A: Aggregate>(
@@ -361,12 +344,7 @@ impl<D: DocStore> Kit<D> {
         tenant: &TenantId,
         unique: &str,
     ) -> StoreResult<Option<A>> {
-        self.docs
-            .find(A::KIND, tenant, unique)
-            .await?
-            .as_ref()
-            .map(read)
-            .transpose()
+        self.docs.find(A::KIND, tenant, unique).await?.as_ref().map(read).transpose()
     }
 
     async fn load_all<A: Aggregate>(&self, plan: &Plan) -> StoreResult<Vec<A>> {
@@ -386,9 +364,7 @@ impl<D: DocStore> Kit<D> {
         };
         let mut charged = self.charged::<A>(tenant, &id, expect).await?;
         if commit.charges.is_empty() {
-            return self
-                .put::<A>(&self.write_of(tenant, &commit, charged)?)
-                .await;
+            return self.put::<A>(&self.write_of(tenant, &commit, charged)?).await;
         }
         charged.push(commit.id.clone());
         let forgotten = charged.len().saturating_sub(REMEMBERED);
@@ -400,12 +376,10 @@ impl<D: DocStore> Kit<D> {
             // Whether it was applied is not known: the sweep finds out.
             Err(StoreError::Unavailable(_)) => {}
             Ok(()) => {
-                self.settle_charges(tenant, &commit, quota::Fate::Applied)
-                    .await?;
+                self.settle_charges(tenant, &commit, quota::Fate::Applied).await?;
             }
             Err(_) => {
-                self.settle_charges(tenant, &commit, quota::Fate::Refused)
-                    .await?;
+                self.settle_charges(tenant, &commit, quota::Fate::Refused).await?;
             }
         }
         answer
@@ -423,9 +397,7 @@ impl<D: DocStore> Kit<D> {
             return Ok(Vec::new());
         };
         let doc = self.docs.get(&doc_id::<A>(tenant, id)).await?;
-        let doc = doc
-            .filter(|d| d.version == version)
-            .ok_or(StoreError::Conflict)?;
+        let doc = doc.filter(|d| d.version == version).ok_or(StoreError::Conflict)?;
         Ok(read_body::<serde_json::Value>(&doc)?.c)
     }
 
@@ -437,10 +409,9 @@ impl<D: DocStore> Kit<D> {
     ) -> StoreResult<Write> {
         let (expect, put) = match &commit.change {
             Change::Insert(a) => (Expect::Absent, Put::Doc(doc_of(tenant, a, charged)?)),
-            Change::Update { was, to } => (
-                Expect::At(was.version()),
-                Put::Doc(doc_of(tenant, to, charged)?),
-            ),
+            Change::Update { was, to } => {
+                (Expect::At(was.version()), Put::Doc(doc_of(tenant, to, charged)?))
+            }
             Change::Delete(a) => {
                 let note = (!charged.is_empty()).then(|| charged.join(" "));
                 let id = doc_id::<A>(tenant, a.id());

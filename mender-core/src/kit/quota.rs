@@ -56,10 +56,8 @@ pub(super) enum Fate {
 
 impl Stored {
     fn settle(&mut self, commit: &str, fate: Fate) {
-        let settled: Vec<Holder> = self
-            .holders
-            .extract_if(.., |holder| holder.commit == commit)
-            .collect();
+        let settled: Vec<Holder> =
+            self.holders.extract_if(.., |holder| holder.commit == commit).collect();
         for holder in settled {
             if fate == Fate::Applied {
                 self.free += holder.given + holder.moved;
@@ -74,11 +72,7 @@ impl Stored {
 
 /// Quotas of all tenants lie together, so that one scan finds those to sweep.
 fn quota_id(tenant: &TenantId, name: &str) -> DocId {
-    DocId {
-        kind: KIND,
-        tenant: TenantId::default(),
-        id: format!("{tenant}/{name}"),
-    }
+    DocId { kind: KIND, tenant: TenantId::default(), id: format!("{tenant}/{name}") }
 }
 
 impl<D: DocStore> Kit<D> {
@@ -94,41 +88,23 @@ impl<D: DocStore> Kit<D> {
         for _ in 0..TRIES {
             let doc = self.docs.get(&id).await?;
             let (mut stored, expect, version) = match &doc {
-                Some(doc) => (
-                    read::<Stored>(doc)?,
-                    Expect::At(doc.version),
-                    doc.version.next(),
-                ),
+                Some(doc) => (read::<Stored>(doc)?, Expect::At(doc.version), doc.version.next()),
                 None => {
                     let Quota { free, used } = Quota::default();
-                    (
-                        Stored {
-                            free,
-                            used,
-                            holders: Vec::new(),
-                        },
-                        Expect::Absent,
-                        Version(at.0),
-                    )
+                    (Stored { free, used, holders: Vec::new() }, Expect::Absent, Version(at.0))
                 }
             };
             change(&mut stored)?;
             let oldest = stored.holders.iter().map(|holder| holder.at).min();
-            let body = serde_json::to_string(&Body {
-                a: &stored,
-                c: Vec::new(),
-            })
-            .map_err(|e| StoreError::corrupt(KIND, e))?;
+            let body = serde_json::to_string(&Body { a: &stored, c: Vec::new() })
+                .map_err(|e| StoreError::corrupt(KIND, e))?;
             let doc = Doc {
                 id: id.clone(),
                 version,
                 unique: id.id.clone(),
                 body,
                 index: Vec::new(),
-                orders: oldest
-                    .map(|at| (OLDEST, sortable_time(at)))
-                    .into_iter()
-                    .collect(),
+                orders: oldest.map(|at| (OLDEST, sortable_time(at))).into_iter().collect(),
             };
             let write = Write {
                 commit: format!("{name}/{version}"),
@@ -144,9 +120,7 @@ impl<D: DocStore> Kit<D> {
             }
             tokio::task::yield_now().await;
         }
-        Err(StoreError::unavailable(
-            "a quota is changed by too many at once",
-        ))
+        Err(StoreError::unavailable("a quota is changed by too many at once"))
     }
 
     /// Takes what a commit draws, and notes who holds it.
@@ -176,9 +150,7 @@ impl<D: DocStore> Kit<D> {
             };
             let reserve = |stored: &mut Stored| {
                 if taken > 0 && stored.free < taken {
-                    return Err(StoreError::LimitReached {
-                        quota: quota.clone(),
-                    });
+                    return Err(StoreError::LimitReached { quota: quota.clone() });
                 }
                 stored.free -= taken;
                 stored.used += taken;
@@ -187,8 +159,7 @@ impl<D: DocStore> Kit<D> {
             };
             if let Err(error) = self.change_quota(tenant, quota, commit.at, reserve).await {
                 for charge in &commit.charges[..n] {
-                    self.settle_charge(tenant, charge, commit, Fate::Refused)
-                        .await?;
+                    self.settle_charge(tenant, charge, commit, Fate::Refused).await?;
                 }
                 return Err(error);
             }
@@ -223,8 +194,7 @@ impl<D: DocStore> Kit<D> {
             stored.settle(&commit.id, fate);
             Ok(())
         };
-        self.change_quota(tenant, &charge.quota, commit.at, settle)
-            .await
+        self.change_quota(tenant, &charge.quota, commit.at, settle).await
     }
 }
 
@@ -233,10 +203,7 @@ impl<D: DocStore> Quotas for Kit<D> {
     async fn quota(&self, tenant: &TenantId, name: &str) -> StoreResult<Quota> {
         let doc = self.docs.get(&quota_id(tenant, name)).await?;
         let stored: Option<Stored> = doc.as_ref().map(read).transpose()?;
-        Ok(stored.map_or_else(Quota::default, |s| Quota {
-            free: s.free,
-            used: s.used,
-        }))
+        Ok(stored.map_or_else(Quota::default, |s| Quota { free: s.free, used: s.used }))
     }
 
     async fn sweep_quotas(&self, before: Time, limit: usize) -> StoreResult<()> {
@@ -251,8 +218,7 @@ impl<D: DocStore> Quotas for Kit<D> {
                     stored.settle(&holder.commit, fate);
                     Ok(())
                 };
-                self.change_quota(&holder.tenant, &holder.quota, holder.at, settle)
-                    .await?;
+                self.change_quota(&holder.tenant, &holder.quota, holder.at, settle).await?;
             }
         }
         self.docs.sweep(before, limit).await
@@ -266,24 +232,14 @@ impl<D: DocStore> Kit<D> {
         let Some(kind) = super::KINDS.into_iter().find(|kind| *kind == holder.kind) else {
             return Ok(Fate::Refused);
         };
-        let id = DocId {
-            kind,
-            tenant: holder.tenant.clone(),
-            id: holder.id.clone(),
-        };
+        let id = DocId { kind, tenant: holder.tenant.clone(), id: holder.id.clone() };
         let applied = match self.docs.get(&id).await? {
-            Some(doc) => read_body::<serde_json::Value>(&doc)?
-                .c
-                .contains(&holder.commit),
+            Some(doc) => read_body::<serde_json::Value>(&doc)?.c.contains(&holder.commit),
             None => {
                 let note = self.docs.tombstone(&id).await?.unwrap_or_default();
                 note.split(' ').any(|commit| commit == holder.commit)
             }
         };
-        Ok(if applied {
-            Fate::Applied
-        } else {
-            Fate::Refused
-        })
+        Ok(if applied { Fate::Applied } else { Fate::Refused })
     }
 }

@@ -25,9 +25,7 @@ impl<D: DocStore> Store for Kit<D> {
         limit: usize,
     ) -> StoreResult<Vec<Account>> {
         let member = field("tenant", tenant.as_str());
-        let mut plan = Plan::new(Account::KIND, &TenantId::default())
-            .any([member])
-            .limit(limit);
+        let mut plan = Plan::new(Account::KIND, &TenantId::default()).any([member]).limit(limit);
         plan.after = after.map(ToString::to_string);
         self.load_all(&plan).await
     }

@@ -103,10 +103,7 @@ impl Aggregate for Tenant {
     }
 
     fn unique(&self) -> Key {
-        Key {
-            field: "tenant_token",
-            value: secret::token_hash(&self.token),
-        }
+        Key { field: "tenant_token", value: secret::token_hash(&self.token) }
     }
 
     fn index(&self) -> Vec<IndexKey> {
@@ -133,10 +130,7 @@ impl Standing {
     /// What holds for a tenant that nobody described: everything is allowed.
     #[must_use]
     pub fn full(tenant: TenantId) -> Self {
-        let addon = |name: &str| Addon {
-            name: name.into(),
-            enabled: true,
-        };
+        let addon = |name: &str| Addon { name: name.into(), enabled: true };
         Self {
             tenant,
             plan: Plan::Enterprise,
@@ -149,20 +143,7 @@ impl Standing {
 
 impl From<Tenant> for Standing {
     fn from(tenant: Tenant) -> Self {
-        let Tenant {
-            id,
-            plan,
-            trial,
-            addons,
-            status,
-            ..
-        } = tenant;
-        Self {
-            tenant: id,
-            plan,
-            trial,
-            addons,
-            status,
-        }
+        let Tenant { id, plan, trial, addons, status, .. } = tenant;
+        Self { tenant: id, plan, trial, addons, status }
     }
 }

@@ -67,12 +67,7 @@ impl Service {
     ) -> Self {
         let by_token = Arc::new(Cache::new(TOPIC, 10_000));
         kernel.register(by_token.clone());
-        Self {
-            kernel,
-            store,
-            journal,
-            by_token,
-        }
+        Self { kernel, store, journal, by_token }
     }
 
     /// Makes a tenant, with a token for its devices.
@@ -82,23 +77,13 @@ impl Service {
     #[tracing::instrument(name = "tenants.create", skip_all)]
     pub async fn create(&self, ctx: &Ctx, new: &NewTenant) -> Result<Tenant> {
         if !crate::id::is_plain(&new.name, 1) {
-            return Err(Error::invalid(
-                "name",
-                "a name has 1 to 256 plain characters",
-            ));
+            return Err(Error::invalid("name", "a name has 1 to 256 plain characters"));
         }
-        if let Some(unknown) = new
-            .addons
-            .iter()
-            .find(|a| !Addon::NAMES.contains(&a.as_str()))
-        {
+        if let Some(unknown) = new.addons.iter().find(|a| !Addon::NAMES.contains(&a.as_str())) {
             return Err(Error::invalid("addon", format!("unknown add-on {unknown}")));
         }
         let env = self.kernel.env();
-        let id = env
-            .object_id()
-            .parse()
-            .map_err(|e| Error::internal("no id").because(e))?;
+        let id = env.object_id().parse().map_err(|e| Error::internal("no id").because(e))?;
         let now = env.now();
         let has = |name: &str| new.addons.iter().any(|addon| addon == name);
         let tenant = Tenant {
@@ -107,26 +92,16 @@ impl Service {
             token: URL_SAFE_NO_PAD.encode(env.bytes::<32>()),
             plan: new.plan,
             trial: false,
-            addons: Addon::NAMES
-                .map(|n| Addon {
-                    name: n.into(),
-                    enabled: has(n),
-                })
-                .into(),
+            addons: Addon::NAMES.map(|n| Addon { name: n.into(), enabled: has(n) }).into(),
             status: TenantStatus::Active,
             created: now,
             updated: now,
             version: Version::FIRST,
         };
         let commit = Commit::insert(tenant.clone()).invalidate(TOPIC, "");
-        let ctx = Ctx {
-            tenant: TenantId::default(),
-            ..ctx.clone()
-        };
+        let ctx = Ctx { tenant: TenantId::default(), ..ctx.clone() };
         let write = |commit| self.store.commit_tenant(commit);
-        self.kernel
-            .commit(&ctx, &self.journal, commit, write)
-            .await?;
+        self.kernel.commit(&ctx, &self.journal, commit, write).await?;
         Ok(tenant)
     }
 
@@ -137,10 +112,7 @@ impl Service {
     /// `NotFound` where there is none.
     #[tracing::instrument(name = "tenants.set_status", skip_all)]
     pub async fn set_status(&self, ctx: &Ctx, id: &TenantId, status: TenantStatus) -> Result<()> {
-        let ctx = Ctx {
-            tenant: TenantId::default(),
-            ..ctx.clone()
-        };
+        let ctx = Ctx { tenant: TenantId::default(), ..ctx.clone() };
         self.kernel
             .retry(|| async {
                 let was = self.tenant(id).await?;
@@ -154,10 +126,7 @@ impl Service {
                     .invalidate(TOPIC, "")
                     .quiet("nobody keeps the standing of tenants but caches");
                 let write = |commit| self.store.commit_tenant(commit);
-                Ok(self
-                    .kernel
-                    .commit(&ctx, &self.journal, commit, write)
-                    .await?)
+                Ok(self.kernel.commit(&ctx, &self.journal, commit, write).await?)
             })
             .await
     }
@@ -167,10 +136,7 @@ impl Service {
     /// # Errors
     /// `NotFound` where there is none.
     pub async fn tenant(&self, id: &TenantId) -> Result<Tenant> {
-        self.store
-            .tenant(id)
-            .await?
-            .ok_or_else(|| Error::not_found("tenant"))
+        self.store.tenant(id).await?.ok_or_else(|| Error::not_found("tenant"))
     }
 }
 
@@ -183,9 +149,7 @@ impl Directory for Service {
             Ok(tenant.map(Standing::from))
         };
         let fresh = self.kernel.is_fresh();
-        self.by_token
-            .get_or_load(fresh, &TenantId::default(), &hash, load)
-            .await
+        self.by_token.get_or_load(fresh, &TenantId::default(), &hash, load).await
     }
 
     async fn standing(&self, tenant: &TenantId) -> Result<Standing> {

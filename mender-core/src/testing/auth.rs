@@ -41,10 +41,7 @@ async fn an_unknown_device_is_none(h: &Harness) {
     assert_eq!(h.device(&t, "ghost").await, None);
     let by_hash = h.stores.device_by_identity(&t, "no hash").await;
     assert_eq!(by_hash.unwrap(), None);
-    assert_eq!(
-        h.stores.device_of_set(&t, &id("ghost")).await.unwrap(),
-        None
-    );
+    assert_eq!(h.stores.device_of_set(&t, &id("ghost")).await.unwrap(), None);
 }
 
 async fn a_device_is_returned_as_it_was_stored(h: &Harness) {
@@ -169,9 +166,7 @@ async fn a_change_applies_to_its_version_only(h: &Harness) {
     let change = touched(&first, 1);
     let second = change.aggregate().cloned();
     h.commit_device(&t, change).await.unwrap();
-    let stale = touched(&first, 2)
-        .event(fact("d.changed"))
-        .invalidate("x", "");
+    let stale = touched(&first, 2).event(fact("d.changed")).invalidate("x", "");
     is_conflict(h.commit_device(&t, stale).await);
     let mut future = first.clone();
     future.version = Version(99);
@@ -192,9 +187,7 @@ async fn a_deletion_applies_to_its_version_only(h: &Harness) {
     let stale = Commit::delete(first).event(fact("d.removed"));
     is_conflict(h.commit_device(&t, stale).await);
     assert_eq!(h.device(&t, "d").await.as_ref(), Some(&second));
-    h.commit_device(&t, Commit::delete(second.clone()))
-        .await
-        .unwrap();
+    h.commit_device(&t, Commit::delete(second.clone())).await.unwrap();
     assert_eq!(h.device(&t, "d").await, None);
     let of_set = h.stores.device_of_set(&t, &second.sets[0].id).await;
     assert_eq!(of_set.unwrap(), None);
@@ -327,10 +320,7 @@ async fn what_is_kept_for_a_tenant_applies_to_its_version_only(h: &Harness) {
     put(change.clone()).await.unwrap();
     is_conflict(put(change.clone().event(fact("t"))).await);
     is_conflict(put(Commit::delete(first).event(fact("t"))).await);
-    assert_eq!(
-        h.stores.auth_tenant(&t).await.unwrap().as_ref(),
-        change.aggregate()
-    );
+    assert_eq!(h.stores.auth_tenant(&t).await.unwrap().as_ref(), change.aggregate());
     assert_eq!(h.events().await, []);
 }
 

@@ -34,20 +34,14 @@ pub struct Harness {
 
 impl fmt::Debug for Harness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Harness")
-            .field("time", &self.time)
-            .finish_non_exhaustive()
+        f.debug_struct("Harness").field("time", &self.time).finish_non_exhaustive()
     }
 }
 
 impl Harness {
     /// A harness over empty stores.
     pub fn new(stores: impl Stores) -> Self {
-        Self {
-            stores: Arc::new(stores),
-            time: TestEnv::seeded(1),
-            kept: Arc::default(),
-        }
+        Self { stores: Arc::new(stores), time: TestEnv::seeded(1), kept: Arc::default() }
     }
 
     /// Keeps something until the case is over, for instance the directory of the database. It is
@@ -135,9 +129,7 @@ pub struct Adapter {
 
 impl fmt::Debug for Adapter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Adapter")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Adapter").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -149,10 +141,7 @@ impl Adapter {
         F: Fn() -> H + Send + Sync + 'static,
         H: Future<Output = Harness> + Send + 'static,
     {
-        Self {
-            name: name.into(),
-            open: Arc::new(move || Box::pin(open())),
-        }
+        Self { name: name.into(), open: Arc::new(move || Box::pin(open())) }
     }
 
     fn into_trials(self) -> Vec<Trial> {
@@ -184,9 +173,6 @@ fn run(open: &Open, case: Case) -> Result<(), String> {
 #[must_use]
 pub fn main(adapters: Vec<Adapter>) -> ExitCode {
     let arguments = Arguments::from_args();
-    let trials = adapters
-        .into_iter()
-        .flat_map(Adapter::into_trials)
-        .collect();
+    let trials = adapters.into_iter().flat_map(Adapter::into_trials).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }

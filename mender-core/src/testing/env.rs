@@ -31,10 +31,7 @@ impl TestEnv {
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         let noon = 1_767_268_800_000;
-        Self {
-            now: Arc::new(AtomicI64::new(noon)),
-            seed: Arc::new(AtomicU64::new(seed)),
-        }
+        Self { now: Arc::new(AtomicI64::new(noon)), seed: Arc::new(AtomicU64::new(seed)) }
     }
 
     /// Returns the environment to build with.

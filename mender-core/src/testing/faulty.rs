@@ -21,11 +21,7 @@ struct State {
 impl Default for Faults {
     fn default() -> Self {
         let never = || AtomicU64::new(NEVER);
-        Self(Arc::new(State {
-            calls: AtomicU64::new(0),
-            before: never(),
-            after: never(),
-        }))
+        Self(Arc::new(State { calls: AtomicU64::new(0), before: never(), after: never() }))
     }
 }
 

@@ -1,11 +1,5 @@
-#![expect(
-    clippy::expect_used,
-    reason = "a case that cannot be set up fails, as every test does"
-)]
-#![expect(
-    clippy::needless_pass_by_value,
-    reason = "answers are judged where they are given"
-)]
+#![expect(clippy::expect_used, reason = "a case that cannot be set up fails, as every test does")]
+#![expect(clippy::needless_pass_by_value, reason = "answers are judged where they are given")]
 
 use std::{collections::BTreeMap, fmt::Debug, str::FromStr, time::Duration};
 
@@ -28,9 +22,8 @@ use crate::{
 pub(super) const TASKS: usize = 8;
 
 /// Ids that are unusual and allowed, in the order of their characters.
-pub(super) const ODD_IDS: [&str; 12] = [
-    " ", "%_'\"\\", "../x", "0", "A", "Z", "a", "a b", "a/b", "é", "\u{fffd}", "😀",
-];
+pub(super) const ODD_IDS: [&str; 12] =
+    [" ", "%_'\"\\", "../x", "0", "A", "Z", "a", "a b", "a/b", "é", "\u{fffd}", "😀"];
 
 pub(super) fn id<I: FromStr<Err: Debug>>(text: &str) -> I {
     text.parse().expect("an id")
@@ -102,10 +95,8 @@ pub(super) fn auth_tenant(tenant: &TenantId) -> AuthTenant {
 }
 
 pub(super) fn account(name: &str, tenants: &[TenantId]) -> Account {
-    let member = |tenant: &TenantId| Membership {
-        tenant: tenant.clone(),
-        roles: vec!["röle".into()],
-    };
+    let member =
+        |tenant: &TenantId| Membership { tenant: tenant.clone(), roles: vec!["röle".into()] };
     Account {
         id: id::<UserId>(name),
         email: id(&format!("{name}@acme.com")),
@@ -128,11 +119,7 @@ pub(super) fn fact(kind: &str) -> NewEvent {
 }
 
 pub(super) fn seen(tenant: &TenantId, device: &str, millis: i64) -> Seen {
-    Seen {
-        tenant: tenant.clone(),
-        device: id(device),
-        at: at(millis),
-    }
+    Seen { tenant: tenant.clone(), device: id(device), at: at(millis) }
 }
 
 /// Draws on the quota `q`.
@@ -152,10 +139,8 @@ impl Harness {
     pub(super) fn stamp<A: Aggregate>(&self, tenant: &TenantId, commit: Commit<A>) -> Stamped<A> {
         let env = self.time.env();
         let now = env.now();
-        let about = commit
-            .aggregate()
-            .map(|a| (a.id().to_owned(), a.version()))
-            .unwrap_or_default();
+        let about =
+            commit.aggregate().map(|a| (a.id().to_owned(), a.version())).unwrap_or_default();
         let event = |event: NewEvent| Event {
             id: id(&env.uuid()),
             tenant: tenant.clone(),
@@ -209,10 +194,7 @@ impl Harness {
     pub(super) async fn events(&self) -> Vec<Event> {
         self.time.advance(LEASE * 10);
         let now = self.time.env().now();
-        let events = self
-            .stores
-            .claim_events(now, now + Duration::from_secs(1), 100_000)
-            .await;
+        let events = self.stores.claim_events(now, now + Duration::from_secs(1), 100_000).await;
         events.expect("the journal answers")
     }
 
@@ -247,10 +229,7 @@ pub(super) fn is_duplicate<T: Debug>(answer: StoreResult<T>, name: &str) {
 /// What exists already: by its id, its unique field, or both.
 #[track_caller]
 pub(super) fn is_taken<T: Debug>(answer: &StoreResult<T>) {
-    let taken = matches!(
-        answer,
-        Err(StoreError::Conflict | StoreError::Duplicate { .. })
-    );
+    let taken = matches!(answer, Err(StoreError::Conflict | StoreError::Duplicate { .. }));
     assert!(taken, "{answer:?}");
 }
 

@@ -1,9 +1,6 @@
 //! Runs the same random commands on two servers that must not differ.
 
-#![expect(
-    clippy::expect_used,
-    reason = "two servers that cannot even be set up are a failed test"
-)]
+#![expect(clippy::expect_used, reason = "two servers that cannot even be set up are a failed test")]
 
 mod command;
 
@@ -118,11 +115,7 @@ struct Side {
 impl Side {
     async fn open(seed: u64, build: &impl AsyncFn(Builder) -> Mender) -> Self {
         let time = TestEnv::seeded(seed);
-        let auth = auth::Config {
-            tiers: true,
-            tenants: true,
-            ..auth::Config::default()
-        };
+        let auth = auth::Config { tiers: true, tenants: true, ..auth::Config::default() };
         let users = users::Config {
             hash_cost: HashCost::CHEAPEST,
             tenants: true,
@@ -132,22 +125,14 @@ impl Side {
         let mender = build(builder.auth_config(auth).users_config(users)).await;
         let mut tenants = Vec::new();
         for n in 0..TENANTS {
-            let new = NewTenant {
-                name: format!("tenant {n}"),
-                plan: Plan::Enterprise,
-                addons: vec![],
-            };
+            let new =
+                NewTenant { name: format!("tenant {n}"), plan: Plan::Enterprise, addons: vec![] };
             let ctx = Ctx::system(TenantId::default());
             let made = mender.tenants().create(&ctx, &new).await;
             let made = made.expect("a tenant is made");
             tenants.push((made.id, made.token));
         }
-        Self {
-            mender,
-            time,
-            tenants,
-            tokens: Vec::new(),
-        }
+        Self { mender, time, tenants, tokens: Vec::new() }
     }
 
     fn pass(&self, millis: u64) {

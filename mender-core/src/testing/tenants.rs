@@ -67,12 +67,8 @@ async fn an_unknown_tenant_is_none(h: &Harness) {
 async fn a_tenant_is_returned_as_it_was_stored(h: &Harness) {
     let mut full = made("full");
     (full.plan, full.trial, full.status) = (Plan::Os, true, TenantStatus::Suspended);
-    full.addons = Addon::NAMES
-        .map(|name| Addon {
-            name: name.into(),
-            enabled: name == "monitor",
-        })
-        .into();
+    full.addons =
+        Addon::NAMES.map(|name| Addon { name: name.into(), enabled: name == "monitor" }).into();
     put(h, &full).await;
     assert_eq!(get(h, "full").await, Some(full.clone()));
     let mut bare = full.clone();

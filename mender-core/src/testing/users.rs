@@ -33,9 +33,7 @@ claims!["users":
 ];
 
 async fn put(h: &Harness, account: &Account) {
-    h.commit_account(Commit::insert(account.clone()))
-        .await
-        .unwrap();
+    h.commit_account(Commit::insert(account.clone())).await.unwrap();
 }
 
 async fn get(h: &Harness, name: &str) -> Option<Account> {
@@ -132,10 +130,7 @@ async fn a_change_applies_to_its_version_only(h: &Harness) {
     let quiet = Commit::update(first.clone(), first.clone());
     h.commit_account(quiet).await.unwrap();
     is_conflict(h.commit_account(change).await);
-    is_conflict(
-        h.commit_account(Commit::delete(first).event(fact("u")))
-            .await,
-    );
+    is_conflict(h.commit_account(Commit::delete(first).event(fact("u"))).await);
     assert!(get(h, "a").await.is_some());
     assert_eq!(h.events().await, []);
 }

@@ -36,14 +36,11 @@ pub fn check_password(password: &str, email: &Email) -> Result<()> {
 pub fn log_in(was: &Account, session: Session, now: Time) -> Commit<Account> {
     let mut to = was.clone();
     to.login = Some(now);
-    to.sessions
-        .retain(|s| s.expires.is_none_or(|end| end > now));
+    to.sessions.retain(|s| s.expires.is_none_or(|end| end > now));
     to.sessions.push(session);
     let ended = to.sessions.len().saturating_sub(MAX_SESSIONS);
     to.sessions.drain(..ended);
-    Commit::update(was.clone(), to)
-        .invalidate(TOPIC, was.id.as_str())
-        .quiet("a session")
+    Commit::update(was.clone(), to).invalidate(TOPIC, was.id.as_str()).quiet("a session")
 }
 
 /// Ends a session; one that has ended is no error.
@@ -53,9 +50,7 @@ pub fn log_out(was: &Account, id: &SessionId) -> Commit<Account> {
     }
     let mut to = was.clone();
     to.sessions.retain(|s| s.id != *id);
-    Commit::update(was.clone(), to)
-        .invalidate(TOPIC, was.id.as_str())
-        .quiet("a session")
+    Commit::update(was.clone(), to).invalidate(TOPIC, was.id.as_str()).quiet("a session")
 }
 
 /// Sets the password, and ends every session.
@@ -64,9 +59,7 @@ pub fn set_password(was: &Account, hash: String, now: Time) -> Commit<Account> {
     to.password = hash;
     to.sessions.clear();
     to.updated = now;
-    Commit::update(was.clone(), to)
-        .invalidate(TOPIC, was.id.as_str())
-        .quiet("told to nobody yet")
+    Commit::update(was.clone(), to).invalidate(TOPIC, was.id.as_str()).quiet("told to nobody yet")
 }
 
 #[cfg(test)]
@@ -79,10 +72,7 @@ mod tests {
             id: "u".parse().unwrap(),
             email: "user@acme.com".parse().unwrap(),
             password: String::new(),
-            memberships: vec![Membership {
-                tenant: Default::default(),
-                roles: vec![],
-            }],
+            memberships: vec![Membership { tenant: Default::default(), roles: vec![] }],
             sessions: vec![],
             created: Time(0),
             updated: Time(0),
@@ -93,22 +83,14 @@ mod tests {
 
     fn session(n: i64) -> Session {
         let id = format!("s{n}").parse().unwrap();
-        Session {
-            id,
-            tenant: Default::default(),
-            issued: Time(n),
-            expires: None,
-        }
+        Session { id, tenant: Default::default(), issued: Time(n), expires: None }
     }
 
     #[test]
     fn the_oldest_session_ends_first() {
         let mut account = account();
         for n in 0..15 {
-            account = log_in(&account, session(n), Time(n))
-                .aggregate()
-                .unwrap()
-                .clone();
+            account = log_in(&account, session(n), Time(n)).aggregate().unwrap().clone();
         }
         assert_eq!(account.sessions.len(), MAX_SESSIONS);
         assert_eq!(account.sessions[0], session(5));
@@ -116,10 +98,7 @@ mod tests {
 
     #[test]
     fn a_new_password_ends_every_session() {
-        let with = log_in(&account(), session(1), Time(1))
-            .aggregate()
-            .unwrap()
-            .clone();
+        let with = log_in(&account(), session(1), Time(1)).aggregate().unwrap().clone();
         let to = set_password(&with, "hash".into(), Time(2));
         assert!(to.aggregate().unwrap().sessions.is_empty());
         assert_eq!(to.invalidates.len(), 1);
@@ -128,14 +107,7 @@ mod tests {
     #[test]
     fn passwords_are_long_and_not_the_address() {
         let email: Email = "longuser@acme.com".parse().unwrap();
-        for bad in [
-            "",
-            "short",
-            "longuser",
-            "LONGUSER@",
-            "pässword12",
-            &"x".repeat(257),
-        ] {
+        for bad in ["", "short", "longuser", "LONGUSER@", "pässword12", &"x".repeat(257)] {
             assert!(check_password(bad, &email).is_err(), "{bad}");
         }
         assert!(check_password("correct horse", &email).is_ok());

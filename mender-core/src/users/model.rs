@@ -73,16 +73,10 @@ impl FromStr for Email {
                 && !s.ends_with('-')
         };
         let sound = text.rsplit_once('@').is_some_and(|(local, domain)| {
-            local
-                .split('.')
-                .all(|part| !part.is_empty() && part.chars().all(atom))
+            local.split('.').all(|part| !part.is_empty() && part.chars().all(atom))
                 && domain.split('.').all(label)
         });
-        if sound {
-            Ok(Self(text.to_ascii_lowercase()))
-        } else {
-            Err(InvalidEmail::Malformed)
-        }
+        if sound { Ok(Self(text.to_ascii_lowercase())) } else { Err(InvalidEmail::Malformed) }
     }
 }
 
@@ -164,10 +158,7 @@ impl Aggregate for Account {
     }
 
     fn unique(&self) -> Key {
-        Key {
-            field: "email",
-            value: self.email.as_str().to_owned(),
-        }
+        Key { field: "email", value: self.email.as_str().to_owned() }
     }
 
     fn index(&self) -> Vec<IndexKey> {
@@ -182,10 +173,7 @@ mod tests {
 
     #[test]
     fn addresses_are_checked_and_kept_in_lower_case() {
-        assert_eq!(
-            "A.b+c@Ex-ample.COM".parse::<Email>().unwrap().as_str(),
-            "a.b+c@ex-ample.com"
-        );
+        assert_eq!("A.b+c@Ex-ample.COM".parse::<Email>().unwrap().as_str(), "a.b+c@ex-ample.com");
         for (bad, why) in [
             ("", InvalidEmail::Blank),
             ("ä@b.c", InvalidEmail::NotAscii),

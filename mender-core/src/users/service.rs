@@ -91,11 +91,7 @@ struct Claims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exp: Option<i64>,
     iat: i64,
-    #[serde(
-        rename = "mender.tenant",
-        default,
-        skip_serializing_if = "String::is_empty"
-    )]
+    #[serde(rename = "mender.tenant", default, skip_serializing_if = "String::is_empty")]
     tenant: String,
     #[serde(rename = "mender.user", default)]
     user: bool,
@@ -134,9 +130,7 @@ pub struct Service {
 
 impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("users::Service")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("users::Service").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
@@ -171,15 +165,9 @@ impl Service {
 
     async fn commit(&self, ctx: &Ctx, commit: Commit<Account>) -> Result<()> {
         // Accounts are global: what caches know of them is not the caller's tenant's.
-        let ctx = Ctx {
-            tenant: TenantId::default(),
-            ..ctx.clone()
-        };
+        let ctx = Ctx { tenant: TenantId::default(), ..ctx.clone() };
         let write = |commit| self.store.commit_account(commit);
-        Ok(self
-            .kernel
-            .commit(&ctx, &self.journal, commit, write)
-            .await?)
+        Ok(self.kernel.commit(&ctx, &self.journal, commit, write).await?)
     }
 
     /// Runs slow hashing off the async threads, few at a time.
@@ -189,16 +177,13 @@ impl Service {
     ) -> Result<T> {
         let failed = || Error::internal("hashing stopped");
         let _turn = self.hashing.acquire().await.map_err(|_| failed())?;
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|e| failed().because(e))
+        tokio::task::spawn_blocking(work).await.map_err(|e| failed().because(e))
     }
 
     async fn hash(&self, password: &str) -> Result<String> {
         let (env, cost) = (self.kernel.env().clone(), self.config.hash_cost);
         let password = secret::Secret::new(password);
-        self.hashed(move || secret::hash_password(&env, cost, password.expose()))
-            .await
+        self.hashed(move || secret::hash_password(&env, cost, password.expose())).await
     }
 
     /// Makes a user of the tenant.
@@ -214,15 +199,9 @@ impl Service {
         let now = env.now();
         let id = match &new.id {
             Some(id) => id.clone(),
-            None => env
-                .uuid()
-                .parse()
-                .map_err(|e| Error::internal("no id").because(e))?,
+            None => env.uuid().parse().map_err(|e| Error::internal("no id").because(e))?,
         };
-        let member = Membership {
-            tenant: ctx.tenant.clone(),
-            roles: new.roles.clone(),
-        };
+        let member = Membership { tenant: ctx.tenant.clone(), roles: new.roles.clone() };
         let account = Account {
             id: id.clone(),
             email: new.email.clone(),
@@ -258,23 +237,16 @@ impl Service {
             None => self.nobody.get_or_try_init(|| self.hash("")).await?.clone(),
         };
         let password = login.password.clone();
-        let right = self
-            .hashed(move || secret::check_password(&hash, password.expose()))
-            .await?;
+        let right = self.hashed(move || secret::check_password(&hash, password.expose())).await?;
         let account = found.filter(|_| right).ok_or_else(unauthorized)?;
-        let tenant = account
-            .memberships
-            .first()
-            .map(|m| m.tenant.clone())
-            .unwrap_or_default();
+        let tenant = account.memberships.first().map(|m| m.tenant.clone()).unwrap_or_default();
         let standing = self.directory.standing(&tenant).await?;
         if standing.status == TenantStatus::Suspended {
             return Err(Error::forbidden("tenant account suspended"));
         }
         let ctx = Ctx::new(tenant, Actor::User(account.id.clone()), Scope::All);
         let ctx = ctx.with_request(trace);
-        self.open_session(&ctx, &standing, &account.id, login.forever)
-            .await
+        self.open_session(&ctx, &standing, &account.id, login.forever).await
     }
 
     async fn open_session(
@@ -288,16 +260,8 @@ impl Service {
         let now = env.now();
         let id: SessionId = env.uuid().parse().map_err(|_| Error::internal("no id"))?;
         let expires = (!forever).then(|| now + self.config.session_lifetime);
-        let session = Session {
-            id: id.clone(),
-            tenant: ctx.tenant.clone(),
-            issued: now,
-            expires,
-        };
-        self.change(ctx, user, |account| {
-            Ok(logic::log_in(account, session.clone(), now))
-        })
-        .await?;
+        let session = Session { id: id.clone(), tenant: ctx.tenant.clone(), issued: now, expires };
+        self.change(ctx, user, |account| Ok(logic::log_in(account, session.clone(), now))).await?;
         let claims = Claims {
             jti: id.to_string(),
             sub: user.to_string(),
@@ -356,21 +320,14 @@ impl Service {
         let load = async || Ok::<_, StoreError>(self.store.account(&user).await?.map(Arc::new));
         let fresh = self.kernel.is_fresh();
         let nobody = TenantId::default();
-        let account = self
-            .accounts
-            .get_or_load(fresh, &nobody, user.as_str(), load)
-            .await?;
+        let account = self.accounts.get_or_load(fresh, &nobody, user.as_str(), load).await?;
         let account = account.ok_or_else(unauthorized)?;
         let found = account.session(&session, now).ok_or_else(unauthorized)?;
         if found.tenant.as_str() != claims.tenant || !account.is_member(&found.tenant) {
             return Err(unauthorized());
         }
         let ctx = Ctx::new(found.tenant.clone(), Actor::User(user.clone()), Scope::All);
-        Ok(VerifiedUser {
-            ctx: ctx.with_request(trace),
-            user,
-            session,
-        })
+        Ok(VerifiedUser { ctx: ctx.with_request(trace), user, session })
     }
 
     /// Ends a session; one that has ended is no error.
@@ -379,9 +336,7 @@ impl Service {
     /// Those of the store.
     #[tracing::instrument(name = "users.log_out", skip_all)]
     pub async fn log_out(&self, ctx: &Ctx, user: &UserId, session: &SessionId) -> Result<()> {
-        let answer = self
-            .change(ctx, user, |account| Ok(logic::log_out(account, session)))
-            .await;
+        let answer = self.change(ctx, user, |account| Ok(logic::log_out(account, session))).await;
         match answer {
             Err(error) if error.kind == Kind::NotFound => Ok(()),
             answer => answer,
@@ -424,10 +379,7 @@ impl Service {
         let mut all: Vec<Account> = Vec::new();
         loop {
             let after = all.last().map(|account| account.id.clone());
-            let chunk = self
-                .store
-                .accounts(&ctx.tenant, after.as_ref(), CHUNK)
-                .await?;
+            let chunk = self.store.accounts(&ctx.tenant, after.as_ref(), CHUNK).await?;
             let more = chunk.len() == CHUNK;
             all.extend(chunk);
             if !more {

@@ -51,10 +51,7 @@ async fn expect_working(w: &World) {
 
 async fn set_rules(w: &World) {
     let identity = BTreeMap::from([("mac".into(), "*".into())]);
-    let rule = AcceptRule {
-        name: "all".into(),
-        identity,
-    };
+    let rule = AcceptRule { name: "all".into(), identity };
     let auth = w.mender.auth();
     auth.set_accept_rules(&w.ctx, &[rule]).await.unwrap();
 }

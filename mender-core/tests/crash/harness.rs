@@ -78,28 +78,13 @@ impl World {
         let heard = Heard::default();
         let mender = build(layer, &stores, &faults, &time, &heard, &key);
         let ctx = Ctx::system(Default::default());
-        Self {
-            mender,
-            stores,
-            ctx,
-            time,
-            faults,
-            heard,
-            key,
-            layer,
-        }
+        Self { mender, stores, ctx, time, faults, heard, key, layer }
     }
 
     /// Replaces the server by a new one on the same stores: what was in memory is gone.
     fn restart(&mut self) {
-        self.mender = build(
-            self.layer,
-            &self.stores,
-            &self.faults,
-            &self.time,
-            &self.heard,
-            &self.key,
-        );
+        self.mender =
+            build(self.layer, &self.stores, &self.faults, &self.time, &self.heard, &self.key);
     }
 
     /// Lets leases end, and everything that is left over be done.
@@ -140,10 +125,7 @@ impl World {
     pub(crate) async fn decide(&self, device: &TestDevice, status: Status) -> Result<()> {
         let found = self.find(device).await.unwrap();
         let set = self.set(device).await;
-        self.mender
-            .auth()
-            .decide(&self.ctx, &found.id, &set, status)
-            .await
+        self.mender.auth().decide(&self.ctx, &found.id, &set, status).await
     }
 
     /// Has the device ask, and accepts it.
@@ -211,10 +193,7 @@ fn build(
     heard: &Heard,
     key: &str,
 ) -> Mender {
-    let users = users::Config {
-        hash_cost: HashCost::CHEAPEST,
-        ..users::Config::default()
-    };
+    let users = users::Config { hash_cost: HashCost::CHEAPEST, ..users::Config::default() };
     let (stores, faults) = (stores.clone(), faults.clone());
     let builder = match layer {
         Layer::Ports => Mender::builder().stores(Faulty::new(stores, faults)),

@@ -29,12 +29,7 @@ impl Told {
                 | DeviceEvent::TierChanged { device, tier } => {
                     told.tier.insert(device.to_string(), tier);
                 }
-                DeviceEvent::StatusChanged {
-                    device,
-                    status,
-                    revision,
-                    ..
-                } => {
+                DeviceEvent::StatusChanged { device, status, revision, .. } => {
                     let before = latest.insert(device.to_string(), revision);
                     assert!(before < Some(revision), "one status change for a version");
                     told.status.insert(device.to_string(), status);

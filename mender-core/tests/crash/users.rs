@@ -29,11 +29,8 @@ async fn made(w: &World) {
 }
 
 async fn log_in(w: &World) -> Result<String> {
-    let login = Login {
-        email: "user@acme.com".into(),
-        password: Secret::new(PASSWORD),
-        forever: true,
-    };
+    let login =
+        Login { email: "user@acme.com".into(), password: Secret::new(PASSWORD), forever: true };
     w.mender.users().log_in("", &login).await
 }
 

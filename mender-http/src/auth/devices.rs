@@ -43,21 +43,13 @@ pub(super) async fn request(
     request: Request,
 ) -> Result<Response, ApiError> {
     let asked = read_request(&mender, request).await?;
-    let token = mender
-        .auth()
-        .request(&trace, &asked)
-        .await
-        .map_err(error::request)?;
+    let token = mender.auth().request(&trace, &asked).await.map_err(error::request)?;
     Ok(jwt(token))
 }
 
 /// A token as an answer.
 pub(super) fn jwt(token: String) -> Response {
-    (
-        [(CONTENT_TYPE, HeaderValue::from_static("application/jwt"))],
-        token,
-    )
-        .into_response()
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/jwt"))], token).into_response()
 }
 
 /// Reads a device's request and checks its form; the signature is checked later.
@@ -73,11 +65,7 @@ pub(super) async fn read_request(
     let body = body::read(request).await.map_err(|e| refused(&e))?;
     let text = String::from_utf8_lossy(&body);
     // Compat: `null` is a request without any field.
-    let text = if text.trim() == "null" {
-        "{}".into()
-    } else {
-        text
-    };
+    let text = if text.trim() == "null" { "{}".into() } else { text };
     let asked: wire::AuthRequest = body::decode(text.as_bytes(), true).map_err(|e| refused(&e))?;
     let form = Form::of(mender.auth().config());
     parse(asked, form, body, &headers)
@@ -105,12 +93,5 @@ fn parse(
         .ok_or_else(|| ApiError::bad_request("missing request signature header"))?
         .to_owned();
     let tenant_token = Some(asked.tenant_token).filter(|token| !token.is_empty());
-    Ok(AuthRequest {
-        identity,
-        key,
-        tenant_token,
-        tier,
-        body,
-        signature,
-    })
+    Ok(AuthRequest { identity, key, tenant_token, tier, body, signature })
 }

@@ -13,9 +13,7 @@ const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
 /// The answer to a device that gets no token.
 pub(super) fn request(error: Error) -> ApiError {
     match error.kind {
-        Kind::Invalid {
-            field: "tenant_token",
-        } => ApiError::unauthorized(error.what),
+        Kind::Invalid { field: "tenant_token" } => ApiError::unauthorized(error.what),
         Kind::Invalid { field: "signature" } => {
             ApiError::unauthorized("signature verification failed")
         }

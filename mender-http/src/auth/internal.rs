@@ -142,9 +142,7 @@ pub(super) async fn get_limit(
     Path(name): Path<String>,
 ) -> Result<Json<wire::LimitBody>, ApiError> {
     let limit = management::limit_name(&mender, &name)?;
-    Ok(Json(wire::LimitBody {
-        limit: mender.auth().limit(&ctx, limit).await?,
-    }))
+    Ok(Json(wire::LimitBody { limit: mender.auth().limit(&ctx, limit).await? }))
 }
 
 /// Sets a limit.
@@ -165,10 +163,7 @@ pub(super) async fn put_limit(
     Body(body): Body<wire::LimitBody>,
 ) -> Result<StatusCode, ApiError> {
     let limit = management::limit_name(&mender, &name)?;
-    mender
-        .auth()
-        .set_limits(&ctx, &[(limit, Some(body.limit))])
-        .await?;
+    mender.auth().set_limits(&ctx, &[(limit, Some(body.limit))]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -200,9 +195,7 @@ pub(super) async fn get_limits(
     State(mender): State<Mender>,
     Internal(ctx): Internal,
 ) -> Result<Json<wire::TierLimits>, ApiError> {
-    Ok(Json(wire::TierLimits::from(
-        &mender.auth().limits(&ctx).await?,
-    )))
+    Ok(Json(wire::TierLimits::from(&mender.auth().limits(&ctx).await?)))
 }
 
 /// Sets limits.
@@ -237,10 +230,7 @@ pub(super) async fn delete_limits(
     State(mender): State<Mender>,
     Internal(ctx): Internal,
 ) -> Result<StatusCode, ApiError> {
-    mender
-        .auth()
-        .set_limits(&ctx, &Limit::TIERS.map(|limit| (limit, None)))
-        .await?;
+    mender.auth().set_limits(&ctx, &Limit::TIERS.map(|limit| (limit, None))).await?;
     Ok(StatusCode::OK)
 }
 
@@ -259,9 +249,8 @@ pub(super) async fn limits_of_tenants(
 ) -> Result<Json<BTreeMap<String, wire::TierLimits>>, ApiError> {
     let mut limits = BTreeMap::new();
     for text in query.all("tenant_id").take(MAX_PAGE as usize) {
-        let tenant: TenantId = text
-            .parse()
-            .map_err(|_| ApiError::bad_request("malformed tenant_id"))?;
+        let tenant: TenantId =
+            text.parse().map_err(|_| ApiError::bad_request("malformed tenant_id"))?;
         let found = mender.auth().limits(&Ctx::system(tenant)).await?;
         limits.insert(text.to_owned(), wire::TierLimits::from(&found));
     }
@@ -332,10 +321,7 @@ pub(super) async fn count(
     Internal(ctx): Internal,
     query: Query,
 ) -> Result<Json<wire::Count>, ApiError> {
-    let count = mender
-        .auth()
-        .count(&ctx, management::counted(&query)?)
-        .await?;
+    let count = mender.auth().count(&ctx, management::counted(&query)?).await?;
     Ok(Json(wire::Count { count }))
 }
 
@@ -357,11 +343,7 @@ pub(super) async fn remove(
     Internal(ctx): Internal,
     Path(id): Path<DeviceId>,
 ) -> Result<StatusCode, ApiError> {
-    mender
-        .auth()
-        .remove(&ctx, &id)
-        .await
-        .map_err(error::silent)?;
+    mender.auth().remove(&ctx, &id).await.map_err(error::silent)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -412,14 +394,8 @@ pub(super) async fn status(
         return Err(ApiError::bad_request("device id (did) cannot be empty"));
     }
     let id: DeviceId = id.parse().map_err(|_| ApiError::no_route())?;
-    let view = mender
-        .auth()
-        .device(&ctx, &id)
-        .await
-        .map_err(error::device)?;
-    Ok(Json(wire::StatusBody {
-        status: view.device.status.as_str().into(),
-    }))
+    let view = mender.auth().device(&ctx, &id).await.map_err(error::device)?;
+    Ok(Json(wire::StatusBody { status: view.device.status.as_str().into() }))
 }
 
 /// Notes what a device is known as in a cloud provider's hub.
@@ -445,17 +421,8 @@ pub(super) async fn external(
     if matches!(Form::of(mender.auth().config()), Form::Open) {
         return Err(ApiError::no_route());
     }
-    let wire::External {
-        id: name_there,
-        name,
-        provider,
-        ..
-    } = body;
-    let external = ExternalId {
-        id: name_there,
-        name,
-        provider,
-    };
+    let wire::External { id: name_there, name, provider, .. } = body;
+    let external = ExternalId { id: name_there, name, provider };
     match mender.auth().set_external(&ctx, &id, &external).await {
         Err(e) if e.kind == Kind::NotFound => Err(error::device(e)),
         answer => answer.map(|()| StatusCode::NO_CONTENT).map_err(Into::into),

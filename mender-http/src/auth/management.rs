@@ -44,11 +44,7 @@ pub(super) fn filter(query: &Query) -> Result<DeviceFilter, ApiError> {
     let ids: Vec<&str> = query.all("id").collect();
     // An id that can't be one is no device's.
     let ids = (!ids.is_empty()).then(|| ids.iter().filter_map(|id| id.parse().ok()).collect());
-    Ok(DeviceFilter {
-        statuses,
-        ids,
-        groups: None,
-    })
+    Ok(DeviceFilter { statuses, ids, groups: None })
 }
 
 /// Answers with a page of devices.
@@ -66,10 +62,7 @@ pub(super) async fn page(
         }
         None => (Vec::new(), false),
     };
-    let devices: Vec<_> = items
-        .into_iter()
-        .map(|view| wire::Device::of(view, form))
-        .collect();
+    let devices: Vec<_> = items.into_iter().map(|view| wire::Device::of(view, form)).collect();
     Ok((paging.links(Rest::More(more)), Json(devices)).into_response())
 }
 
@@ -153,10 +146,7 @@ pub(super) async fn preauthorize(
             Ok((StatusCode::CREATED, [(LOCATION, location)]).into_response())
         }
         Err(e) if e.kind == Kind::Conflict => {
-            let device = mender
-                .auth()
-                .device_by_identity(&ctx, &what.identity)
-                .await?;
+            let device = mender.auth().device_by_identity(&ctx, &what.identity).await?;
             let device = device.ok_or_else(|| ApiError::from(e))?;
             let view = mender.auth().view(&ctx, device).await?;
             let body = Json(wire::Device::of(view, form).without_sets());
@@ -185,12 +175,7 @@ fn announced(request: &wire::Preauthorize, form: Form) -> Result<Preauthorizatio
         .map_err(|e| refused(e.to_string()))?;
     let tier =
         tier(&request.tier, form).ok_or_else(|| refused("tier: must be a valid value.".into()))?;
-    Ok(Preauthorization {
-        identity,
-        key,
-        tier,
-        force: request.force,
-    })
+    Ok(Preauthorization { identity, key, tier, force: request.force })
 }
 
 /// Counts devices.
@@ -225,15 +210,8 @@ pub(super) async fn get(
     UserCaller(ctx): UserCaller,
     Path(id): Path<DeviceId>,
 ) -> Result<Json<wire::Device>, ApiError> {
-    let view = mender
-        .auth()
-        .device(&ctx, &id)
-        .await
-        .map_err(error::device)?;
-    Ok(Json(wire::Device::of(
-        view,
-        Form::of(mender.auth().config()),
-    )))
+    let view = mender.auth().device(&ctx, &id).await.map_err(error::device)?;
+    Ok(Json(wire::Device::of(view, Form::of(mender.auth().config()))))
 }
 
 /// Decommissions a device: it is shut out at once and forgotten within seconds.
@@ -251,11 +229,7 @@ pub(super) async fn decommission(
     UserCaller(ctx): UserCaller,
     Path(id): Path<DeviceId>,
 ) -> Result<StatusCode, ApiError> {
-    mender
-        .auth()
-        .decommission(&ctx, &id)
-        .await
-        .map_err(error::silent)?;
+    mender.auth().decommission(&ctx, &id).await.map_err(error::silent)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -277,11 +251,7 @@ pub(super) async fn delete_set(
     UserCaller(ctx): UserCaller,
     Path((id, aid)): Path<(DeviceId, AuthSetId)>,
 ) -> Result<StatusCode, ApiError> {
-    mender
-        .auth()
-        .delete_set(&ctx, &id, &aid)
-        .await
-        .map_err(error::silent)?;
+    mender.auth().delete_set(&ctx, &id, &aid).await.map_err(error::silent)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -303,14 +273,8 @@ pub(super) async fn set_status(
     // Compat: the key alone decides, whatever device the path names.
     Path((_, aid)): Path<(String, AuthSetId)>,
 ) -> Result<Json<wire::StatusBody>, ApiError> {
-    let status = mender
-        .auth()
-        .set_status(&ctx, &aid)
-        .await
-        .map_err(error::set_status)?;
-    Ok(Json(wire::StatusBody {
-        status: status.as_str().into(),
-    }))
+    let status = mender.auth().set_status(&ctx, &aid).await.map_err(error::set_status)?;
+    Ok(Json(wire::StatusBody { status: status.as_str().into() }))
 }
 
 /// Accepts or rejects a key, or makes it pending again.
@@ -336,17 +300,9 @@ pub(super) async fn put_status(
     Body(body): Body<wire::StatusBody>,
 ) -> Result<StatusCode, ApiError> {
     let settable = [Status::Accepted, Status::Rejected, Status::Pending];
-    let status = body
-        .status
-        .parse()
-        .ok()
-        .filter(|status| settable.contains(status));
+    let status = body.status.parse().ok().filter(|status| settable.contains(status));
     let status = status.ok_or_else(|| ApiError::bad_request("incorrect device status"))?;
-    mender
-        .auth()
-        .decide(&ctx, &id, &aid, status)
-        .await
-        .map_err(error::set_status)?;
+    mender.auth().decide(&ctx, &id, &aid, status).await.map_err(error::set_status)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -365,11 +321,7 @@ pub(super) async fn revoke(
     UserCaller(ctx): UserCaller,
     Path(id): Path<AuthSetId>,
 ) -> Result<StatusCode, ApiError> {
-    mender
-        .auth()
-        .revoke_token(&ctx, &id)
-        .await
-        .map_err(error::silent)?;
+    mender.auth().revoke_token(&ctx, &id).await.map_err(error::silent)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -395,9 +347,7 @@ pub(super) async fn limit(
     Path(name): Path<String>,
 ) -> Result<Json<wire::LimitBody>, ApiError> {
     let limit = limit_name(&mender, &name)?;
-    Ok(Json(wire::LimitBody {
-        limit: mender.auth().limit(&ctx, limit).await?,
-    }))
+    Ok(Json(wire::LimitBody { limit: mender.auth().limit(&ctx, limit).await? }))
 }
 
 /// Shows how many devices may be accepted.
@@ -423,9 +373,7 @@ pub(super) async fn limits(
     State(mender): State<Mender>,
     UserCaller(ctx): UserCaller,
 ) -> Result<Json<wire::TierLimits>, ApiError> {
-    Ok(Json(wire::TierLimits::from(
-        &mender.auth().limits(&ctx).await?,
-    )))
+    Ok(Json(wire::TierLimits::from(&mender.auth().limits(&ctx).await?)))
 }
 
 /// Sets the flags of a device.
@@ -473,11 +421,7 @@ pub(super) async fn auto_auth(
     request: Request,
 ) -> Result<Response, ApiError> {
     let asked = devices::read_request(&mender, request).await?;
-    let token = mender
-        .auth()
-        .auto_authenticate(&ctx, &asked)
-        .await
-        .map_err(error::request)?;
+    let token = mender.auth().auto_authenticate(&ctx, &asked).await.map_err(error::request)?;
     Ok(devices::jwt(token))
 }
 

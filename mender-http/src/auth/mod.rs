@@ -62,63 +62,24 @@ struct Document;
 pub fn routes() -> Routes<Mender> {
     const DEVICES: &str = "/api/management/v2/devauth/devices";
     Routes::new()
-        .post(
-            "/api/devices/v1/authentication/auth_requests",
-            devices::request,
-        )
+        .post("/api/devices/v1/authentication/auth_requests", devices::request)
         .get(DEVICES, management::list)
         .post(DEVICES, management::preauthorize)
-        .post(
-            "/api/management/v2/devauth/devices/search",
-            management::search,
-        )
-        .get(
-            "/api/management/v2/devauth/devices/count",
-            management::count,
-        )
+        .post("/api/management/v2/devauth/devices/search", management::search)
+        .get("/api/management/v2/devauth/devices/count", management::count)
         .get("/api/management/v2/devauth/devices/{id}", management::get)
-        .delete(
-            "/api/management/v2/devauth/devices/{id}",
-            management::decommission,
-        )
-        .put(
-            "/api/management/v2/devauth/devices/{id}/flags",
-            management::flags,
-        )
-        .delete(
-            "/api/management/v2/devauth/devices/{id}/auth/{aid}",
-            management::delete_set,
-        )
-        .get(
-            "/api/management/v2/devauth/devices/{id}/auth/{aid}/status",
-            management::set_status,
-        )
-        .put(
-            "/api/management/v2/devauth/devices/{id}/auth/{aid}/status",
-            management::put_status,
-        )
+        .delete("/api/management/v2/devauth/devices/{id}", management::decommission)
+        .put("/api/management/v2/devauth/devices/{id}/flags", management::flags)
+        .delete("/api/management/v2/devauth/devices/{id}/auth/{aid}", management::delete_set)
+        .get("/api/management/v2/devauth/devices/{id}/auth/{aid}/status", management::set_status)
+        .put("/api/management/v2/devauth/devices/{id}/auth/{aid}/status", management::put_status)
         .delete("/api/management/v2/devauth/tokens/{id}", management::revoke)
-        .get(
-            "/api/management/v2/devauth/limits/devices",
-            management::limits,
-        )
-        .get(
-            "/api/management/v2/devauth/limits/{name}",
-            management::limit,
-        )
-        .post(
-            "/api/management/v2/devauth/auto-auth",
-            management::auto_auth,
-        )
+        .get("/api/management/v2/devauth/limits/devices", management::limits)
+        .get("/api/management/v2/devauth/limits/{name}", management::limit)
+        .post("/api/management/v2/devauth/auto-auth", management::auto_auth)
         .get("/api/management/v2/devauth/license", management::license)
-        .get(
-            "/api/management/v2/devauth/accept-rules",
-            management::accept_rules,
-        )
-        .put(
-            "/api/management/v2/devauth/accept-rules",
-            management::put_accept_rules,
-        )
+        .get("/api/management/v2/devauth/accept-rules", management::accept_rules)
+        .put("/api/management/v2/devauth/accept-rules", management::put_accept_rules)
         .merge(internal_routes())
         .document(&Document::openapi())
 }
@@ -131,10 +92,7 @@ fn internal_routes() -> Routes<Mender> {
         .get("/api/internal/v1/devauth/tokens/verify", internal::verify)
         .post("/api/internal/v1/devauth/tokens/verify", internal::verify)
         .delete("/api/internal/v1/devauth/tokens", internal::revoke)
-        .get(
-            "/api/internal/v1/devauth/tenant/limits",
-            internal::limits_of_tenants,
-        )
+        .get("/api/internal/v1/devauth/tenant/limits", internal::limits_of_tenants)
         .get(LIMITS, internal::get_limits)
         .put(LIMITS, internal::put_limits)
         .delete(LIMITS, internal::delete_limits)
@@ -142,26 +100,11 @@ fn internal_routes() -> Routes<Mender> {
         .put(LIMIT, internal::put_limit)
         .delete(LIMIT, internal::delete_limit)
         .post("/api/internal/v1/devauth/tenants", internal::new_tenant)
-        .delete(
-            "/api/internal/v1/devauth/tenants/{tenant}",
-            internal::delete_tenant,
-        )
-        .get(
-            "/api/internal/v1/devauth/tenants/{tenant}/devices",
-            internal::list,
-        )
-        .get(
-            "/api/internal/v1/devauth/tenants/{tenant}/devices/count",
-            internal::count,
-        )
+        .delete("/api/internal/v1/devauth/tenants/{tenant}", internal::delete_tenant)
+        .get("/api/internal/v1/devauth/tenants/{tenant}/devices", internal::list)
+        .get("/api/internal/v1/devauth/tenants/{tenant}/devices/count", internal::count)
         .delete(DEVICE, internal::remove)
         .patch(DEVICE, internal::patch)
-        .get(
-            "/api/internal/v1/devauth/tenants/{tenant}/devices/{id}/status",
-            internal::status,
-        )
-        .put(
-            "/api/internal/v1/devauth/tenants/{tenant}/devices/{id}/external",
-            internal::external,
-        )
+        .get("/api/internal/v1/devauth/tenants/{tenant}/devices/{id}/status", internal::status)
+        .put("/api/internal/v1/devauth/tenants/{tenant}/devices/{id}/external", internal::external)
 }

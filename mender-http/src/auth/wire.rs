@@ -41,10 +41,7 @@ pub(super) struct AuthRequest {
     pub(super) tier: String,
     /// What the device is known as in a cloud provider's hub.
     #[serde(default, deserialize_with = "or_default")]
-    #[expect(
-        dead_code,
-        reason = "accepted, and checked by the integrations once they exist"
-    )]
+    #[expect(dead_code, reason = "accepted, and checked by the integrations once they exist")]
     pub(super) external_id: String,
 }
 
@@ -140,11 +137,7 @@ pub(super) enum Form {
 
 impl Form {
     pub(super) fn of(config: &auth::Config) -> Self {
-        if config.tiers {
-            Self::Tiers
-        } else {
-            Self::Open
-        }
+        if config.tiers { Self::Tiers } else { Self::Open }
     }
 
     fn show<T>(self, value: T) -> Option<T> {
@@ -173,15 +166,7 @@ impl Device {
         } = device;
         let identity_data = identity.value();
         let set = |set: auth::AuthSet| {
-            let auth::AuthSet {
-                id: aid,
-                key,
-                tier,
-                status,
-                live: _,
-                from: _,
-                created,
-            } = set;
+            let auth::AuthSet { id: aid, key, tier, status, live: _, from: _, created } = set;
             AuthSet {
                 id: aid.to_string(),
                 identity_data: identity_data.clone(),
@@ -195,13 +180,7 @@ impl Device {
         let external_id = external.and_then(|external| {
             let auth::ExternalId { id, name, provider } = external;
             let data = format!("{provider} {id}");
-            form.show(ExternalId {
-                id,
-                name,
-                provider,
-                data,
-                active: true,
-            })
+            form.show(ExternalId { id, name, provider, data, active: true })
         });
         Self {
             auth_sets: Some(sets.into_iter().map(set).collect()),
@@ -220,10 +199,7 @@ impl Device {
 
     /// The form in which a conflict names the device that is there.
     pub(super) fn without_sets(self) -> Self {
-        Self {
-            auth_sets: None,
-            ..self
-        }
+        Self { auth_sets: None, ..self }
     }
 }
 
@@ -332,10 +308,7 @@ pub(super) struct External {
     pub(super) name: String,
     pub(super) provider: String,
     #[serde(default)]
-    #[expect(
-        dead_code,
-        reason = "part of the wire form; the identity itself never changes"
-    )]
+    #[expect(dead_code, reason = "part of the wire form; the identity itself never changes")]
     pub(super) id_data: Option<Value>,
 }
 
@@ -395,32 +368,25 @@ impl Search {
     pub(super) fn filter(self) -> Result<Option<DeviceFilter>, ApiError> {
         let texts = |value: Value, name: &str| match value {
             Value::Null => Ok(None),
-            value => serde_json::from_value(value)
-                .map(|t: Texts| Some(t.into_vec()))
-                .map_err(|_| {
+            value => {
+                serde_json::from_value(value).map(|t: Texts| Some(t.into_vec())).map_err(|_| {
                     ApiError::bad_request(format!(
                         "api: malformed request body: invalid JSON type for '{name}': \
                      must be string or []string"
                     ))
-                }),
+                })
+            }
         };
         let wanted = texts(self.status, "status")?.filter(|texts| !texts.is_empty());
         let ids = texts(self.id, "id")?.filter(|texts| !texts.is_empty());
         // Compat: an unknown status is no error here, it is the status of no device.
-        let statuses: Vec<Status> = wanted
-            .iter()
-            .flatten()
-            .filter_map(|text| text.parse().ok())
-            .collect();
+        let statuses: Vec<Status> =
+            wanted.iter().flatten().filter_map(|text| text.parse().ok()).collect();
         if wanted.is_some() && statuses.is_empty() {
             return Ok(None);
         }
         let ids = ids.map(|ids| ids.iter().filter_map(|id| id.parse().ok()).collect());
-        Ok(Some(DeviceFilter {
-            statuses,
-            ids,
-            groups: None,
-        }))
+        Ok(Some(DeviceFilter { statuses, ids, groups: None }))
     }
 }
 

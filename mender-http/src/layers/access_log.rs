@@ -119,9 +119,7 @@ pub(crate) async fn log(State(log): State<Log>, request: Request, next: Next) ->
         path: request.uri().path().to_owned(),
         query: query(audience, request.uri()),
         at: log.env.now(),
-        client: log
-            .proxies
-            .and_then(|proxies| client::address(&request, proxies)),
+        client: log.proxies.and_then(|proxies| client::address(&request, proxies)),
         protocol: request.version(),
         user_agent: text(request.headers()),
         request_id: request_id.clone(),
@@ -154,12 +152,10 @@ pub(crate) async fn log(State(log): State<Log>, request: Request, next: Next) ->
         let params: Vec<_> = params
             .0
             .iter()
-            .map(
-                |(name, value)| match Some(name).filter(|name| shown(name)) {
-                    Some(name) => format!("{name}={value}"),
-                    None => format!("{name}=…"),
-                },
-            )
+            .map(|(name, value)| match Some(name).filter(|name| shown(name)) {
+                Some(name) => format!("{name}={value}"),
+                None => format!("{name}=…"),
+            })
             .collect();
         line.params = params.join(" ");
     }

@@ -18,10 +18,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(crate) fn address(request: &Request, proxies: u8) -> Option<IpAddr> {
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
     let lines = request.headers().get_all(FORWARDED_FOR).into_iter();
-    let text: Vec<&str> = lines
-        .map(HeaderValue::to_str)
-        .collect::<Result<_, _>>()
-        .ok()?;
+    let text: Vec<&str> = lines.map(HeaderValue::to_str).collect::<Result<_, _>>().ok()?;
     let entries: Vec<&str> = text.iter().flat_map(|line| line.split(',')).collect();
     let at = entries.len().checked_sub(usize::from(proxies));
     let named = at.and_then(|at| entries.get(at)).and_then(|entry| {

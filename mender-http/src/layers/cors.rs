@@ -29,9 +29,7 @@ pub(crate) async fn allow(
         response.headers_mut().append(VARY, ORIGIN.into());
         return response;
     };
-    let asks = request
-        .headers()
-        .contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let asks = request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = if asks && request.method() == Method::OPTIONS {
         preflight(request.headers())
     } else {

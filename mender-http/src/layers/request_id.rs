@@ -22,11 +22,8 @@ pub struct RequestId(pub Arc<str>);
 /// Takes the id that the client gave, or makes one; strips headers that only we may set.
 pub(crate) async fn assign(State(env): State<Env>, mut request: Request, next: Next) -> Response {
     let headers = request.headers_mut();
-    let forged: Vec<_> = headers
-        .keys()
-        .filter(|name| name.as_str().starts_with("x-men-rbac-"))
-        .cloned()
-        .collect();
+    let forged: Vec<_> =
+        headers.keys().filter(|name| name.as_str().starts_with("x-men-rbac-")).cloned().collect();
     for name in forged {
         headers.remove(name);
     }
@@ -62,10 +59,6 @@ impl<S: Sync> axum::extract::FromRequestParts<S> for RequestId {
         parts: &mut http::request::Parts,
         _: &S,
     ) -> Result<Self, Self::Rejection> {
-        Ok(parts
-            .extensions
-            .get()
-            .cloned()
-            .unwrap_or_else(|| Self("".into())))
+        Ok(parts.extensions.get().cloned().unwrap_or_else(|| Self("".into())))
     }
 }

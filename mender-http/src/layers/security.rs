@@ -4,10 +4,7 @@ use axum::{extract::Request, middleware::Next, response::Response};
 use http::{HeaderName, HeaderValue};
 
 const HEADERS: [(&str, &str); 4] = [
-    (
-        "strict-transport-security",
-        "max-age=31536000; includeSubDomains; preload",
-    ),
+    ("strict-transport-security", "max-age=31536000; includeSubDomains; preload"),
     ("x-content-type-options", "nosniff"),
     ("x-xss-protection", "1; mode=block"),
     ("referrer-policy", "no-referrer"),

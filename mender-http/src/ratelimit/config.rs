@@ -41,10 +41,7 @@ impl Config {
                 interval: Duration::from_secs(60),
                 event_expression: "{{with .Identity}}{{.Subject}}{{end}}".into(),
             }],
-            matches: vec![Match {
-                api_pattern: "/".into(),
-                group_expression: "default".into(),
-            }],
+            matches: vec![Match { api_pattern: "/".into(), group_expression: "default".into() }],
         }
     }
 }
@@ -91,9 +88,7 @@ pub fn list<T: for<'de> Deserialize<'de>>(text: &str) -> serde_json::Result<Vec<
     if text.trim_start().starts_with('[') {
         return serde_json::from_str(text);
     }
-    serde_json::Deserializer::from_str(text)
-        .into_iter()
-        .collect()
+    serde_json::Deserializer::from_str(text).into_iter().collect()
 }
 
 fn go_duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {

@@ -53,14 +53,8 @@ impl Pattern {
             .ok_or("the path must begin with a slash; hosts are not supported")?;
         let parts: Vec<&str> = path.split('/').collect();
         let last = parts.len() - 1;
-        let segments = parts
-            .into_iter()
-            .enumerate()
-            .map(|(i, part)| segment(part, i == last));
-        Ok(Self {
-            method,
-            segments: segments.collect::<Result<_, _>>()?,
-        })
+        let segments = parts.into_iter().enumerate().map(|(i, part)| segment(part, i == last));
+        Ok(Self { method, segments: segments.collect::<Result<_, _>>()? })
     }
 
     /// What patterns are sorted by: the first one that fits is then the most specific.
@@ -98,9 +92,9 @@ fn segment(part: &str, last: bool) -> Result<Segment, String> {
     match wildcard {
         None if part.is_empty() && last => Ok(Segment::Rest),
         None if part.contains(['{', '}']) => Err(format!("malformed wildcard {part}")),
-        None => path::decode(part)
-            .map(Segment::Fixed)
-            .map_err(|bad| format!("malformed escape {bad}")),
+        None => {
+            path::decode(part).map(Segment::Fixed).map_err(|bad| format!("malformed escape {bad}"))
+        }
         Some("$") if last => Ok(Segment::Fixed(String::new())),
         Some(name) if last && name.ends_with("...") && name.len() > 3 => Ok(Segment::Rest),
         Some(name) if !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_') => {

@@ -27,26 +27,17 @@ fn limiter(config: &str) -> (Arc<AtomicI64>, Limiter) {
 }
 
 fn caller(subject: &str) -> Claims {
-    Claims {
-        subject: subject.into(),
-        ..Claims::default()
-    }
+    Claims { subject: subject.into(), ..Claims::default() }
 }
 
 fn ask(limiter: &Limiter, who: &str, method: &str, path: &str) -> Result<(), u64> {
     let asked = Asked { method, path };
-    limiter
-        .check(&caller(who), asked, Standing::Verified)
-        .map_err(|e| {
-            assert_eq!(e.status(), 429);
-            let response = e.into_response();
-            assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
-            response.headers()[RETRY_AFTER]
-                .to_str()
-                .unwrap()
-                .parse()
-                .unwrap()
-        })
+    limiter.check(&caller(who), asked, Standing::Verified).map_err(|e| {
+        assert_eq!(e.status(), 429);
+        let response = e.into_response();
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+        response.headers()[RETRY_AFTER].to_str().unwrap().parse().unwrap()
+    })
 }
 
 const TWO: &str = r#"{
@@ -87,10 +78,7 @@ fn without_an_event_all_callers_share_the_quota() {
 #[test]
 fn who_only_claims_to_be_somebody_uses_up_nobodys_quota() {
     let (_, limiter) = limiter(TWO);
-    let asked = Asked {
-        method: "GET",
-        path: "/next/1",
-    };
+    let asked = Asked { method: "GET", path: "/next/1" };
     let refused = || limiter.check(&caller("a"), asked, Standing::Refused);
     assert!(refused().is_ok() && refused().is_err());
     assert_eq!(ask(&limiter, "a", "GET", "/next/1"), Ok(()));
@@ -114,9 +102,7 @@ fn mistakes_are_named() {
     let text = |groups: &str, matches: &str| {
         let text = format!(r#"{{"groups": [{groups}], "match": [{matches}]}}"#);
         let config = serde_json::from_str(&text).unwrap();
-        Limiter::new(Env::system(), &config)
-            .unwrap_err()
-            .to_string()
+        Limiter::new(Env::system(), &config).unwrap_err().to_string()
     };
     let group = r#"{"name": "a", "quota": 1, "interval": "1s"}"#;
     assert_eq!(

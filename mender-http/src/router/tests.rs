@@ -26,10 +26,7 @@ fn routes() -> Routes {
         .get(DEVICES, async |UserCaller(_): UserCaller, page: Paging| {
             (page.headers(Rest::More(false)), "[]")
         })
-        .post(
-            DEVICES,
-            async |UserCaller(_): UserCaller, Body(body): Body<Value>| body.to_string(),
-        )
+        .post(DEVICES, async |UserCaller(_): UserCaller, Body(body): Body<Value>| body.to_string())
         .get("/api/management/v2/devauth/devices/count", async || "count")
         .get(
             "/api/management/v2/devauth/devices/{id}",
@@ -40,24 +37,15 @@ fn routes() -> Routes {
                 id => Ok(format!("{id} {}", ctx.tenant)),
             },
         )
-        .delete(
-            "/api/management/v2/devauth/devices/{id}",
-            async |Path(id): Path<String>| id,
-        )
+        .delete("/api/management/v2/devauth/devices/{id}", async |Path(id): Path<String>| id)
         .get(
             "/api/devices/v1/inventory/{*rest}",
             async |DeviceCaller(ctx): DeviceCaller, Path(rest): Path<String>| {
                 format!("{:?} {rest}", ctx.actor)
             },
         )
-        .delete(
-            "/api/internal/v1/devauth/tenants/{id}",
-            async |Path(id): Path<String>| id,
-        )
-        .post(
-            "/api/devices/v1/authentication/auth_requests",
-            async || "token",
-        )
+        .delete("/api/internal/v1/devauth/tenants/{id}", async |Path(id): Path<String>| id)
+        .post("/api/devices/v1/authentication/auth_requests", async || "token")
         .get(
             "/api/internal/v1/devauth/tenants/{tenant}/devices/{id}/status",
             async |Internal(ctx): Internal, Path(id): Path<String>| {
@@ -87,11 +75,7 @@ fn token(claims: &Value) -> String {
 fn request(method: Method, path: &str) -> http::request::Builder {
     let user = token(&json!({"sub": "u", "mender.user": true, "mender.tenant": "t"}));
     let device = token(&json!({"sub": "d", "mender.device": true}));
-    let who = if path.starts_with("/api/devices") {
-        device
-    } else {
-        user
-    };
+    let who = if path.starts_with("/api/devices") { device } else { user };
     Request::builder()
         .method(method)
         .uri(path)
@@ -102,24 +86,13 @@ fn request(method: Method, path: &str) -> http::request::Builder {
 async fn answer(router: Router, request: Request<AxumBody>) -> (Response<()>, String) {
     let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    (
-        Response::from_parts(parts, ()),
-        String::from_utf8(body.to_vec()).unwrap(),
-    )
+    (Response::from_parts(parts, ()), String::from_utf8(body.to_vec()).unwrap())
 }
 
 async fn send(method: Method, path: &str) -> (Response<()>, String) {
     let internal = path.starts_with("/api/internal") || path == "/status";
-    let router = if internal {
-        app().internal
-    } else {
-        app().public
-    };
-    answer(
-        router,
-        request(method, path).body(AxumBody::empty()).unwrap(),
-    )
-    .await
+    let router = if internal { app().internal } else { app().public };
+    answer(router, request(method, path).body(AxumBody::empty()).unwrap()).await
 }
 
 fn header<'a>(response: &'a Response<()>, name: &str) -> Vec<&'a str> {
@@ -133,10 +106,7 @@ async fn errors_name_the_request() {
     assert_eq!(response.status(), 404);
     assert_eq!(body, r#"{"error":"device not found","request_id":"r1"}"#);
     assert_eq!(header(&response, "x-men-requestid"), ["r1"]);
-    assert_eq!(
-        header(&response, "content-type"),
-        ["application/json; charset=utf-8"]
-    );
+    assert_eq!(header(&response, "content-type"), ["application/json; charset=utf-8"]);
     let (response, body) = send(Method::GET, &format!("{DEVICES}/empty")).await;
     assert_eq!((response.status().as_u16(), body.as_str()), (404, ""));
 }
@@ -208,18 +178,9 @@ async fn tokens_of_the_other_kind_are_refused() {
 
 #[tokio::test]
 async fn paths_are_decoded_and_fixed_segments_win() {
-    assert_eq!(
-        send(Method::GET, &format!("{DEVICES}/a%20b%2Fc")).await.1,
-        "a b/c t"
-    );
-    assert_eq!(
-        send(Method::GET, &format!("{DEVICES}/count")).await.1,
-        "count"
-    );
-    assert_eq!(
-        send(Method::DELETE, &format!("{DEVICES}/count")).await.1,
-        "count"
-    );
+    assert_eq!(send(Method::GET, &format!("{DEVICES}/a%20b%2Fc")).await.1, "a b/c t");
+    assert_eq!(send(Method::GET, &format!("{DEVICES}/count")).await.1, "count");
+    assert_eq!(send(Method::DELETE, &format!("{DEVICES}/count")).await.1, "count");
     let (_, body) = send(Method::GET, "/api/devices/v1/inventory/device/attributes").await;
     assert_eq!(body, "Device(\"d\") device/attributes");
 }
@@ -254,10 +215,7 @@ async fn documents_of_areas_are_served_together() {
     let request = request(Method::GET, "/api/openapi.json").body(AxumBody::empty());
     let (_, body) = answer(app.public, request.unwrap()).await;
     let document: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!(
-        document["paths"]["/api/x"]["get"]["responses"]["204"]["description"],
-        "done"
-    );
+    assert_eq!(document["paths"]["/api/x"]["get"]["responses"]["204"]["description"], "done");
 }
 
 #[tokio::test]
@@ -265,21 +223,13 @@ async fn internal_routes_are_not_public() {
     let request = request(Method::GET, "/api/internal/v1/devauth/alive");
     let (response, _) = answer(app().public, request.body(AxumBody::empty()).unwrap()).await;
     assert_eq!(response.status(), 404);
-    assert_eq!(
-        send(Method::GET, "/api/internal/v1/devauth/health")
-            .await
-            .0
-            .status(),
-        204
-    );
+    assert_eq!(send(Method::GET, "/api/internal/v1/devauth/health").await.0.status(), 204);
     assert_eq!(send(Method::GET, "/status").await.1, r#"{"status":"ok"}"#);
 }
 
 #[tokio::test]
 async fn behind_a_gateway_the_internal_listener_answers_users() {
-    let request = request(Method::GET, DEVICES)
-        .body(AxumBody::empty())
-        .unwrap();
+    let request = request(Method::GET, DEVICES).body(AxumBody::empty()).unwrap();
     assert_eq!(answer(app().internal, request).await.0.status(), 200);
 }
 
@@ -300,10 +250,7 @@ async fn public_answers_carry_security_headers_and_allow_known_origins() {
             .header("access-control-request-method", "GET")
             .body(AxumBody::empty());
         let (response, _) = answer(app().public, request.unwrap()).await;
-        assert_eq!(
-            header(&response, "access-control-allow-origin").len(),
-            allowed
-        );
+        assert_eq!(header(&response, "access-control-allow-origin").len(), allowed);
     }
 }
 
@@ -319,17 +266,9 @@ async fn the_reference_is_open() {
 async fn mounted_elsewhere_links_keep_the_prefix() {
     let app = Router::new().nest("/ota", app().public);
     let path = format!("/ota{DEVICES}");
-    let (response, _) = answer(
-        app.clone(),
-        request(Method::GET, &path).body(AxumBody::empty()).unwrap(),
-    )
-    .await;
-    assert_eq!(
-        header(&response, "link"),
-        [format!("<{path}?page=1&per_page=20>; rel=\"first\"")]
-    );
-    let slash = request(Method::GET, &format!("{path}/"))
-        .body(AxumBody::empty())
-        .unwrap();
+    let (response, _) =
+        answer(app.clone(), request(Method::GET, &path).body(AxumBody::empty()).unwrap()).await;
+    assert_eq!(header(&response, "link"), [format!("<{path}?page=1&per_page=20>; rel=\"first\"")]);
+    let slash = request(Method::GET, &format!("{path}/")).body(AxumBody::empty()).unwrap();
     assert_eq!(header(&answer(app, slash).await.0, "location"), [path]);
 }

@@ -68,11 +68,7 @@ impl Listener {
     pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         let socket = std::net::TcpListener::bind(address)?;
         socket.set_nonblocking(true)?;
-        Ok(Self {
-            socket,
-            tls: None,
-            limits: Limits::default(),
-        })
+        Ok(Self { socket, tls: None, limits: Limits::default() })
     }
 
     /// Speaks TLS.
@@ -96,11 +92,7 @@ impl Listener {
 
     /// Answers requests until `stop.soft`, then until every connection has ended or `stop.hard`.
     pub async fn serve(self, router: Router, stop: Stop) -> io::Result<()> {
-        let Self {
-            socket,
-            tls,
-            limits,
-        } = self;
+        let Self { socket, tls, limits } = self;
         let socket = tokio::net::TcpListener::from_std(socket)?;
         let slots = Arc::new(Semaphore::new(limits.connections));
         let tasks = TaskTracker::new();

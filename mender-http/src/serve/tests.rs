@@ -13,18 +13,12 @@ use crate::routes::{Routes, Tree};
 
 fn router() -> Router {
     let routes = Routes::<()>::new()
-        .get(
-            "/quick",
-            async |axum::Extension(Peer(_)): axum::Extension<Peer>| "quick",
-        )
+        .get("/quick", async |axum::Extension(Peer(_)): axum::Extension<Peer>| "quick")
         .get("/slow", async || {
             tokio::time::sleep(Duration::from_millis(300)).await;
             "slow"
         });
-    let bounds = crate::dispatch::Bounds {
-        body_bytes: 100,
-        time: Duration::from_secs(5),
-    };
+    let bounds = crate::dispatch::Bounds { body_bytes: 100, time: Duration::from_secs(5) };
     let tree = Tree::of(routes.targets);
     Router::new().fallback_service(crate::dispatch::Dispatch::new(tree, (), bounds))
 }
@@ -50,20 +44,12 @@ fn run(listener: Listener) -> Running {
     let task = TaskTracker::new();
     task.spawn(listener.serve(router(), stop.clone()));
     task.close();
-    Running {
-        address,
-        stop,
-        task,
-    }
+    Running { address, stop, task }
 }
 
 #[tokio::test]
 async fn a_soft_stop_lets_requests_end_and_takes_no_more() {
-    let Running {
-        address,
-        stop,
-        task,
-    } = run(Listener::bind("127.0.0.1:0").unwrap());
+    let Running { address, stop, task } = run(Listener::bind("127.0.0.1:0").unwrap());
     let stream = TcpStream::connect(address).await.unwrap();
     let idle = TcpStream::connect(address).await.unwrap();
     let slow = ask(stream, "/slow");
@@ -80,11 +66,7 @@ async fn a_soft_stop_lets_requests_end_and_takes_no_more() {
 
 #[tokio::test]
 async fn a_hard_stop_ends_everything() {
-    let Running {
-        address,
-        stop,
-        task,
-    } = run(Listener::bind("127.0.0.1:0").unwrap());
+    let Running { address, stop, task } = run(Listener::bind("127.0.0.1:0").unwrap());
     let stream = TcpStream::connect(address).await.unwrap();
     let stopping = async {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -97,10 +79,7 @@ async fn a_hard_stop_ends_everything() {
 
 #[tokio::test]
 async fn too_many_headers_are_refused() {
-    let limits = Limits {
-        headers: 1,
-        ..Limits::default()
-    };
+    let limits = Limits { headers: 1, ..Limits::default() };
     let listener = Listener::bind("127.0.0.1:0").unwrap().with_limits(limits);
     let Running { address, .. } = run(listener);
     let answer = ask(TcpStream::connect(address).await.unwrap(), "/quick").await;

@@ -37,11 +37,7 @@ impl TlsFiles {
     }
 
     fn changed_at(&self) -> Vec<Option<SystemTime>> {
-        let time = |path| {
-            std::fs::metadata(path)
-                .and_then(|meta| meta.modified())
-                .ok()
-        };
+        let time = |path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
         self.paths().map(time).collect()
     }
 }
@@ -64,10 +60,7 @@ impl Tls {
     /// Reads the files.
     pub fn load(files: TlsFiles) -> io::Result<Arc<Self>> {
         let loaded = read(&files)?;
-        Ok(Arc::new(Self {
-            files,
-            loaded: Mutex::new(loaded),
-        }))
+        Ok(Arc::new(Self { files, loaded: Mutex::new(loaded) }))
     }
 
     /// Reads the files again; connections from now on use what is in them. On an error the old
@@ -105,10 +98,7 @@ impl Tls {
 fn read(files: &TlsFiles) -> io::Result<Loaded> {
     let changed_at = files.changed_at();
     let bad = |path: &Path, error: &dyn std::fmt::Display| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("{}: {error}", path.display()),
-        )
+        io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))
     };
     let chain = certificates(&files.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| bad(&files.key, &e))?;
@@ -127,26 +117,15 @@ fn read(files: &TlsFiles) -> io::Result<Loaded> {
     };
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(|builder| {
-            builder
-                .with_client_cert_verifier(clients)
-                .with_single_cert(chain, key)
-        })
+        .and_then(|builder| builder.with_client_cert_verifier(clients).with_single_cert(chain, key))
         .map_err(|e| bad(&files.certificate, &e))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Loaded {
-        config: Arc::new(config),
-        changed_at,
-        checked: Instant::now(),
-    })
+    Ok(Loaded { config: Arc::new(config), changed_at, checked: Instant::now() })
 }
 
 fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let bad = |error: rustls_pki_types::pem::Error| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("{}: {error}", path.display()),
-        )
+        io::Error::new(io::ErrorKind::InvalidData, format!("{}: {error}", path.display()))
     };
     let all = CertificateDer::pem_file_iter(path).map_err(bad)?;
     all.collect::<Result<_, _>>().map_err(bad)

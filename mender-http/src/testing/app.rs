@@ -124,13 +124,7 @@ impl TestApp {
             change(&mut settings);
         }
         let routers = app::server(&mender, &settings, Gateway::None);
-        Self {
-            mender,
-            time,
-            tenants,
-            routers,
-            token,
-        }
+        Self { mender, time, tenants, routers, token }
     }
 
     /// Returns a session token of the user.
@@ -157,10 +151,7 @@ impl TestApp {
     /// Returns what transcripts are played against.
     #[must_use]
     pub fn transport(&self) -> InProcess {
-        let clock = Clock {
-            mender: self.mender.clone(),
-            time: self.time.clone(),
-        };
+        let clock = Clock { mender: self.mender.clone(), time: self.time.clone() };
         InProcess::new(self.routers.clone(), clock)
     }
 }
@@ -176,11 +167,7 @@ async fn tenant(mender: &Mender, name: &str) -> TestTenant {
     let made = mender.tenants().create(&system, &new).await;
     let made = made.expect("the tenant is made");
     let email = format!("{name}@example.com");
-    TestTenant {
-        user: user(mender, made.id.clone(), &email).await,
-        id: made.id,
-        token: made.token,
-    }
+    TestTenant { user: user(mender, made.id.clone(), &email).await, id: made.id, token: made.token }
 }
 
 /// Makes a user and returns a token that never expires.
@@ -195,11 +182,7 @@ async fn user(mender: &Mender, tenant: TenantId, email: &str) -> String {
     let ctx = Ctx::system(tenant);
     let made = mender.users().create(&ctx, &new).await;
     made.expect("the user is made");
-    let login = Login {
-        email: email.into(),
-        password: Secret::new(PASSWORD),
-        forever: true,
-    };
+    let login = Login { email: email.into(), password: Secret::new(PASSWORD), forever: true };
     let token = mender.users().log_in("", &login).await;
     token.expect("the user logs in")
 }

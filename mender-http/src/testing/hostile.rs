@@ -28,11 +28,7 @@ pub fn identity(bytes: &[u8]) {
         return;
     };
     let again = auth::Identity::parse(identity.as_str());
-    assert_eq!(
-        again.as_ref(),
-        Ok(&identity),
-        "the canonical form is stable"
-    );
+    assert_eq!(again.as_ref(), Ok(&identity), "the canonical form is stable");
     let value = auth::Identity::from_value(&identity.value());
     assert_eq!(value.as_ref(), Ok(&identity), "text and value are the same");
     assert!(!identity.as_str().contains('\0') && identity.hash().len() == 64);
@@ -61,10 +57,7 @@ pub fn public_key(bytes: &[u8]) {
 ///
 /// # Panics
 /// Where somebody does.
-#[expect(
-    clippy::expect_used,
-    reason = "without a key there is nothing to claim"
-)]
+#[expect(clippy::expect_used, reason = "without a key there is nothing to claim")]
 pub fn token(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let keys = Keyring::ephemeral(&Env::system()).expect("a key");

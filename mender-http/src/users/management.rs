@@ -55,21 +55,9 @@ pub(super) async fn log_in(
         asked.map_err(|e| ApiError::bad_request(e.to_string()))?
     };
     let forever = asked.no_expiry.unwrap_or(false);
-    let login = Login {
-        email,
-        password,
-        forever,
-    };
-    let token = mender
-        .users()
-        .log_in(&trace, &login)
-        .await
-        .map_err(error::log_in)?;
-    Ok((
-        [(CONTENT_TYPE, HeaderValue::from_static("application/jwt"))],
-        token,
-    )
-        .into_response())
+    let login = Login { email, password, forever };
+    let token = mender.users().log_in(&trace, &login).await.map_err(error::log_in)?;
+    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/jwt"))], token).into_response())
 }
 
 /// Reads HTTP Basic authentication; the password is everything after the first colon.
@@ -96,15 +84,8 @@ pub(super) async fn log_out(
     identity: Identity,
 ) -> Result<StatusCode, ApiError> {
     // Behind a gateway of somebody else's there may be no session of ours to end.
-    if let Ok(user) = mender
-        .users()
-        .verify(identity.token.expose(), &ctx.request)
-        .await
-    {
-        mender
-            .users()
-            .log_out(&ctx, &user.user, &user.session)
-            .await?;
+    if let Ok(user) = mender.users().verify(identity.token.expose(), &ctx.request).await {
+        mender.users().log_out(&ctx, &user.user, &user.session).await?;
     }
     Ok(StatusCode::ACCEPTED)
 }
@@ -131,11 +112,7 @@ pub(super) async fn list(
     let filter = Filter::of(&query)?;
     let users = mender.users().users(&ctx).await?;
     let shown = users.into_iter().filter(|user| filter.fits(user));
-    Ok(Json(
-        shown
-            .map(|user| wire::User::of(user, &ctx.tenant))
-            .collect(),
-    ))
+    Ok(Json(shown.map(|user| wire::User::of(user, &ctx.tenant)).collect()))
 }
 
 /// Which users are meant.
@@ -151,22 +128,17 @@ impl Filter {
         let texts = |name| query.all(name).map(str::to_owned).collect::<Vec<_>>();
         let time = |name: &str| {
             let text = query.first(name).filter(|text| !text.is_empty());
-            text.map(|text| text.parse().map(Time::from_seconds))
-                .transpose()
-                .map_err(|_| {
-                    let text = query.first(name).unwrap_or_default();
-                    ApiError::bad_request(format!(
-                        "api: invalid form values: invalid form parameter \"{name}\": \
+            text.map(|text| text.parse().map(Time::from_seconds)).transpose().map_err(|_| {
+                let text = query.first(name).unwrap_or_default();
+                ApiError::bad_request(format!(
+                    "api: invalid form values: invalid form parameter \"{name}\": \
                      strconv.ParseInt: parsing \"{text}\": invalid syntax"
-                    ))
-                })
+                ))
+            })
         };
         Ok(Self {
             ids: texts("id"),
-            emails: texts("email")
-                .iter()
-                .map(|email| email.to_ascii_lowercase())
-                .collect(),
+            emails: texts("email").iter().map(|email| email.to_ascii_lowercase()).collect(),
             created: (time("created_after")?, time("created_before")?),
             updated: (time("updated_after")?, time("updated_before")?),
         })
@@ -202,17 +174,8 @@ pub(super) async fn create(
     let password = body.password.unwrap_or_default();
     let email = body.email.unwrap_or_default().parse::<Email>();
     let email = email.map_err(|why| malformed(why, &password))?;
-    let new = NewUser {
-        email,
-        password,
-        id: None,
-        roles: Vec::new(),
-    };
-    let id = mender
-        .users()
-        .create(&ctx, &new)
-        .await
-        .map_err(error::create)?;
+    let new = NewUser { email, password, id: None, roles: Vec::new() };
+    let id = mender.users().create(&ctx, &new).await.map_err(error::create)?;
     let location = HeaderValue::try_from(format!("/api/management/v1/useradm/users/{id}"));
     let location = location.map_err(ApiError::internal)?;
     Ok((StatusCode::CREATED, [(LOCATION, location)]).into_response())
@@ -226,9 +189,7 @@ fn malformed(email: InvalidEmail, password: &str) -> ApiError {
         p if !p.is_ascii() => Some("must contain ASCII characters only"),
         _ => None,
     };
-    let password = password
-        .map(|why| format!("; password: {why}"))
-        .unwrap_or_default();
+    let password = password.map(|why| format!("; password: {why}")).unwrap_or_default();
     ApiError::bad_request(format!("email: {email}{password}."))
 }
 
@@ -245,10 +206,7 @@ pub(super) async fn get(
     Path(id): Path<String>,
 ) -> Result<Json<wire::User>, ApiError> {
     let id = match &ctx {
-        Ctx {
-            actor: Actor::User(me),
-            ..
-        } if id == "me" => me.clone(),
+        Ctx { actor: Actor::User(me), .. } if id == "me" => me.clone(),
         _ => id.parse().map_err(|_| ApiError::no_route())?,
     };
     let user = mender.users().user(&ctx, &id).await.map_err(error::user)?;

@@ -26,10 +26,7 @@ struct Document;
 pub fn routes() -> Routes<Mender> {
     Routes::new()
         .post("/api/management/v1/useradm/auth/login", management::log_in)
-        .post(
-            "/api/management/v1/useradm/auth/logout",
-            management::log_out,
-        )
+        .post("/api/management/v1/useradm/auth/logout", management::log_out)
         .get("/api/management/v1/useradm/users", management::list)
         .post("/api/management/v1/useradm/users", management::create)
         .get("/api/management/v1/useradm/users/{id}", management::get)

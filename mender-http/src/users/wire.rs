@@ -64,13 +64,9 @@ impl User {
             login,
             version: _,
         } = account;
-        let here = memberships
-            .into_iter()
-            .find(|member| member.tenant == *tenant);
-        let Membership { roles, .. } = here.unwrap_or(Membership {
-            tenant: tenant.clone(),
-            roles: Vec::new(),
-        });
+        let here = memberships.into_iter().find(|member| member.tenant == *tenant);
+        let Membership { roles, .. } =
+            here.unwrap_or(Membership { tenant: tenant.clone(), roles: Vec::new() });
         Self {
             id: id.to_string(),
             email: email.as_str().to_owned(),

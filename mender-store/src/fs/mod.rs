@@ -61,10 +61,7 @@ impl LocalBlobs {
         let dir = dir.into();
         let partial = dir.join(PARTIAL);
         std::fs::create_dir_all(&partial).map_err(failed(&partial))?;
-        Ok(Self {
-            dir,
-            next: Arc::default(),
-        })
+        Ok(Self { dir, next: Arc::default() })
     }
 
     fn path(&self, key: &BlobKey) -> PathBuf {
@@ -208,10 +205,7 @@ mod tests {
         ]);
         assert!(blobs.put_blob(&key, Box::pin(broken)).await.is_err());
         assert!(blobs.blob(&key, None).await.unwrap().is_none());
-        assert_eq!(
-            std::fs::read_dir(dir.path().join(PARTIAL)).unwrap().count(),
-            0
-        );
+        assert_eq!(std::fs::read_dir(dir.path().join(PARTIAL)).unwrap().count(), 0);
 
         assert_eq!(blobs.put_blob(&key, once("hello")).await.unwrap(), 5);
         assert_eq!(blobs.blob_size(&key).await.unwrap(), Some(5));

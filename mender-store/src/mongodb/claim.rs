@@ -115,11 +115,7 @@ impl MongoDocs {
             let places = places.remove(&n)?;
             Some(Find { kind, doc, places })
         };
-        Ok(docs
-            .into_iter()
-            .enumerate()
-            .filter_map(with_places)
-            .collect())
+        Ok(docs.into_iter().enumerate().filter_map(with_places).collect())
     }
 
     /// Takes over events of one document, or none where others were faster.
@@ -140,9 +136,8 @@ impl MongoDocs {
         let was = doc! { "_id": doc.key()?, "r": doc.revision()? };
         let update = doc! { "$set": set, "$inc": { "r": 1_i64 } };
         let collection = self.link.kind(kind);
-        let taken = collection
-            .find_one_and_update(was, update)
-            .return_document(ReturnDocument::After);
+        let taken =
+            collection.find_one_and_update(was, update).return_document(ReturnDocument::After);
         let Some(taken) = self.link.run(taken).await? else {
             return Ok(Vec::new());
         };
@@ -159,9 +154,8 @@ impl MongoDocs {
         id: &str,
     ) -> StoreResult<Vec<Event>> {
         let collection = self.link.kind(kind);
-        let find = collection
-            .find_one(doc! { "_id": key(tenant, id) })
-            .projection(doc! { "ob": 1 });
+        let find =
+            collection.find_one(doc! { "_id": key(tenant, id) }).projection(doc! { "ob": 1 });
         let Some(doc) = self.link.run(find).await? else {
             return Ok(Vec::new());
         };

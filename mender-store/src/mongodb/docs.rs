@@ -39,10 +39,7 @@ impl MongoDocs {
     /// `Unavailable`, saying why: no server answers within two seconds, the URL can't be used,
     /// or the server was refused.
     pub async fn open(url: &str) -> StoreResult<Self> {
-        let docs = Self {
-            link: Link::open(url).await?,
-            indexes: Indexes::default(),
-        };
+        let docs = Self { link: Link::open(url).await?, indexes: Indexes::default() };
         probe::check(&docs).await?;
         for kind in KINDS {
             docs.indexes.prepare(&docs.link, kind).await?;
@@ -65,12 +62,7 @@ impl MongoDocs {
         filter: Document,
         options: Listing,
     ) -> Result<Vec<Stored>, Failure> {
-        let Listing {
-            sort,
-            fields,
-            skip,
-            limit,
-        } = options;
+        let Listing { sort, fields, skip, limit } = options;
         // Some servers count what they pass over in 32 bits, and no collection has as much.
         if limit == 0 || i32::try_from(skip).is_err() {
             return Ok(Vec::new());
@@ -107,9 +99,8 @@ pub(super) struct Listing {
 impl DocStore for MongoDocs {
     async fn get(&self, id: &DocId) -> StoreResult<Option<Doc>> {
         let collection = self.link.kind(id.kind);
-        let find = collection
-            .find_one(doc! { "_id": key_of(id) })
-            .projection(query::without_events());
+        let find =
+            collection.find_one(doc! { "_id": key_of(id) }).projection(query::without_events());
         match self.link.run(find).await? {
             Some(doc) => Stored::new(id.kind, doc).read(id.kind, &id.tenant),
             None => Ok(None),
@@ -140,10 +131,7 @@ impl DocStore for MongoDocs {
             limit: plan.limit,
         };
         let found = self.list(plan.kind, query::filter(plan), listing).await?;
-        found
-            .into_iter()
-            .filter_map(|doc| doc.read(plan.kind, &plan.tenant).transpose())
-            .collect()
+        found.into_iter().filter_map(|doc| doc.read(plan.kind, &plan.tenant).transpose()).collect()
     }
 
     async fn count(&self, plan: &Plan) -> StoreResult<u64> {
@@ -162,8 +150,7 @@ impl DocStore for MongoDocs {
     }
 
     async fn claim(&self, now: Time, lease_until: Time, limit: usize) -> StoreResult<Vec<Event>> {
-        self.claim_in(&self.indexes.kinds(), now, lease_until, limit)
-            .await
+        self.claim_in(&self.indexes.kinds(), now, lease_until, limit).await
     }
 
     async fn settle(&self, events: &[Event]) -> StoreResult<()> {

@@ -37,11 +37,7 @@ pub(super) fn insert(write: &Write, token: &str) -> Result<Document, Failure> {
     let mut new = doc! { "_id": key_of(id), "t": id.tenant.as_str() };
     new.extend(state(write, token)?);
     new.insert("ob", events(write)?);
-    let free = if matches!(write.put, Put::Doc(_)) {
-        SETTLED
-    } else {
-        SWEEPABLE
-    };
+    let free = if matches!(write.put, Put::Doc(_)) { SETTLED } else { SWEEPABLE };
     let until = lease(write.lease_until);
     let idle = write.events.is_empty();
     new.insert("ob_at", if idle { free } else { until });
@@ -96,11 +92,8 @@ fn state(write: &Write, token: &str) -> Result<Document, Failure> {
             if doc.index.len() > MAX_INDEX || doc.body.len() > MAX_BODY {
                 return Err(Failure::TooLarge);
             }
-            let places: Document = doc
-                .orders
-                .iter()
-                .map(|(name, place)| ((*name).to_owned(), place.into()))
-                .collect();
+            let places: Document =
+                doc.orders.iter().map(|(name, place)| ((*name).to_owned(), place.into())).collect();
             doc! {
                 "v": doc.version.0,
                 "uk": unique(&doc.unique),
@@ -213,37 +206,17 @@ impl Stored {
         let unique = self.text("uk")?;
         let unique = unique.strip_prefix('=').unwrap_or(unique).to_owned();
         let mut index = Vec::new();
-        for text in self
-            .doc
-            .get_array("ix")
-            .map_err(|e| self.corrupt("ix", e))?
-        {
+        for text in self.doc.get_array("ix").map_err(|e| self.corrupt("ix", e))? {
             let text = text.as_str();
-            index.push(
-                text.ok_or_else(|| self.corrupt("ix", "not text"))?
-                    .to_owned(),
-            );
+            index.push(text.ok_or_else(|| self.corrupt("ix", "not text"))?.to_owned());
         }
         let mut orders = Vec::new();
-        for (name, place) in self
-            .doc
-            .get_document("s")
-            .map_err(|e| self.corrupt("s", e))?
-        {
-            let place = place
-                .as_str()
-                .ok_or_else(|| self.corrupt("s", "not text"))?;
+        for (name, place) in self.doc.get_document("s").map_err(|e| self.corrupt("s", e))? {
+            let place = place.as_str().ok_or_else(|| self.corrupt("s", "not text"))?;
             orders.push((order(name), place.to_owned()));
         }
         let tenant = tenant.clone();
-        Ok(Some(Doc {
-            id: DocId { kind, tenant, id },
-            version,
-            unique,
-            body,
-            index,
-            orders,
-        }))
+        Ok(Some(Doc { id: DocId { kind, tenant, id }, version, unique, body, index, orders }))
     }
 
     fn entries(&self) -> impl Iterator<Item = &Document> {

@@ -30,10 +30,7 @@ impl Indexes {
     pub(super) async fn prepare(&self, link: &Link, kind: &'static str) -> Result<(), Failure> {
         let unique = IndexOptions::builder().unique(true).build();
         let models = [
-            IndexModel::builder()
-                .keys(doc! { "t": 1, "uk": 1 })
-                .options(unique)
-                .build(),
+            IndexModel::builder().keys(doc! { "t": 1, "uk": 1 }).options(unique).build(),
             index(doc! { "t": 1, "ix": 1, "_id": 1 }),
             index(doc! { "ob_at": 1 }),
         ];
@@ -64,9 +61,7 @@ impl Indexes {
     /// Returns the kinds that are ready.
     pub(super) fn kinds(&self) -> Vec<&'static str> {
         let real = |kind: &&str| *kind != PROBE;
-        read(&self.kinds, |kinds| {
-            kinds.iter().copied().filter(real).collect()
-        })
+        read(&self.kinds, |kinds| kinds.iter().copied().filter(real).collect())
     }
 }
 

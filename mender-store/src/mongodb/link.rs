@@ -80,9 +80,9 @@ impl From<Error> for Failure {
             ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. } => {
                 Self::Lost(format!("the connection to MongoDB was lost: {error}").into())
             }
-            ErrorKind::ServerSelection { .. } => Self::Failed(StoreError::unavailable(format!(
-                "no MongoDB server answers: {error}"
-            ))),
+            ErrorKind::ServerSelection { .. } => {
+                Self::Failed(StoreError::unavailable(format!("no MongoDB server answers: {error}")))
+            }
             _ => Self::Failed(StoreError::unavailable(error)),
         }
     }
@@ -99,9 +99,7 @@ pub(super) struct Link {
 impl Link {
     /// Connects to the database that the URL names.
     pub(super) async fn open(url: &str) -> StoreResult<Self> {
-        let mut options = ClientOptions::parse(url)
-            .await
-            .map_err(StoreError::unavailable)?;
+        let mut options = ClientOptions::parse(url).await.map_err(StoreError::unavailable)?;
         let concern = WriteConcern::builder()
             .w(Acknowledgment::Majority)
             .journal(true)
@@ -123,11 +121,7 @@ impl Link {
         let db = client.default_database().ok_or_else(|| {
             StoreError::unavailable("the URL names no database: mongodb://host/database")
         })?;
-        Ok(Self {
-            db,
-            turns: Semaphore::new(turns as usize),
-            size: turns,
-        })
+        Ok(Self { db, turns: Semaphore::new(turns as usize), size: turns })
     }
 
     /// Returns the collection of a kind.

@@ -28,10 +28,7 @@ pub(super) async fn check(docs: &MongoDocs) -> StoreResult<()> {
     if docs.get(&passed()).await?.is_some() {
         return Ok(());
     }
-    let probe = Probe {
-        docs,
-        tenant: ObjectId::new().to_hex().parse().unwrap_or_default(),
-    };
+    let probe = Probe { docs, tenant: ObjectId::new().to_hex().parse().unwrap_or_default() };
     let answers = [
         ("unique indexes", probe.unique().await),
         ("sorted ranges of what arrays hold", probe.query().await),
@@ -39,16 +36,12 @@ pub(super) async fn check(docs: &MongoDocs) -> StoreResult<()> {
         ("atomic updates of a document", probe.atomic().await),
     ];
     let mine = doc! { "t": probe.tenant.as_str() };
-    docs.link
-        .run(docs.link.kind(PROBE).delete_many(mine))
-        .await?;
-    let lacks = answers
-        .into_iter()
-        .filter_map(|(what, answer)| match answer {
-            Ok(true) => None,
-            Ok(false) => Some(what.to_owned()),
-            Err(error) => Some(format!("{what} ({error})")),
-        });
+    docs.link.run(docs.link.kind(PROBE).delete_many(mine)).await?;
+    let lacks = answers.into_iter().filter_map(|(what, answer)| match answer {
+        Ok(true) => None,
+        Ok(false) => Some(what.to_owned()),
+        Err(error) => Some(format!("{what} ({error})")),
+    });
     let lacks: Vec<String> = lacks.collect();
     if !lacks.is_empty() {
         let text = format!("the MongoDB server lacks: {}", lacks.join(", "));
@@ -67,11 +60,7 @@ pub(super) async fn remember(docs: &MongoDocs) -> StoreResult<()> {
 }
 
 fn passed() -> DocId {
-    DocId {
-        kind: PROBE,
-        tenant: TenantId::default(),
-        id: PASSED.to_owned(),
-    }
+    DocId { kind: PROBE, tenant: TenantId::default(), id: PASSED.to_owned() }
 }
 
 struct Probe<'a> {
@@ -104,11 +93,7 @@ fn insert(doc: Doc) -> Write {
 
 impl Probe<'_> {
     fn id(&self, id: &str) -> DocId {
-        DocId {
-            kind: PROBE,
-            tenant: self.tenant.clone(),
-            id: id.to_owned(),
-        }
+        DocId { kind: PROBE, tenant: self.tenant.clone(), id: id.to_owned() }
     }
 
     /// Tells whether a unique text is refused the second time, in inserts and in updates.
@@ -172,11 +157,7 @@ impl Probe<'_> {
         let Some(doc) = self.docs.stored(&self.id("events")).await? else {
             return Ok(false);
         };
-        let find = Find {
-            kind: PROBE,
-            doc,
-            places: vec![1],
-        };
+        let find = Find { kind: PROBE, doc, places: vec![1] };
         let taken = self.docs.take(&find, Time(1)).await?;
         let lost = self.docs.take(&find, Time(2)).await?;
         let pending = async || self.docs.pending(PROBE, &self.tenant, "events").await;

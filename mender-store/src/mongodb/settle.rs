@@ -28,9 +28,7 @@ impl MongoDocs {
                 ids.push(event.id.as_str());
             }
         }
-        let each = docs
-            .iter()
-            .map(|((kind, key), ids)| self.settle_one(kind, key, ids));
+        let each = docs.iter().map(|((kind, key), ids)| self.settle_one(kind, key, ids));
         let each: Vec<_> = each.collect();
         let all = stream::iter(each).buffer_unordered(ABREAST);
         Ok(all.try_collect::<()>().await?)
@@ -82,12 +80,8 @@ impl MongoDocs {
     pub(super) async fn sweep_tombstones(&self, before: Time, limit: usize) -> StoreResult<()> {
         for kind in self.indexes.kinds() {
             let old = doc! { "ob_at": SWEEPABLE, "dead": { "$lt": before.0 } };
-            let listing = Listing {
-                sort: doc! { "_id": 1 },
-                fields: doc! { "_id": 1 },
-                skip: 0,
-                limit,
-            };
+            let listing =
+                Listing { sort: doc! { "_id": 1 }, fields: doc! { "_id": 1 }, skip: 0, limit };
             let found = self.list(kind, old.clone(), listing).await?;
             if found.is_empty() {
                 continue;

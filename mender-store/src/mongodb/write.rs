@@ -65,10 +65,7 @@ impl MongoDocs {
         let id = write.put.id();
         let mine = doc! { "_id": key_of(id), "c": token };
         let touch = doc! { "$inc": { "r": 1_i64 } };
-        let touched = self
-            .link
-            .run(self.link.kind(id.kind).update_one(mine, touch))
-            .await?;
+        let touched = self.link.run(self.link.kind(id.kind).update_one(mine, touch)).await?;
         Ok(touched.matched_count == 1)
     }
 
@@ -86,23 +83,12 @@ impl MongoDocs {
         if matches!(write.put, Put::Nothing { note: None, .. }) && write.events.is_empty() {
             let mut idle = was.clone();
             idle.insert("ob", doc! { "$size": 0 });
-            if self
-                .link
-                .run(collection.delete_one(idle))
-                .await?
-                .deleted_count
-                == 1
-            {
+            if self.link.run(collection.delete_one(idle)).await?.deleted_count == 1 {
                 return Ok(());
             }
         }
         let update = form::update(write, token)?;
-        match self
-            .link
-            .run(collection.update_one(was, update))
-            .await?
-            .matched_count
-        {
+        match self.link.run(collection.update_one(was, update)).await?.matched_count {
             0 => Err(Failure::Conflict),
             _ => Ok(()),
         }

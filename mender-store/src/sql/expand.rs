@@ -42,9 +42,7 @@ fn parts(mut text: &str) -> Vec<Part<'_>> {
             Some(close) => close + 2,
             None => text.chars().next().map_or(1, char::len_utf8),
         };
-        let end = text[skip..]
-            .find(['$', '@', '\''])
-            .map_or(text.len(), |at| at + skip);
+        let end = text[skip..].find(['$', '@', '\'']).map_or(text.len(), |at| at + skip);
         parts.push(Part::Text(&text[..end]));
         text = &text[end..];
     }
@@ -105,9 +103,7 @@ pub(crate) fn postgres(text: &str, rows: usize, width: usize) -> String {
 
 /// Returns how many columns an insert of rows names.
 pub(crate) fn width(text: &str) -> usize {
-    let columns = text
-        .split_once('(')
-        .and_then(|(_, rest)| rest.split_once(')'));
+    let columns = text.split_once('(').and_then(|(_, rest)| rest.split_once(')'));
     columns.map_or(1, |(columns, _)| columns.split(',').count())
 }
 

@@ -32,19 +32,13 @@ impl Stmt {
     /// A text for each database.
     #[must_use]
     pub const fn each(sqlite: &'static str, postgres: &'static str) -> Self {
-        Self {
-            sqlite: Cow::Borrowed(sqlite),
-            postgres: Cow::Borrowed(postgres),
-        }
+        Self { sqlite: Cow::Borrowed(sqlite), postgres: Cow::Borrowed(postgres) }
     }
 
     /// A statement made at run time, with no value in its text.
     #[must_use]
     pub fn dynamic(text: String) -> Self {
-        Self {
-            sqlite: Cow::Owned(text.clone()),
-            postgres: Cow::Owned(text),
-        }
+        Self { sqlite: Cow::Owned(text.clone()), postgres: Cow::Owned(text) }
     }
 
     /// Returns the texts for SQLite and for PostgreSQL.
@@ -86,9 +80,7 @@ impl Expect {
         match (self, affected) {
             (Self::Any, _) | (_, 1) => Ok(()),
             (Self::OneOrConflict, 0) => Err(StoreError::Conflict),
-            (Self::OneOrLimit(quota), 0) => Err(StoreError::LimitReached {
-                quota: quota.clone(),
-            }),
+            (Self::OneOrLimit(quota), 0) => Err(StoreError::LimitReached { quota: quota.clone() }),
             _ => Err(StoreError::corrupt("batch", "a key matched several rows")),
         }
     }
@@ -118,9 +110,7 @@ impl Step {
     #[must_use]
     pub fn violated(&self, index: &str) -> StoreError {
         let field = self.unique.iter().find(|(name, _)| *name == index);
-        field.map_or(StoreError::Conflict, |(_, field)| StoreError::Duplicate {
-            field,
-        })
+        field.map_or(StoreError::Conflict, |(_, field)| StoreError::Duplicate { field })
     }
 }
 
@@ -144,12 +134,7 @@ impl Batch {
     }
 
     fn push(mut self, stmt: Stmt, vals: Vec<Val>, expect: Expect, returning: bool) -> Self {
-        self.steps.push(Step {
-            query: (stmt, vals),
-            expect,
-            returning,
-            unique: Vec::new(),
-        });
+        self.steps.push(Step { query: (stmt, vals), expect, returning, unique: Vec::new() });
         self
     }
 

@@ -24,13 +24,7 @@ pub(super) struct Filter {
 impl Filter {
     /// All rows of the tenant.
     pub(super) fn new(table: &'static str, key: &'static str, tenant: impl Into<Val>) -> Self {
-        Self {
-            table,
-            key,
-            vals: vec![tenant.into()],
-            lists: Vec::new(),
-            ids: None,
-        }
+        Self { table, key, vals: vec![tenant.into()], lists: Vec::new(), ids: None }
     }
 
     /// Only those with one of these values in the column.
@@ -75,10 +69,8 @@ impl Filter {
 
     /// Writes one range of an index for each combination of values.
     fn ranges(&mut self) -> String {
-        let select = format!(
-            "SELECT tenant_id, {} FROM {} WHERE tenant_id = $1",
-            self.key, self.table
-        );
+        let select =
+            format!("SELECT tenant_id, {} FROM {} WHERE tenant_id = $1", self.key, self.table);
         let mut ranges = vec![select];
         for (column, values) in self.lists.clone() {
             let numbers: Vec<usize> = values.into_iter().map(|v| self.push(v)).collect();

@@ -59,9 +59,8 @@ const GONE: Stmt = sql!(
         -- global: tenants are nobody's data"
 );
 
-pub(super) const STATEMENTS: &[Stmt] = &[
-    TENANT, BY_TOKEN, FROM, AFTER, INSERT, UPDATE, DELETE, APPLIED, GONE,
-];
+pub(super) const STATEMENTS: &[Stmt] =
+    &[TENANT, BY_TOKEN, FROM, AFTER, INSERT, UPDATE, DELETE, APPLIED, GONE];
 
 fn tenant(row: &Row) -> StoreResult<Tenant> {
     Ok(Tenant {
@@ -80,18 +79,8 @@ fn tenant(row: &Row) -> StoreResult<Tenant> {
 
 fn columns(tenant: &Tenant, commit: &str) -> StoreResult<Vec<Val>> {
     let unique = tenant.unique().value;
-    let Tenant {
-        id,
-        name: called,
-        token,
-        plan,
-        trial,
-        addons,
-        status,
-        created,
-        updated,
-        version,
-    } = tenant;
+    let Tenant { id, name: called, token, plan, trial, addons, status, created, updated, version } =
+        tenant;
     Ok(vals![
         id,
         unique,

@@ -102,17 +102,8 @@ fn account(row: &Row) -> StoreResult<Account> {
 }
 
 fn columns(account: &Account, commit: &str) -> StoreResult<Vec<Val>> {
-    let Account {
-        id,
-        email: _,
-        password,
-        memberships,
-        sessions,
-        created,
-        updated,
-        login,
-        version,
-    } = account;
+    let Account { id, email: _, password, memberships, sessions, created, updated, login, version } =
+        account;
     Ok(vals![
         id.as_str(),
         password,

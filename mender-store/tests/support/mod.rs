@@ -52,10 +52,7 @@ pub(crate) mod sqlite {
         let path = dir.path().join("test.db");
         std::fs::write(&path, bytes).map_err(mender_core::StoreError::unavailable)?;
         let store = SqlStore::open(&format!("sqlite://{}", path.display())).await?;
-        Ok(Fresh {
-            store,
-            dir: Some(dir),
-        })
+        Ok(Fresh { store, dir: Some(dir) })
     }
 
     async fn template() -> StoreResult<Vec<u8>> {
@@ -125,10 +122,7 @@ pub(crate) mod postgres {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let store = SqlStore::options()
-            .pool(8)
-            .open(&beside(url, &name))
-            .await?;
+        let store = SqlStore::options().pool(8).open(&beside(url, &name)).await?;
         Ok(Fresh { store, dir: None })
     }
 

@@ -9,22 +9,12 @@ use Status::{Accepted, Noauth, Pending, Preauthorized, Rejected};
 const NOW: Time = Time(1_767_268_800_123);
 
 fn claim(key: &str, set: &str) -> Claim {
-    Claim {
-        key: key.into(),
-        tier: Tier::Standard,
-        set: set.parse().unwrap(),
-    }
+    Claim { key: key.into(), tier: Tier::Standard, set: set.parse().unwrap() }
 }
 
 fn recorded(status: Status) -> Device {
     let identity = Identity::parse(r#"{"mac":"1"}"#).unwrap();
-    let commit = record(
-        "d".parse().unwrap(),
-        identity,
-        claim("key", "set"),
-        status,
-        NOW,
-    );
+    let commit = record("d".parse().unwrap(), identity, claim("key", "set"), status, NOW);
     commit.aggregate().cloned().unwrap()
 }
 
@@ -152,10 +142,8 @@ fn the_status_is_that_of_the_strongest_set() {
         (&[Preauthorized, Accepted, Rejected], Accepted),
     ] {
         let mut device = recorded(Pending);
-        device.sets = statuses
-            .iter()
-            .map(|status| claim("k", "s").into_set(*status, NOW))
-            .collect();
+        device.sets =
+            statuses.iter().map(|status| claim("k", "s").into_set(*status, NOW)).collect();
         settle(&mut device);
         assert_eq!(device.status, expected, "{statuses:?}");
     }
@@ -165,9 +153,8 @@ fn the_status_is_that_of_the_strongest_set() {
 fn room_is_made_at_the_cost_of_the_oldest_rejected_then_pending_set() {
     let mut device = recorded(Pending);
     let kinds = [Preauthorized, Pending, Rejected, Accepted];
-    device.sets = (0..MAX_SETS)
-        .map(|n| claim("k", &format!("s{n}")).into_set(kinds[n % 4], NOW))
-        .collect();
+    device.sets =
+        (0..MAX_SETS).map(|n| claim("k", &format!("s{n}")).into_set(kinds[n % 4], NOW)).collect();
     let mut dropped = Vec::new();
     loop {
         let before = device.sets.clone();
@@ -176,9 +163,7 @@ fn room_is_made_at_the_cost_of_the_oldest_rejected_then_pending_set() {
         };
         let gone = before.iter().find(|set| device.set(&set.id).is_none());
         dropped.push(gone.unwrap().id.to_string());
-        device
-            .sets
-            .push(claim("k", "new").into_set(Preauthorized, NOW));
+        device.sets.push(claim("k", "new").into_set(Preauthorized, NOW));
     }
     let every_fourth = |from: usize| (from..MAX_SETS).step_by(4).map(|n| format!("s{n}"));
     let expected: Vec<String> = every_fourth(2).chain(every_fourth(1)).collect();
@@ -229,14 +214,9 @@ fn a_rule_accepts_when_every_condition_fits() {
         (&[("ghost", "*")], false),
         (&[("deep", "{*}")], true),
     ] {
-        let identity_: BTreeMap<String, String> = conditions
-            .iter()
-            .map(|(key, pattern)| ((*key).into(), (*pattern).into()))
-            .collect();
-        let rule = AcceptRule {
-            name: "rule".into(),
-            identity: identity_,
-        };
+        let identity_: BTreeMap<String, String> =
+            conditions.iter().map(|(key, pattern)| ((*key).into(), (*pattern).into())).collect();
+        let rule = AcceptRule { name: "rule".into(), identity: identity_ };
         assert_eq!(is_accepted_by(&[rule], &identity), expected);
     }
 }

@@ -14,12 +14,7 @@ pub const MAX_USAGE_DAYS: usize = 400;
 /// Keeps the count of a day. The first of each day stands; a tenant that never had a device
 /// keeps none.
 pub fn count_usage(was: &AuthTenant, usage: Usage) -> Commit<AuthTenant> {
-    let Usage {
-        day,
-        standard,
-        micro,
-        system,
-    } = usage;
+    let Usage { day, standard, micro, system } = usage;
     let unused = was.usage.is_empty() && standard + micro + system == 0;
     if unused || was.usage.last().is_some_and(|last| last.day >= day) {
         return Commit::nothing();
@@ -40,12 +35,7 @@ pub fn usage_report(counts: &[Usage]) -> Option<String> {
     }
     let mut text = String::from("date,standard,micro,system\n");
     for count in counts {
-        let Usage {
-            day,
-            standard,
-            micro,
-            system,
-        } = count;
+        let Usage { day, standard, micro, system } = count;
         let date = Time::from_seconds(day * 86_400).to_string();
         let date = date.split('T').next().unwrap_or_default();
         // Writing to a string does not fail.
@@ -61,12 +51,7 @@ mod tests {
     use super::*;
 
     fn on(day: i64, standard: u64) -> Usage {
-        Usage {
-            day,
-            standard,
-            micro: 0,
-            system: 0,
-        }
+        Usage { day, standard, micro: 0, system: 0 }
     }
 
     fn after(was: &AuthTenant, usage: Usage) -> Option<AuthTenant> {

@@ -56,11 +56,7 @@ pub(super) struct Claims {
     pub(super) jti: String,
     pub(super) sub: String,
     pub(super) iss: String,
-    #[serde(
-        rename = "mender.tenant",
-        default,
-        skip_serializing_if = "String::is_empty"
-    )]
+    #[serde(rename = "mender.tenant", default, skip_serializing_if = "String::is_empty")]
     pub(super) tenant: String,
     pub(super) exp: i64,
     #[serde(default)]
@@ -108,8 +104,7 @@ impl Service {
         let standing = self.standing(request.tenant_token.as_deref()).await?;
         let ctx = Ctx::system(standing.tenant.clone()).with_request(trace);
         let policy = self.policy(&ctx.tenant).await?;
-        self.admit(&ctx, &standing, &policy, request, Door::Rules(&policy))
-            .await
+        self.admit(&ctx, &standing, &policy, request, Door::Rules(&policy)).await
     }
 
     /// Accepts a device that the caller vouches for, and answers with its token.
@@ -121,8 +116,7 @@ impl Service {
         check_signature(request)?;
         let standing = self.directory.standing(&ctx.tenant).await?;
         let policy = self.policy(&ctx.tenant).await?;
-        self.admit(ctx, &standing, &policy, request, Door::Open)
-            .await
+        self.admit(ctx, &standing, &policy, request, Door::Open).await
     }
 
     /// Finds the tenant of a device.
@@ -174,13 +168,8 @@ impl Service {
         request: &AuthRequest,
         door: Door<'_>,
     ) -> Result<(Device, AuthSetId)> {
-        let known = self
-            .store
-            .device_by_identity(&ctx.tenant, &request.identity.hash())
-            .await?;
-        let fresh = known
-            .as_ref()
-            .is_none_or(|device| device.status == Status::Noauth);
+        let known = self.store.device_by_identity(&ctx.tenant, &request.identity.hash()).await?;
+        let fresh = known.as_ref().is_none_or(|device| device.status == Status::Noauth);
         // Rules are for newcomers: what a user decided stays.
         let accept = matches!(door, Door::Open) || fresh && door.lets_in(&request.identity);
         let answer = self.decide_on(ctx, known.as_ref(), request, accept).await;
@@ -206,13 +195,9 @@ impl Service {
             let set = claim.set.clone();
             if accept {
                 let status = Status::Accepted;
-                return Ok((
-                    self.record(ctx, &request.identity, claim, status).await?,
-                    set,
-                ));
+                return Ok((self.record(ctx, &request.identity, claim, status).await?, set));
             }
-            self.record(ctx, &request.identity, claim, Status::Pending)
-                .await?;
+            self.record(ctx, &request.identity, claim, Status::Pending).await?;
             return Err(refused());
         };
         match logic::present(was, claim, accept, self.kernel.env().now())? {
@@ -230,19 +215,11 @@ impl Service {
 
     fn claim(&self, key: &PublicKey, tier: Tier) -> Result<Claim> {
         let (key, tier) = (key.as_pem().to_owned(), self.tier(tier));
-        Ok(Claim {
-            key,
-            tier,
-            set: self.new_id()?,
-        })
+        Ok(Claim { key, tier, set: self.new_id()? })
     }
 
     fn new_id<I: std::str::FromStr>(&self) -> Result<I> {
-        self.kernel
-            .env()
-            .uuid()
-            .parse()
-            .map_err(|_| Error::internal("no id"))
+        self.kernel.env().uuid().parse().map_err(|_| Error::internal("no id"))
     }
 
     async fn record(
@@ -261,9 +238,7 @@ impl Service {
             Err(StoreError::Duplicate { .. }) => Err(StoreError::Conflict),
             answer => answer,
         };
-        self.kernel
-            .commit(ctx, &self.journal, commit, |c| Box::pin(write(c)))
-            .await?;
+        self.kernel.commit(ctx, &self.journal, commit, |c| Box::pin(write(c))).await?;
         device.ok_or_else(|| Error::internal("nothing recorded"))
     }
 
@@ -316,8 +291,7 @@ impl Service {
                     return Err(Error::conflict("the device exists"));
                 }
                 let now = self.kernel.env().now();
-                self.commit(ctx, logic::preauthorize(&was, claim, now)?)
-                    .await?;
+                self.commit(ctx, logic::preauthorize(&was, claim, now)?).await?;
                 Ok(was.id)
             })
             .await
@@ -332,20 +306,13 @@ impl Service {
         ctx: &Ctx,
         identity: &Identity,
     ) -> Result<Option<Device>> {
-        Ok(self
-            .store
-            .device_by_identity(&ctx.tenant, &identity.hash())
-            .await?)
+        Ok(self.store.device_by_identity(&ctx.tenant, &identity.hash()).await?)
     }
 
     /// The context of a device that presented a valid token.
     #[must_use]
     pub(super) fn device_ctx(ctx: Ctx, device: &DeviceId) -> Ctx {
-        Ctx {
-            actor: Actor::Device(device.clone()),
-            scope: Scope::All,
-            ..ctx
-        }
+        Ctx { actor: Actor::Device(device.clone()), scope: Scope::All, ..ctx }
     }
 }
 

@@ -77,19 +77,13 @@ fn place(tenant: &TenantId, device: &DeviceId) -> Place {
 
 fn abridge(tenant: &TenantId) -> u32 {
     let hash = digest::digest(&digest::SHA256, tenant.as_str().as_bytes());
-    hash.as_ref()[..4]
-        .iter()
-        .fold(0, |n, byte| n << 8 | u32::from(*byte))
+    hash.as_ref()[..4].iter().fold(0, |n, byte| n << 8 | u32::from(*byte))
 }
 
 impl Contacts {
     pub(super) fn new(capacity: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self {
-            shards,
-            per_shard: (capacity / SHARDS).max(1),
-            due: Mutex::default(),
-        }
+        Self { shards, per_shard: (capacity / SHARDS).max(1), due: Mutex::default() }
     }
 
     fn shard(&self, place: &Place) -> MutexGuard<'_, Shard> {
@@ -102,10 +96,7 @@ impl Contacts {
         let place = place(tenant, device);
         let shard = self.shard(&place);
         let shown = &hash[..16];
-        shard
-            .devices
-            .get(&place)
-            .is_some_and(|d| d.token != [0; 16] && same(&d.token, shown))
+        shard.devices.get(&place).is_some_and(|d| d.token != [0; 16] && same(&d.token, shown))
     }
 
     /// Begins a load.
@@ -116,11 +107,7 @@ impl Contacts {
     /// Returns the contact that is recorded, where it is known.
     pub(super) fn saved(&self, tenant: &TenantId, device: &DeviceId) -> Option<Time> {
         let place = place(tenant, device);
-        let saved = self
-            .shard(&place)
-            .devices
-            .get(&place)
-            .map(|device| device.saved);
+        let saved = self.shard(&place).devices.get(&place).map(|device| device.saved);
         saved.filter(|saved| *saved != Remembered::NEVER)
     }
 
@@ -197,25 +184,14 @@ impl Contacts {
     }
 
     fn push(&self, tenant: &TenantId, device: &DeviceId, at: Time, first: bool) {
-        let seen = Seen {
-            tenant: tenant.clone(),
-            device: device.clone(),
-            at,
-        };
-        self.due
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((seen, first));
+        let seen = Seen { tenant: tenant.clone(), device: device.clone(), at };
+        self.due.lock().unwrap_or_else(PoisonError::into_inner).push((seen, first));
     }
 
     /// Returns when the device was last in contact with this node.
     pub(super) fn last(&self, tenant: &TenantId, device: &DeviceId) -> Option<Time> {
         let place = place(tenant, device);
-        let seen = self
-            .shard(&place)
-            .devices
-            .get(&place)
-            .map(|device| device.seen)?;
+        let seen = self.shard(&place).devices.get(&place).map(|device| device.seen)?;
         (seen != Remembered::NEVER).then_some(seen)
     }
 
@@ -235,10 +211,7 @@ impl Contacts {
     }
 
     fn put_back(&self, contacts: Vec<(Seen, bool)>) {
-        self.due
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(contacts);
+        self.due.lock().unwrap_or_else(PoisonError::into_inner).extend(contacts);
     }
 }
 
@@ -288,11 +261,7 @@ impl Service {
         let seen: Vec<Seen> = chunk.iter().map(|(seen, _)| seen.clone()).collect();
         let mut events = Vec::new();
         for (seen, _) in chunk.iter().filter(|(_, first)| *first) {
-            let event = DeviceEvent::Seen {
-                device: seen.device.clone(),
-                at: seen.at,
-            }
-            .event();
+            let event = DeviceEvent::Seen { device: seen.device.clone(), at: seen.at }.event();
             if self.kernel.outbox.is_heard(&event.kind) {
                 events.push(Event {
                     id: self.kernel.event_id()?,

@@ -30,10 +30,7 @@ impl Service {
     pub async fn device(&self, ctx: &Ctx, id: &DeviceId) -> Result<DeviceView> {
         let device = self.load(ctx, id).await?;
         let views = self.with_contacts(ctx, vec![device]).await?;
-        views
-            .into_iter()
-            .next()
-            .ok_or_else(|| Error::not_found("device"))
+        views.into_iter().next().ok_or_else(|| Error::not_found("device"))
     }
 
     /// Returns devices by the name of their status, then by id.
@@ -48,15 +45,9 @@ impl Service {
     ) -> Result<Page<DeviceView>> {
         let filter = scoped(ctx, filter);
         let limit = page.size as usize + 1;
-        let devices = self
-            .store
-            .devices(&ctx.tenant, &filter, page.skip(), limit)
-            .await?;
+        let devices = self.store.devices(&ctx.tenant, &filter, page.skip(), limit).await?;
         let page = Page::of(devices, page);
-        Ok(Page {
-            items: self.with_contacts(ctx, page.items).await?,
-            more: page.more,
-        })
+        Ok(Page { items: self.with_contacts(ctx, page.items).await?, more: page.more })
     }
 
     /// Counts devices.
@@ -65,13 +56,7 @@ impl Service {
     /// Those of the store.
     pub async fn count(&self, ctx: &Ctx, status: Option<Status>) -> Result<u64> {
         let statuses = status.into_iter().collect();
-        let filter = scoped(
-            ctx,
-            DeviceFilter {
-                statuses,
-                ..DeviceFilter::default()
-            },
-        );
+        let filter = scoped(ctx, DeviceFilter { statuses, ..DeviceFilter::default() });
         Ok(self.store.count_devices(&ctx.tenant, &filter).await?)
     }
 
@@ -84,10 +69,7 @@ impl Service {
         let stored: std::collections::HashMap<DeviceId, Time> = stored.into_iter().collect();
         let view = |device: Device| {
             let recent = self.contacts.last(&ctx.tenant, &device.id);
-            DeviceView {
-                seen: recent.max(stored.get(&device.id).copied()),
-                device,
-            }
+            DeviceView { seen: recent.max(stored.get(&device.id).copied()), device }
         };
         Ok(devices.into_iter().map(view).collect())
     }
@@ -98,10 +80,7 @@ impl Service {
     /// Those of the store.
     pub async fn view(&self, ctx: &Ctx, device: Device) -> Result<DeviceView> {
         let views = self.with_contacts(ctx, vec![device]).await?;
-        views
-            .into_iter()
-            .next()
-            .ok_or_else(|| Error::internal("no view"))
+        views.into_iter().next().ok_or_else(|| Error::internal("no view"))
     }
 
     /// Returns the status of an auth set.
@@ -135,8 +114,7 @@ impl Service {
                 if owner.id != *device {
                     return Err(Error::invalid("device", "the auth set is another device's"));
                 }
-                self.commit(ctx, logic::set_status(&owner, set, status, now)?)
-                    .await
+                self.commit(ctx, logic::set_status(&owner, set, status, now)?).await
             })
             .await
     }
@@ -155,8 +133,7 @@ impl Service {
     #[tracing::instrument(name = "auth.delete_set", skip_all)]
     pub async fn delete_set(&self, ctx: &Ctx, device: &DeviceId, set: &AuthSetId) -> Result<()> {
         let now = self.kernel.env().now();
-        self.change(ctx, device, |device| logic::delete_set(device, set, now))
-            .await
+        self.change(ctx, device, |device| logic::delete_set(device, set, now)).await
     }
 
     /// Decommissions a device: it is shut out now, and forgotten everywhere within seconds.
@@ -166,8 +143,7 @@ impl Service {
     #[tracing::instrument(name = "auth.decommission", skip_all)]
     pub async fn decommission(&self, ctx: &Ctx, device: &DeviceId) -> Result<()> {
         let now = self.kernel.env().now();
-        self.change(ctx, device, |device| Ok(logic::leave(device, now)))
-            .await
+        self.change(ctx, device, |device| Ok(logic::leave(device, now))).await
     }
 
     /// Removes a device from this area, as the last step of decommissioning.
@@ -176,13 +152,8 @@ impl Service {
     /// `NotFound` where there is none.
     #[tracing::instrument(name = "auth.remove", skip_all)]
     pub async fn remove(&self, ctx: &Ctx, device: &DeviceId) -> Result<()> {
-        let answer = self
-            .change(ctx, device, |device| Ok(logic::remove(device)))
-            .await;
-        if answer
-            .as_ref()
-            .is_err_and(|error| error.kind != Kind::NotFound)
-        {
+        let answer = self.change(ctx, device, |device| Ok(logic::remove(device))).await;
+        if answer.as_ref().is_err_and(|error| error.kind != Kind::NotFound) {
             return answer;
         }
         self.contacts.forget(&ctx.tenant, device);
@@ -201,10 +172,7 @@ impl Service {
         provisioned: bool,
     ) -> Result<()> {
         let now = self.kernel.env().now();
-        self.change(ctx, device, |device| {
-            Ok(logic::provision(device, provisioned, now))
-        })
-        .await
+        self.change(ctx, device, |device| Ok(logic::provision(device, provisioned, now))).await
     }
 
     /// Notes the static group of a device.
@@ -212,8 +180,7 @@ impl Service {
     /// # Errors
     /// `NotFound` where there is none.
     pub async fn set_group(&self, ctx: &Ctx, device: &DeviceId, group: Option<&str>) -> Result<()> {
-        self.change(ctx, device, |device| Ok(logic::group(device, group)))
-            .await
+        self.change(ctx, device, |device| Ok(logic::group(device, group))).await
     }
 
     /// Notes what a device is known as in a cloud provider's hub.
@@ -242,10 +209,8 @@ impl Service {
         if was.test == test {
             return Ok(());
         }
-        self.change_tenant(ctx, |tenant| logic::count_flag_change(tenant, now))
-            .await?;
-        self.change(ctx, device, |device| Ok(logic::flag(device, test, now)))
-            .await
+        self.change_tenant(ctx, |tenant| logic::count_flag_change(tenant, now)).await?;
+        self.change(ctx, device, |device| Ok(logic::flag(device, test, now))).await
     }
 }
 

@@ -42,10 +42,7 @@ impl Service {
             Err(StoreError::Duplicate { .. }) => Ok(()),
             answer => answer,
         };
-        Ok(self
-            .kernel
-            .commit(ctx, &self.journal, commit, |c| Box::pin(write(c)))
-            .await?)
+        Ok(self.kernel.commit(ctx, &self.journal, commit, |c| Box::pin(write(c))).await?)
     }
 
     pub(super) async fn forget_policy(&self, ctx: &Ctx) -> Result<()> {
@@ -73,12 +70,7 @@ impl Service {
     /// # Errors
     /// Those of the store.
     pub async fn used(&self, ctx: &Ctx, limit: Limit) -> Result<i64> {
-        Ok(self
-            .kernel
-            .quotas
-            .quota(&ctx.tenant, limit.as_str())
-            .await?
-            .used)
+        Ok(self.kernel.quotas.quota(&ctx.tenant, limit.as_str()).await?.used)
     }
 
     /// Returns all limits of a tenant.
@@ -104,23 +96,14 @@ impl Service {
     pub async fn set_limits(&self, ctx: &Ctx, limits: &[(Limit, Option<i64>)]) -> Result<()> {
         if self.config.tiers {
             for (limit, value) in limits {
-                let used = self
-                    .kernel
-                    .quotas
-                    .quota(&ctx.tenant, limit.as_str())
-                    .await?
-                    .used;
+                let used = self.kernel.quotas.quota(&ctx.tenant, limit.as_str()).await?.used;
                 let room = value.is_none_or(|value| crate::quota::capacity(value) >= used);
                 if !room {
-                    return Err(Error::invalid(
-                        "limit",
-                        "limit below the devices accepted now",
-                    ));
+                    return Err(Error::invalid("limit", "limit below the devices accepted now"));
                 }
             }
         }
-        self.change_tenant(ctx, |was| Ok(logic::set_limits(was, limits)))
-            .await
+        self.change_tenant(ctx, |was| Ok(logic::set_limits(was, limits))).await
     }
 
     /// Returns the rules that accept new devices.
@@ -142,10 +125,7 @@ impl Service {
         let sound = |rule: &AcceptRule| {
             short(&rule.name)
                 && (1..=MAX_RULES).contains(&rule.identity.len())
-                && rule
-                    .identity
-                    .iter()
-                    .all(|(key, pattern)| short(key) && short(pattern))
+                && rule.identity.iter().all(|(key, pattern)| short(key) && short(pattern))
         };
         if rules.len() > MAX_RULES || !rules.iter().all(sound) {
             return Err(Error::invalid(
@@ -153,7 +133,6 @@ impl Service {
                 "at most 50 rules, each with 1 to 50 conditions of at most 256 characters",
             ));
         }
-        self.change_tenant(ctx, |was| Ok(logic::set_rules(was, rules.to_vec())))
-            .await
+        self.change_tenant(ctx, |was| Ok(logic::set_rules(was, rules.to_vec()))).await
     }
 }

@@ -42,9 +42,8 @@ impl Service {
     /// # Errors
     /// `Unauthenticated` for every token that is not valid.
     pub async fn verify(&self, token: &str, trace: &str) -> Result<Verified> {
-        let unproven: Claims = Parts::of(token)
-            .and_then(|parts| parts.unverified())
-            .ok_or_else(refused)?;
+        let unproven: Claims =
+            Parts::of(token).and_then(|parts| parts.unverified()).ok_or_else(refused)?;
         if !unproven.device || unproven.tenant.is_empty() == self.config.tenants {
             return Err(refused());
         }
@@ -60,20 +59,9 @@ impl Service {
             self.check(token, &tenant, &device, hash.as_ref()).await?;
         }
         self.contacts.contact(&tenant, &device, now);
-        let Claims {
-            plan,
-            trial,
-            addons,
-            ..
-        } = unproven;
+        let Claims { plan, trial, addons, .. } = unproven;
         let ctx = Self::device_ctx(Ctx::system(tenant).with_request(trace), &device);
-        Ok(Verified {
-            ctx,
-            device,
-            plan,
-            trial,
-            addons,
-        })
+        Ok(Verified { ctx, device, plan, trial, addons })
     }
 
     /// Verifies a token that is not remembered, and remembers it.
@@ -130,10 +118,7 @@ impl Service {
     #[tracing::instrument(name = "auth.revoke_device_tokens", skip_all)]
     pub async fn revoke_device_tokens(&self, ctx: &Ctx, device: &DeviceId) -> Result<()> {
         let now = self.kernel.env().now();
-        match self
-            .change(ctx, device, |device| Ok(logic::revoke_all(device, now)))
-            .await
-        {
+        match self.change(ctx, device, |device| Ok(logic::revoke_all(device, now))).await {
             Err(error) if error.kind == Kind::NotFound => Ok(()),
             answer => answer,
         }
@@ -146,7 +131,6 @@ impl Service {
     #[tracing::instrument(name = "auth.revoke_tenant_tokens", skip_all)]
     pub async fn revoke_tenant_tokens(&self, ctx: &Ctx) -> Result<()> {
         let now = self.kernel.env().now();
-        self.change_tenant(ctx, |was| Ok(logic::revoke_tenant(was, now)))
-            .await
+        self.change_tenant(ctx, |was| Ok(logic::revoke_tenant(was, now))).await
     }
 }

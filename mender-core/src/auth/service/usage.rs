@@ -34,8 +34,7 @@ impl Service {
         if logic::count_usage(&known, usage).is_nothing() {
             return Ok(());
         }
-        self.change_tenant(&ctx, |was| Ok(logic::count_usage(was, usage)))
-            .await
+        self.change_tenant(&ctx, |was| Ok(logic::count_usage(was, usage))).await
     }
 
     /// Reports how many devices were accepted, day by day, as CSV; `None` before the first count.

@@ -86,10 +86,7 @@ async fn contacts_keep_the_exact_time(h: &Harness) {
     let t = tenant();
     h.insert_device(&t, &device("a")).await;
     for time in [-62_135_596_799_999, -1, 0, 1, 1_767_268_800_001] {
-        let contact = Seen {
-            at: Time(time),
-            ..seen(&t, "a", 0)
-        };
+        let contact = Seen { at: Time(time), ..seen(&t, "a", 0) };
         record(h, &[contact]).await;
         assert_eq!(last(h, &t, "a").await, Some(Time(time)));
     }

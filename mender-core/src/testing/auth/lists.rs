@@ -76,10 +76,7 @@ async fn devices_come_by_the_name_of_their_status_then_by_id(h: &Harness) {
 async fn pages_follow_each_other(h: &Harness) {
     let t = tenant();
     let all = fill(h, &t).await;
-    let some = DeviceFilter {
-        groups: Some(vec!["even".into(), "odd".into()]),
-        ..filter()
-    };
+    let some = DeviceFilter { groups: Some(vec!["even".into(), "odd".into()]), ..filter() };
     let grouped: Vec<Device> = all.iter().filter(|d| d.group.is_some()).cloned().collect();
     for (filter, expected) in [(filter(), &all), (some, &grouped)] {
         for limit in [1, 3, 10, 1000] {
@@ -161,10 +158,7 @@ async fn an_empty_list_of_ids_or_groups_is_nothing(h: &Harness) {
 async fn a_device_without_a_group_is_in_none(h: &Harness) {
     let t = tenant();
     h.insert_device(&t, &device("d")).await;
-    let filter = DeviceFilter {
-        groups: Some(vec![String::new()]),
-        ..filter()
-    };
+    let filter = DeviceFilter { groups: Some(vec![String::new()]), ..filter() };
     assert_eq!(list(h, &t, &filter).await, [""; 0]);
 }
 
@@ -195,10 +189,7 @@ async fn counts_agree_with_lists(h: &Harness) {
     fill(h, &t).await;
     assert_eq!(list(h, &t, &filter()).await.len(), 10);
     for status in Status::ALL {
-        let filter = DeviceFilter {
-            statuses: vec![status],
-            ..filter()
-        };
+        let filter = DeviceFilter { statuses: vec![status], ..filter() };
         assert_eq!(list(h, &t, &filter).await.len(), 2);
     }
 }

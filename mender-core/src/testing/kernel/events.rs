@@ -57,10 +57,7 @@ async fn events_are_written_with_their_commit_and_leased_to_it(h: &Harness) {
     let kept = auth_tenant(&tenant());
     let stamped = h.stamp(&tenant(), Commit::insert(kept).event(fact("t.made")));
     written.extend(stamped.events.clone());
-    h.stores
-        .commit_auth_tenant(&tenant(), stamped)
-        .await
-        .unwrap();
+    h.stores.commit_auth_tenant(&tenant(), stamped).await.unwrap();
     assert_eq!(unsettled(h).await, 2);
     assert_eq!(claim(h, 10).await, []);
     h.time.advance(LEASE - Duration::from_millis(1));
@@ -84,16 +81,10 @@ async fn payloads_are_kept_as_they_are(h: &Harness) {
     ];
     let mut commit = Commit::insert(device("d"));
     for payload in payloads {
-        commit = commit.event(NewEvent {
-            payload,
-            ..fact("d.recorded")
-        });
+        commit = commit.event(NewEvent { payload, ..fact("d.recorded") });
     }
     let stamped = h.stamp(&tenant(), commit);
-    h.stores
-        .commit_device(&tenant(), stamped.clone())
-        .await
-        .unwrap();
+    h.stores.commit_device(&tenant(), stamped.clone()).await.unwrap();
     let mut events = h.events().await;
     events.sort_by_key(|e| stamped.events.iter().position(|s| s.id == e.id));
     assert_eq!(events, stamped.events);

@@ -69,10 +69,7 @@ async fn what_a_commit_invalidates_is_read_after_it(h: &Harness) {
     h.commit_account(user).await.unwrap();
     let found = entries(h, 200).await;
     let of: Vec<_> = found.iter().map(about).collect();
-    assert_eq!(
-        of,
-        [("", "users.account", "u"), ("one", "auth.device", "quiet")]
-    );
+    assert_eq!(of, [("", "users.account", "u"), ("one", "auth.device", "quiet")]);
     assert!(found.iter().all(|entry| entry.at == at(200)));
 }
 
@@ -104,11 +101,7 @@ async fn a_sweep_removes_at_most_its_limit(h: &Harness) {
 }
 
 fn node(name: &str, millis: i64, runs: bool) -> Node {
-    Node {
-        id: id(name),
-        at: at(millis),
-        runs,
-    }
+    Node { id: id(name), at: at(millis), runs }
 }
 
 async fn nodes(h: &Harness, since: i64) -> Vec<Node> {

@@ -69,18 +69,11 @@ pub(super) async fn settle(h: &Harness, job: &Job, verdict: Verdict) {
 }
 
 fn again(due: i64, payload: Value, error: &str) -> Verdict {
-    Verdict::Again {
-        due_at: at(due),
-        payload,
-        error: error.into(),
-    }
+    Verdict::Again { due_at: at(due), payload, error: error.into() }
 }
 
 fn dead(millis: i64) -> Verdict {
-    Verdict::Dead {
-        at: at(millis),
-        error: "bröken".into(),
-    }
+    Verdict::Dead { at: at(millis), error: "bröken".into() }
 }
 
 async fn claim_one(h: &Harness, now: i64) -> Job {
@@ -97,10 +90,7 @@ async fn a_job_that_is_there_already_stays_as_it_is(h: &Harness) {
     put(h, &[second.clone(), second.clone(), job("other", "a", 9)]).await;
     assert_eq!(claim(h, &["k"], 4, 10).await, []);
     let claimed = claim_one(h, 5).await;
-    assert_eq!(
-        (claimed.payload.clone(), claimed.due_at),
-        (first.payload, at(5))
-    );
+    assert_eq!((claimed.payload.clone(), claimed.due_at), (first.payload, at(5)));
     put(h, std::slice::from_ref(&second)).await;
     assert_eq!(claim(h, &["k"], 6, 10).await, []);
     settle(h, &claimed, dead(7)).await;
@@ -127,11 +117,7 @@ async fn due_jobs_are_claimed_the_longest_due_first(h: &Harness) {
 
 async fn a_claim_takes_its_kinds_and_at_most_its_limit(h: &Harness) {
     for n in 0..5 {
-        put(
-            h,
-            &[job("k", &format!("k{n}"), n), job("l", &format!("l{n}"), n)],
-        )
-        .await;
+        put(h, &[job("k", &format!("k{n}"), n), job("l", &format!("l{n}"), n)]).await;
         put(h, &[job("m", &format!("m{n}"), n)]).await;
     }
     assert_eq!(claim(h, &[], 10, 10).await, []);
@@ -146,11 +132,7 @@ async fn a_claim_takes_its_kinds_and_at_most_its_limit(h: &Harness) {
 
 async fn odd_keys_and_payloads_are_kept(h: &Harness) {
     let long = "k".repeat(600);
-    let payloads = [
-        json!(null),
-        json!({ "a.b": [1, 2.5, "é"] }),
-        json!("x".repeat(100_000)),
-    ];
+    let payloads = [json!(null), json!({ "a.b": [1, 2.5, "é"] }), json!("x".repeat(100_000))];
     let mut jobs = Vec::new();
     for (n, key) in ODD_IDS.into_iter().chain([long.as_str()]).enumerate() {
         let mut job = job("k/ö", key, 0);
@@ -159,14 +141,10 @@ async fn odd_keys_and_payloads_are_kept(h: &Harness) {
     }
     put(h, &jobs).await;
     let claimed = claim(h, &["k/ö"], 0, 100).await;
-    let found: BTreeMap<&str, &Value> = claimed
-        .iter()
-        .map(|job| (job.key.as_str(), &job.payload))
-        .collect();
-    let expected: BTreeMap<&str, &Value> = jobs
-        .iter()
-        .map(|job| (job.key.as_str(), &job.payload))
-        .collect();
+    let found: BTreeMap<&str, &Value> =
+        claimed.iter().map(|job| (job.key.as_str(), &job.payload)).collect();
+    let expected: BTreeMap<&str, &Value> =
+        jobs.iter().map(|job| (job.key.as_str(), &job.payload)).collect();
     assert_eq!(found, expected);
 }
 
@@ -315,11 +293,7 @@ async fn the_next_due_job_is_told(h: &Harness) {
         h.stores.next_due(&kinds).await.unwrap()
     };
     assert_eq!(next(&["k"]).await, None);
-    put(
-        h,
-        &[job("k", "a", 20), job("k", "b", 300), job("l", "c", 10)],
-    )
-    .await;
+    put(h, &[job("k", "a", 20), job("k", "b", 300), job("l", "c", 10)]).await;
     assert_eq!(next(&["k"]).await, Some(at(20)));
     assert_eq!(next(&["k", "l"]).await, Some(at(10)));
     assert_eq!(next(&["m"]).await, None);

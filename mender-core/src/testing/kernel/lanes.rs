@@ -27,10 +27,7 @@ claims!["jobs":
 ];
 
 fn in_lane(lane: &str, key: &str, due: i64) -> NewJob {
-    NewJob {
-        lane: lane.into(),
-        ..job("k", key, due)
-    }
+    NewJob { lane: lane.into(), ..job("k", key, due) }
 }
 
 async fn a_job_waits_for_those_of_its_lane_with_a_smaller_key(h: &Harness) {
@@ -52,11 +49,7 @@ async fn a_job_waits_also_for_one_that_is_due_later(h: &Harness) {
     assert_eq!(claim(h, &["k"], 49, 10).await, []);
     let claimed = claim(h, &["k"], 50, 10).await;
     assert_eq!(keys(&claimed), ["a"]);
-    let again = Verdict::Again {
-        due_at: at(80),
-        payload: json!(null),
-        error: "failed".into(),
-    };
+    let again = Verdict::Again { due_at: at(80), payload: json!(null), error: "failed".into() };
     settle(h, &claimed[0], again).await;
     assert_eq!(claim(h, &["k"], 79, 10).await, []);
     assert_eq!(keys(&claim(h, &["k"], 80, 10).await), ["a"]);
@@ -65,10 +58,7 @@ async fn a_job_waits_also_for_one_that_is_due_later(h: &Harness) {
 async fn dead_jobs_hold_up_nobody_in_their_lane(h: &Harness) {
     put(h, &[in_lane("lane", "a", 0), in_lane("lane", "b", 0)]).await;
     let claimed = claim(h, &["k"], 0, 10).await;
-    let dead = Verdict::Dead {
-        at: at(1),
-        error: "no".into(),
-    };
+    let dead = Verdict::Dead { at: at(1), error: "no".into() };
     settle(h, &claimed[0], dead).await;
     assert_eq!(keys(&claim(h, &["k"], 2, 10).await), ["b"]);
     h.stores.redrive_jobs(None, at(200)).await.unwrap();
@@ -78,11 +68,7 @@ async fn dead_jobs_hold_up_nobody_in_their_lane(h: &Harness) {
 async fn lanes_and_kinds_do_not_wait_for_each_other(h: &Harness) {
     let mut other_kind = in_lane("one", "c", 0);
     other_kind.kind = "l".into();
-    put(
-        h,
-        &[in_lane("one", "a", 0), in_lane("two", "b", 0), other_kind],
-    )
-    .await;
+    put(h, &[in_lane("one", "a", 0), in_lane("two", "b", 0), other_kind]).await;
     put(h, &[in_lane("", "d", 0), in_lane("", "e", 0)]).await;
     let mut claimed = claim(h, &["k", "l"], 0, 10).await;
     claimed.sort_by(|a, b| a.key.cmp(&b.key));
@@ -90,9 +76,7 @@ async fn lanes_and_kinds_do_not_wait_for_each_other(h: &Harness) {
 }
 
 async fn jobs_that_wait_hide_no_others(h: &Harness) {
-    let mut jobs: Vec<NewJob> = (0..200)
-        .map(|n| in_lane("lane", &format!("a{n:03}"), 0))
-        .collect();
+    let mut jobs: Vec<NewJob> = (0..200).map(|n| in_lane("lane", &format!("a{n:03}"), 0)).collect();
     jobs.push(job("k", "free", 0));
     jobs.push(job("k", "free later", 1));
     put(h, &jobs).await;
@@ -111,11 +95,7 @@ async fn lanes_keep_their_order_under_contention(h: &Harness) {
     const JOBS: usize = 15;
     for n in 0..JOBS {
         for lane in 0..LANES {
-            put(
-                h,
-                &[in_lane(&format!("{lane}"), &format!("{lane}/{n:02}"), 0)],
-            )
-            .await;
+            put(h, &[in_lane(&format!("{lane}"), &format!("{lane}/{n:02}"), 0)]).await;
         }
     }
     let ran: Arc<Mutex<BTreeMap<String, Vec<String>>>> = Arc::default();
@@ -125,20 +105,12 @@ async fn lanes_keep_their_order_under_contention(h: &Harness) {
         tasks.spawn(async move {
             while ran.lock().unwrap().values().map(Vec::len).sum::<usize>() < LANES * JOBS {
                 h.waver().await;
-                let claim = Claim {
-                    kinds: vec!["k".into()],
-                    now: at(0),
-                    lease_until: at(1000),
-                    limit: 3,
-                };
+                let claim =
+                    Claim { kinds: vec!["k".into()], now: at(0), lease_until: at(1000), limit: 3 };
                 for job in h.stores.claim_jobs(&claim).await.unwrap() {
                     h.waver().await;
                     let lane = job.key.split('/').next().unwrap().to_owned();
-                    ran.lock()
-                        .unwrap()
-                        .entry(lane)
-                        .or_default()
-                        .push(job.key.clone());
+                    ran.lock().unwrap().entry(lane).or_default().push(job.key.clone());
                     settle(&h, &job, Verdict::Done).await;
                 }
             }

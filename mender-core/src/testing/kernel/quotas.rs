@@ -31,10 +31,7 @@ claims!["quotas":
 
 /// Sets the limit of the quota `q`: what is free and not used.
 async fn limit(h: &Harness, t: &TenantId, limit: i64) {
-    let commit = drawn(
-        Commit::insert(auth_tenant(t)),
-        Draw::Move(limit - UNLIMITED),
-    );
+    let commit = drawn(Commit::insert(auth_tenant(t)), Draw::Move(limit - UNLIMITED));
     let stamped = h.stamp(t, commit);
     h.stores.commit_auth_tenant(t, stamped).await.unwrap();
 }
@@ -83,15 +80,10 @@ async fn a_move_changes_what_is_free_and_never_fails(h: &Harness) {
         h.stores.commit_auth_tenant(&t, stamped).await.unwrap();
         expected += by;
         assert_eq!(h.settled_quota(&t, "q").await, (expected, 2));
-        let answer = h
-            .commit_device(&t, taking(&format!("x{expected}"), 1))
-            .await;
+        let answer = h.commit_device(&t, taking(&format!("x{expected}"), 1)).await;
         if expected >= 1 {
             answer.unwrap();
-            let back = drawn(
-                Commit::delete(device(&format!("x{expected}"))),
-                Draw::Give(1),
-            );
+            let back = drawn(Commit::delete(device(&format!("x{expected}"))), Draw::Give(1));
             h.commit_device(&t, back).await.unwrap();
         } else {
             is_over_limit(answer, "q");
@@ -134,9 +126,7 @@ async fn a_commit_with_one_charge_over_the_limit_takes_none(h: &Harness) {
     for name in ["p", "g", "r"] {
         assert_eq!(h.settled_quota(&t, name).await, (UNLIMITED, 0), "{name}");
     }
-    let commit = Commit::insert(device("a"))
-        .charge("p", Draw::Take(1))
-        .charge("q", Draw::Take(1));
+    let commit = Commit::insert(device("a")).charge("p", Draw::Take(1)).charge("q", Draw::Take(1));
     h.commit_device(&t, commit).await.unwrap();
     assert_eq!(h.settled_quota(&t, "q").await, (0, 1));
     assert_eq!(h.settled_quota(&t, "p").await, (UNLIMITED - 1, 1));
@@ -153,18 +143,9 @@ async fn a_refused_commit_draws_nothing(h: &Harness) {
     let moved = touched(&device("a"), 1);
     h.commit_device(&t, moved).await.unwrap();
     for draw in [Draw::Take(1), Draw::Give(1), Draw::Move(1)] {
-        is_conflict(
-            h.commit_device(&t, drawn(touched(&device("a"), 2), draw))
-                .await,
-        );
-        is_conflict(
-            h.commit_device(&t, drawn(Commit::delete(device("a")), draw))
-                .await,
-        );
-        is_conflict(
-            h.commit_device(&t, drawn(touched(&device("ghost"), 2), draw))
-                .await,
-        );
+        is_conflict(h.commit_device(&t, drawn(touched(&device("a"), 2), draw)).await);
+        is_conflict(h.commit_device(&t, drawn(Commit::delete(device("a")), draw)).await);
+        is_conflict(h.commit_device(&t, drawn(touched(&device("ghost"), 2), draw)).await);
     }
     assert_eq!(h.settled_quota(&t, "q").await, (10, 0));
 }
@@ -196,10 +177,7 @@ async fn a_quota_is_never_exceeded_and_exact_under_contention(h: &Harness) {
             let mut taken = 0;
             for n in 0..5 {
                 h.waver().await;
-                match h
-                    .commit_device(&tenant(), taking(&format!("{task}-{n}"), 1))
-                    .await
-                {
+                match h.commit_device(&tenant(), taking(&format!("{task}-{n}"), 1)).await {
                     Ok(()) => taken += 1,
                     Err(StoreError::LimitReached { .. }) => {}
                     Err(other) => panic!("{other:?}"),
@@ -237,10 +215,7 @@ async fn a_quota_stays_exact_when_devices_come_and_go_under_contention(h: &Harne
                     _ => (Status::Accepted, Draw::Take(1)),
                 };
                 to.status = status;
-                match h
-                    .commit_device(&tenant(), drawn(Commit::update(was, to), draw))
-                    .await
-                {
+                match h.commit_device(&tenant(), drawn(Commit::update(was, to), draw)).await {
                     Ok(()) | Err(StoreError::Conflict | StoreError::LimitReached { .. }) => {}
                     Err(other) => panic!("{other:?}"),
                 }

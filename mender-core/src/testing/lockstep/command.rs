@@ -43,13 +43,7 @@ pub(super) enum Command {
     Group(Who, usize),
     Rule(usize, bool),
     Limit(usize, Limit, Option<i64>),
-    List(
-        usize,
-        Vec<Status>,
-        Option<Vec<u64>>,
-        Option<usize>,
-        PageRequest,
-    ),
+    List(usize, Vec<Status>, Option<Vec<u64>>, Option<usize>, PageRequest),
     Count(usize, Option<Status>),
     Show(Who),
     Verify(u64),
@@ -76,11 +70,7 @@ fn who(env: &Env) -> Who {
         tenant: index(env, super::TENANTS),
         identity: env.below(IDENTITIES),
         key: env.below(KEYS),
-        tier: if env.below(8) == 0 {
-            Tier::Micro
-        } else {
-            Tier::Standard
-        },
+        tier: if env.below(8) == 0 { Tier::Micro } else { Tier::Standard },
     }
 }
 
@@ -209,11 +199,7 @@ impl Command {
                     let groups = Some(vec![GROUPS[*group].to_owned()]);
                     ctx.scope = Scope::Only { groups, tags: None };
                 }
-                let filter = DeviceFilter {
-                    statuses: statuses.clone(),
-                    ids,
-                    groups: None,
-                };
+                let filter = DeviceFilter { statuses: statuses.clone(), ids, groups: None };
                 shown(auth.devices(&ctx, filter, *page).await)
             }
             Self::Count(t, status) => shown(auth.count(&side.ctx(*t), *status).await),
@@ -230,9 +216,7 @@ impl Command {
             }
             Self::CreateUser(t, n) => {
                 let new = NewUser {
-                    email: address(*n)
-                        .parse()
-                        .map_err(|_| Error::internal("address"))?,
+                    email: address(*n).parse().map_err(|_| Error::internal("address"))?,
                     password: PASSWORD.into(),
                     id: None,
                     roles: vec![],
@@ -286,9 +270,7 @@ impl Command {
 }
 
 fn shown<T: Debug, E: Into<Error>>(answer: Result<T, E>) -> Result<String> {
-    answer
-        .map(|answer| format!("{answer:?}"))
-        .map_err(Into::into)
+    answer.map(|answer| format!("{answer:?}")).map_err(Into::into)
 }
 
 fn address(n: u64) -> String {
@@ -326,17 +308,9 @@ impl Side {
     async fn ids(&self, tenant: usize, identities: &[u64]) -> Result<Vec<DeviceId>> {
         let mut ids = Vec::new();
         for identity in identities {
-            let who = Who {
-                tenant,
-                identity: *identity,
-                key: 0,
-                tier: Tier::Standard,
-            };
+            let who = Who { tenant, identity: *identity, key: 0, tier: Tier::Standard };
             let (ctx, device) = (self.ctx(tenant), self.device(who));
-            let found = self
-                .mender
-                .auth()
-                .device_by_identity(&ctx, device.identity());
+            let found = self.mender.auth().device_by_identity(&ctx, device.identity());
             ids.extend(found.await?.map(|device| device.id));
         }
         Ok(ids)

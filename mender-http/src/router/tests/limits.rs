@@ -46,10 +46,7 @@ async fn streams_have_no_limit() {
 async fn large_answers_are_compressed_where_asked_but_not_streams() {
     let routes = || {
         let large = async || Json("x".repeat(5000));
-        Routes::<()>::new()
-            .get("/api/large", large)
-            .get("/api/stream", large)
-            .streaming()
+        Routes::<()>::new().get("/api/large", large).get("/api/stream", large).streaming()
     };
     let settings = Settings::new(Env::system());
     let app = routers(routes, &(), Arc::new(TrustGateway), None, &settings);

@@ -12,11 +12,7 @@ impl TestApp {
     #[must_use]
     pub fn request(&self, method: Method, path: &str) -> TestRequest<'_> {
         let request = http::Request::builder().method(method).uri(path);
-        TestRequest {
-            app: self,
-            request,
-            body: Body::empty(),
-        }
+        TestRequest { app: self, request, body: Body::empty() }
     }
 
     /// Begins a GET.
@@ -108,38 +104,26 @@ impl TestRequest<'_> {
     /// Sends JSON.
     #[must_use]
     pub fn json(self, body: &Value) -> Self {
-        self.header("content-type", "application/json")
-            .body(body.to_string())
+        self.header("content-type", "application/json").body(body.to_string())
     }
 
     /// Sends the request, to the internal listener where the path is one of its own.
     ///
     /// # Panics
     /// Where the request is malformed.
-    #[expect(
-        clippy::expect_used,
-        reason = "a malformed request is a mistake in the test"
-    )]
+    #[expect(clippy::expect_used, reason = "a malformed request is a mistake in the test")]
     pub async fn send(self) -> TestAnswer {
         let request = self.request.body(self.body).expect("a request");
         let routers = &self.app.routers;
         let internal = request.uri().path().starts_with("/api/internal/");
-        let router = if internal {
-            &routers.internal
-        } else {
-            &routers.public
-        };
+        let router = if internal { &routers.internal } else { &routers.public };
         let response = match router.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         };
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("the body is read").to_bytes();
-        TestAnswer {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        }
+        TestAnswer { status: parts.status, headers: parts.headers, body }
     }
 }
 

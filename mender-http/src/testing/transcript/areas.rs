@@ -14,14 +14,7 @@ pub fn area(method: &str, path: &str) -> Option<&'static str> {
     let service = match parts[..] {
         ["api", "0.1.0", ..] => "inventory",
         ["api", "v1", ..] => "workflows",
-        [
-            "api",
-            _,
-            _,
-            "useradm",
-            "settings" | "plans" | "permission_sets",
-            ..,
-        ] => "users-more",
+        ["api", _, _, "useradm", "settings" | "plans" | "permission_sets", ..] => "users-more",
         ["api", _, _, "useradm", "users", _, ..] if method == "PUT" => "users-more",
         ["api", _, _, service, ..] => service,
         _ => return None,
@@ -52,14 +45,8 @@ mod tests {
     fn paths_name_their_area() {
         let auth = "/api/devices/v1/authentication/auth_requests";
         assert_eq!(area("POST", auth), Some("auth"));
-        assert_eq!(
-            area("GET", "/api/internal/v1/devauth/tenants//devices"),
-            Some("auth")
-        );
-        assert_eq!(
-            area("GET", "/api/management/v1/useradm/users?x"),
-            Some("users")
-        );
+        assert_eq!(area("GET", "/api/internal/v1/devauth/tenants//devices"), Some("auth"));
+        assert_eq!(area("GET", "/api/management/v1/useradm/users?x"), Some("users"));
         assert_eq!(area("GET", "/api/internal/v1/inventory/alive"), None);
         assert_eq!(area("GET", "/api/v1/workflow/x"), Some("workflows"));
         assert_eq!(area("GET", "/api/management/v1/nope/x"), None);

@@ -24,14 +24,8 @@ pub enum KeyKind {
 
 impl KeyKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
-        Self::Ed25519,
-        Self::P224,
-        Self::P256,
-        Self::P384,
-        Self::P521,
-        Self::Rsa,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Ed25519, Self::P224, Self::P256, Self::P384, Self::P521, Self::Rsa];
 
     /// Returns the kind that transcripts call so.
     #[must_use]
@@ -94,10 +88,7 @@ impl Key {
             KeyKind::Rsa => {
                 let key = rsa::RsaPrivateKey::new(&mut OsRng, 2048).expect("randomness");
                 let public = key.to_public_key().to_public_key_pem(LineEnding::LF);
-                (
-                    Private::Rsa(Box::new(key)),
-                    public.expect("a key has a PEM form"),
-                )
+                (Private::Rsa(Box::new(key)), public.expect("a key has a PEM form"))
             }
         };
         Self { private, public }
@@ -122,9 +113,7 @@ impl Key {
             ($krate:ident, $key:expr, $hash:expr) => {{
                 use $krate::ecdsa::signature::hazmat::RandomizedPrehashSigner;
                 let key = $krate::ecdsa::SigningKey::from_slice(&$key.to_bytes());
-                let signed = key
-                    .expect("a valid key")
-                    .sign_prehash_with_rng(&mut OsRng, $hash);
+                let signed = key.expect("a valid key").sign_prehash_with_rng(&mut OsRng, $hash);
                 let signature: $krate::ecdsa::Signature = signed.expect("a signature");
                 signature.to_der().as_bytes().to_vec()
             }};
@@ -143,10 +132,7 @@ impl Key {
             Private::Rsa(key) => {
                 let info =
                     b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20";
-                let scheme = rsa::Pkcs1v15Sign {
-                    hash_len: Some(32),
-                    prefix: (*info).into(),
-                };
+                let scheme = rsa::Pkcs1v15Sign { hash_len: Some(32), prefix: (*info).into() };
                 key.sign(scheme, hash.as_ref()).expect("a signature")
             }
         };

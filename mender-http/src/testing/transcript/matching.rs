@@ -4,14 +4,8 @@ use fancy_regex::Regex;
 use serde_json::{Map, Value};
 
 const KINDS: [(&str, &str); 4] = [
-    (
-        "$uuid",
-        "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
-    ),
-    (
-        "$time",
-        r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$",
-    ),
+    ("$uuid", "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"),
+    ("$time", r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$"),
     ("$oid", "^[0-9a-f]{24}$"),
     ("$jwt", r"^[\w-]+\.[\w-]+\.[\w-]+$"),
 ];
@@ -42,9 +36,7 @@ fn by_kind(want: &str, got: Option<&Value>, at: &str) -> Option<Vec<String>> {
         false => vec![format!("{at}: {} is no {want}", short(value))],
     };
     if let Some((_, pattern)) = KINDS.iter().find(|(name, _)| *name == want) {
-        return Some(unlike(
-            value.as_str().is_some_and(|text| fits(pattern, text)),
-        ));
+        return Some(unlike(value.as_str().is_some_and(|text| fits(pattern, text))));
     }
     let ok = match want {
         "$any" => true,
@@ -66,10 +58,7 @@ fn by_kind(want: &str, got: Option<&Value>, at: &str) -> Option<Vec<String>> {
 
 fn fits(pattern: &str, text: &str) -> bool {
     // In Python, `$` also fits before a last line break.
-    let text = text
-        .strip_suffix('\n')
-        .filter(|_| pattern.ends_with('$'))
-        .unwrap_or(text);
+    let text = text.strip_suffix('\n').filter(|_| pattern.ends_with('$')).unwrap_or(text);
     let regex = Regex::new(&format!("(?s){pattern}"));
     regex.is_ok_and(|regex| regex.is_match(text).unwrap_or(false))
 }
@@ -119,14 +108,9 @@ fn some(wanted: &[Value], got: &Value, at: &str, all: bool) -> Vec<String> {
     if all && got.len() != wanted.len() {
         return vec![format!("{at}: {} items, not {}", got.len(), wanted.len())];
     }
-    let is_there = |want: &Value| {
-        got.iter()
-            .any(|g| differences(want, Some(g), "").is_empty())
-    };
+    let is_there = |want: &Value| got.iter().any(|g| differences(want, Some(g), "").is_empty());
     let missing = wanted.iter().filter(|want| !is_there(want));
-    missing
-        .map(|want| format!("{at}: none is like {}", short(want)))
-        .collect()
+    missing.map(|want| format!("{at}: none is like {}", short(want))).collect()
 }
 
 fn lists(want: &[Value], got: &Value, at: &str) -> Vec<String> {
@@ -174,10 +158,7 @@ mod tests {
 
     #[test]
     fn patterns_look_ahead_and_cross_lines() {
-        assert!(same(
-            &json!(r"$re ^(?=.*\bGET\b)(?=.*\bPOST\b)"),
-            &json!("POST, GET")
-        ));
+        assert!(same(&json!(r"$re ^(?=.*\bGET\b)(?=.*\bPOST\b)"), &json!("POST, GET")));
         assert!(same(&json!("$re a.b"), &json!("a\nb")));
         assert!(same(&json!("$re ^(404|401)$"), &json!(404)));
         assert!(!same(&json!("$re ^b"), &json!("ab")));
@@ -186,10 +167,7 @@ mod tests {
     #[test]
     fn objects_are_closed_unless_they_say_more() {
         assert!(!same(&json!({"a": 1}), &json!({"a": 1, "b": 2})));
-        assert!(same(
-            &json!({"a": 1, "$more": true}),
-            &json!({"a": 1, "b": 2})
-        ));
+        assert!(same(&json!({"a": 1, "$more": true}), &json!({"a": 1, "b": 2})));
         assert!(same(&json!({"a": "$absent"}), &json!({})));
         assert!(!same(&json!({"a": "$absent"}), &json!({"a": null})));
         assert!(!same(&json!({"a": "$any"}), &json!({})));
@@ -200,18 +178,12 @@ mod tests {
         assert!(!same(&json!([1, 2]), &json!([2, 1])));
         assert!(same(&json!({"$unordered": [1, 2]}), &json!([2, 1])));
         assert!(!same(&json!({"$unordered": [1]}), &json!([2, 1])));
-        assert!(same(
-            &json!({"$contains": [{"a": "$str"}]}),
-            &json!([1, {"a": "x"}])
-        ));
+        assert!(same(&json!({"$contains": [{"a": "$str"}]}), &json!([1, {"a": "x"}])));
     }
 
     #[test]
     fn texts_of_known_form_have_names() {
-        assert!(same(
-            &json!("$uuid"),
-            &json!("0192e4c7-1111-7222-8333-444455556666")
-        ));
+        assert!(same(&json!("$uuid"), &json!("0192e4c7-1111-7222-8333-444455556666")));
         assert!(same(&json!("$time"), &json!("2026-08-01T10:00:00.12Z")));
         assert!(same(&json!("$jwt"), &json!("a-_.b.c")));
         assert!(!same(&json!("$oid"), &json!("xyz")));

@@ -15,9 +15,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FAIL {}", self.step)?;
         let shown = self.differences.iter().take(8);
-        shown
-            .into_iter()
-            .try_for_each(|line| write!(f, "\n  {line}"))
+        shown.into_iter().try_for_each(|line| write!(f, "\n  {line}"))
     }
 }
 

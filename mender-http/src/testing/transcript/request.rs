@@ -76,9 +76,7 @@ impl Draft {
             let body = BASE64_STANDARD.decode(printed(&text).trim());
             self.body = body.map_err(|error| error.to_string())?.into();
         } else if let Some(repeat) = step.get("repeat") {
-            let times = repeat["times"]
-                .as_u64()
-                .and_then(|n| usize::try_from(n).ok());
+            let times = repeat["times"].as_u64().and_then(|n| usize::try_from(n).ok());
             self.body = printed(&repeat["text"]).repeat(times.unwrap_or(0)).into();
         } else if let Some(form) = given("form")? {
             self.body = match form {
@@ -105,8 +103,7 @@ impl Draft {
 
     pub(super) fn insert(&mut self, name: HeaderName, value: &str) -> Result<(), String> {
         let value = HeaderValue::from_bytes(value.as_bytes());
-        self.headers
-            .insert(name, value.map_err(|error| error.to_string())?);
+        self.headers.insert(name, value.map_err(|error| error.to_string())?);
         Ok(())
     }
 
@@ -114,9 +111,7 @@ impl Draft {
         if !self.body.is_empty() {
             self.insert(CONTENT_LENGTH, &self.body.len().to_string())?;
         }
-        let request = Request::builder()
-            .method(self.method.as_str())
-            .uri(&self.uri);
+        let request = Request::builder().method(self.method.as_str()).uri(&self.uri);
         let mut request = request.body(self.body).map_err(|error| error.to_string())?;
         *request.headers_mut() = self.headers;
         Ok((self.target, request))
@@ -126,9 +121,7 @@ impl Draft {
 fn uri(path: &str, query: &Value) -> String {
     let path = path.split('#').next().unwrap_or_default();
     let is_hex = |text: Option<&str>| text.is_some_and(|t| u8::from_str_radix(t, 16).is_ok());
-    let escapes_hold = path
-        .match_indices('%')
-        .all(|(i, _)| is_hex(path.get(i + 1..i + 3)));
+    let escapes_hold = path.match_indices('%').all(|(i, _)| is_hex(path.get(i + 1..i + 3)));
     let mut uri = String::new();
     for byte in path.bytes() {
         match byte {

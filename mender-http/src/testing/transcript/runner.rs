@@ -29,9 +29,7 @@ use answer::Answer;
 pub fn needs(text: &str) -> Vec<String> {
     let document = yaml(text).unwrap_or_default();
     let needs = document["needs"].as_array().into_iter().flatten();
-    needs
-        .filter_map(|need| need.as_str().map(str::to_owned))
-        .collect()
+    needs.filter_map(|need| need.as_str().map(str::to_owned)).collect()
 }
 
 /// Plays transcripts over a transport.
@@ -150,13 +148,8 @@ impl<T: Transport> Runner<T> {
         if document.get("artifacts").is_some() {
             return Some("artifacts".into());
         }
-        let needs = document["needs"]
-            .as_array()?
-            .iter()
-            .filter_map(Value::as_str);
-        let missing: Vec<_> = needs
-            .filter(|n| !self.have.iter().any(|h| h == n))
-            .collect();
+        let needs = document["needs"].as_array()?.iter().filter_map(Value::as_str);
+        let missing: Vec<_> = needs.filter(|n| !self.have.iter().any(|h| h == n)).collect();
         (!missing.is_empty()).then(|| missing.join(", "))
     }
 
@@ -166,10 +159,7 @@ impl<T: Transport> Runner<T> {
 }
 
 fn failure(step: &str, error: impl Into<String>) -> Failure {
-    Failure {
-        step: step.into(),
-        differences: vec![error.into()],
-    }
+    Failure { step: step.into(), differences: vec![error.into()] }
 }
 
 fn title(file: &str, index: usize, step: &Value) -> String {
@@ -179,12 +169,7 @@ fn title(file: &str, index: usize, step: &Value) -> String {
     let what = kinds.iter().find(|kind| step.get(**kind).is_some());
     match what {
         Some(kind) => format!("{file} #{} {kind} {}", index + 1, text(kind)),
-        None => format!(
-            "{file} #{} {} {method} {}",
-            index + 1,
-            text("name"),
-            text("path")
-        ),
+        None => format!("{file} #{} {} {method} {}", index + 1, text("name"), text("path")),
     }
 }
 
@@ -231,14 +216,7 @@ impl<'a, T: Transport> Play<'a, T> {
         }
         let mut tokens = runner.callers.clone();
         tokens.insert("user".to_owned(), runner.user.clone());
-        Ok(Self {
-            runner,
-            vars,
-            devices,
-            tokens,
-            absent: BTreeSet::new(),
-            stopped: false,
-        })
+        Ok(Self { runner, vars, devices, tokens, absent: BTreeSet::new(), stopped: false })
     }
 
     async fn step(&mut self, step: &Value, title: &str, report: &mut Report) {
@@ -247,10 +225,7 @@ impl<'a, T: Transport> Play<'a, T> {
             return;
         }
         if let Some(wait) = step["wait"].as_f64() {
-            self.runner
-                .transport
-                .settle(Duration::from_secs_f64(wait))
-                .await;
+            self.runner.transport.settle(Duration::from_secs_f64(wait)).await;
         }
         if self.is_left_out(step) {
             self.leave_out(step);
@@ -271,10 +246,7 @@ impl<'a, T: Transport> Play<'a, T> {
             Ok(()) => report.passed += 1,
             Err(differences) => {
                 self.stopped |= !self.runner.keep_going;
-                report.failed.push(Failure {
-                    step: title.into(),
-                    differences,
-                });
+                report.failed.push(Failure { step: title.into(), differences });
             }
         }
     }
@@ -291,9 +263,7 @@ impl<'a, T: Transport> Play<'a, T> {
         };
         area.is_some_and(|area| !self.runner.is_built(area))
             || self.vars.uses_skipped(step)
-            || step["as"]
-                .as_str()
-                .is_some_and(|who| self.absent.contains(who))
+            || step["as"].as_str().is_some_and(|who| self.absent.contains(who))
     }
 
     fn leave_out(&mut self, step: &Value) {
@@ -329,10 +299,7 @@ impl<'a, T: Transport> Play<'a, T> {
             if left == 0 {
                 return Err(wrong);
             }
-            self.runner
-                .transport
-                .settle(Duration::from_millis(200))
-                .await;
+            self.runner.transport.settle(Duration::from_millis(200)).await;
         };
         for (name, path) in step["save"].as_object().into_iter().flatten() {
             let path = path.as_str().unwrap_or_default();

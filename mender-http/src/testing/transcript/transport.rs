@@ -62,10 +62,7 @@ impl std::fmt::Debug for InProcess {
 impl InProcess {
     /// Calls these routers.
     pub fn new(routers: Routers, settle: impl Settle + 'static) -> Self {
-        Self {
-            routers,
-            settle: Arc::new(settle),
-        }
+        Self { routers, settle: Arc::new(settle) }
     }
 }
 
@@ -88,11 +85,7 @@ impl Transport for InProcess {
         let (parts, body) = answer.into_parts();
         let body = body.collect().await.map_err(|error| error.to_string())?;
         // On a network, nothing follows the head of an answer to HEAD.
-        let body = if is_head {
-            Bytes::new()
-        } else {
-            body.to_bytes()
-        };
+        let body = if is_head { Bytes::new() } else { body.to_bytes() };
         Ok(Response::from_parts(parts, body))
     }
 

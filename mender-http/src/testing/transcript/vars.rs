@@ -172,9 +172,6 @@ mod tests {
 
     #[test]
     fn yaml_keeps_kinds_of_numbers() {
-        assert_eq!(
-            yaml("{a: 1, b: 1.0, 3: x}").unwrap(),
-            json!({"a": 1, "b": 1.0, "3": "x"})
-        );
+        assert_eq!(yaml("{a: 1, b: 1.0, 3: x}").unwrap(), json!({"a": 1, "b": 1.0, "3": "x"}));
     }
 }

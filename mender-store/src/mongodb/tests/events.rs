@@ -8,22 +8,14 @@ use super::support::{KIND, delete, doc, event, id, insert, names, telling, updat
 use crate::MongoDocs;
 
 async fn documents(docs: &MongoDocs) -> u64 {
-    docs.link
-        .kind(KIND)
-        .count_documents(bson! {})
-        .await
-        .unwrap()
+    docs.link.kind(KIND).count_documents(bson! {}).await.unwrap()
 }
 
 #[tokio::test]
 async fn events_are_claimed_after_their_lease_the_oldest_first() {
     with_docs(async |docs| {
-        docs.write(&telling(insert(doc("z", 1)), &["1"]))
-            .await
-            .unwrap();
-        docs.write(&telling(insert(doc("a", 1)), &["2", "4"]))
-            .await
-            .unwrap();
+        docs.write(&telling(insert(doc("z", 1)), &["1"])).await.unwrap();
+        docs.write(&telling(insert(doc("a", 1)), &["2", "4"])).await.unwrap();
         let mut later = telling(update(doc("z", 2)), &["3"]);
         later.lease_until = Time(5000);
         docs.write(&later).await.unwrap();
@@ -44,9 +36,7 @@ async fn events_are_claimed_after_their_lease_the_oldest_first() {
 #[tokio::test]
 async fn a_commit_without_events_or_with_a_later_lease_does_not_delay_older_events() {
     with_docs(async |docs| {
-        docs.write(&telling(insert(doc("a", 1)), &["1"]))
-            .await
-            .unwrap();
+        docs.write(&telling(insert(doc("a", 1)), &["1"])).await.unwrap();
         docs.write(&update(doc("a", 2))).await.unwrap();
         let mut later = telling(update(doc("a", 3)), &["2"]);
         later.lease_until = Time(i64::MAX);
@@ -89,22 +79,12 @@ async fn each_event_goes_to_one_of_many_claimers() {
 #[tokio::test]
 async fn settling_forgets_these_events_and_no_others() {
     with_docs(async |docs| {
-        docs.write(&telling(insert(doc("a", 1)), &["1", "2"]))
-            .await
-            .unwrap();
-        docs.write(&telling(insert(doc("b", 1)), &["3"]))
-            .await
-            .unwrap();
+        docs.write(&telling(insert(doc("a", 1)), &["1", "2"])).await.unwrap();
+        docs.write(&telling(insert(doc("b", 1)), &["3"])).await.unwrap();
         let of = |name: &str, e: &str| event(&id(name), e);
-        docs.settle(&[
-            of("a", "2"),
-            of("b", "3"),
-            of("b", "3"),
-            of("gone", "9"),
-            of("a", "8"),
-        ])
-        .await
-        .unwrap();
+        docs.settle(&[of("a", "2"), of("b", "3"), of("b", "3"), of("gone", "9"), of("a", "8")])
+            .await
+            .unwrap();
         let pending = docs.pending(KIND, &id("a").tenant, "a").await.unwrap();
         assert_eq!(pending, [of("a", "1")]);
         assert_eq!(docs.pending(KIND, &id("b").tenant, "b").await.unwrap(), []);
@@ -124,10 +104,7 @@ async fn a_tombstone_goes_with_its_last_event_unless_it_holds_a_note() {
     with_docs(async |docs| {
         for (name, note) in [("a", None), ("b", Some("note"))] {
             docs.write(&insert(doc(name, 1))).await.unwrap();
-            let gone = telling(
-                delete(name, 1, note),
-                &[&format!("{name}1"), &format!("{name}2")],
-            );
+            let gone = telling(delete(name, 1, note), &[&format!("{name}1"), &format!("{name}2")]);
             docs.write(&gone).await.unwrap();
         }
         let of = |name: &str, n: u32| event(&id(name), &format!("{name}{n}"));
@@ -138,10 +115,7 @@ async fn a_tombstone_goes_with_its_last_event_unless_it_holds_a_note() {
         docs.settle(&[of("a", 2), of("b", 2)]).await.unwrap();
         assert_eq!(documents(docs).await, 1);
         docs.sweep(Time(10), 9).await.unwrap();
-        assert_eq!(
-            docs.tombstone(&id("b")).await.unwrap().as_deref(),
-            Some("note")
-        );
+        assert_eq!(docs.tombstone(&id("b")).await.unwrap().as_deref(), Some("note"));
         docs.sweep(Time(11), 9).await.unwrap();
         assert_eq!(docs.tombstone(&id("b")).await.unwrap(), None);
         assert_eq!(documents(docs).await, 0);
@@ -155,9 +129,7 @@ async fn a_quiet_end_leaves_nothing_and_pending_events_outlive_it() {
         docs.write(&insert(doc("a", 1))).await.unwrap();
         docs.write(&delete("a", 1, None)).await.unwrap();
         assert_eq!(documents(docs).await, 0);
-        docs.write(&telling(insert(doc("b", 1)), &["1"]))
-            .await
-            .unwrap();
+        docs.write(&telling(insert(doc("b", 1)), &["1"])).await.unwrap();
         docs.write(&delete("b", 1, None)).await.unwrap();
         let claimed = docs.claim(Time(1000), Time(2000), 9).await.unwrap();
         assert_eq!(names(&claimed), ["1"]);

@@ -19,10 +19,7 @@ async fn with_proxy(test: impl AsyncFnOnce(&MongoDocs, &MongoDocs, &Proxy)) {
     let Some(url) = url() else {
         return;
     };
-    let (server, rest) = url
-        .trim_start_matches("mongodb://")
-        .split_once('/')
-        .unwrap();
+    let (server, rest) = url.trim_start_matches("mongodb://").split_once('/').unwrap();
     let proxy = Proxy::start(server).await;
     let through = format!("mongodb://127.0.0.1:{}/{rest}", proxy.port);
     let direct = open_unprobed(&url).await;
@@ -66,20 +63,14 @@ async fn a_lost_refusal_is_still_a_refusal_or_unknown() {
         direct.write(&insert(doc("a", 1))).await.unwrap();
         proxy.lose("update", Loses::Answer, 1);
         let stale = docs.write(&telling(update(doc("a", 7)), &["e"])).await;
-        assert!(
-            matches!(stale, Err(StoreError::Unavailable(_))),
-            "{stale:?}"
-        );
+        assert!(matches!(stale, Err(StoreError::Unavailable(_))), "{stale:?}");
         let mut same = telling(insert(doc("b", 1)), &["e"]);
         if let mender_core::kit::Put::Doc(doc) = &mut same.put {
             doc.unique = "a".into();
         }
         proxy.lose("insert", Loses::Answer, 1);
         let refused = docs.write(&same).await;
-        assert!(
-            matches!(refused, Err(StoreError::Duplicate { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(StoreError::Duplicate { .. })), "{refused:?}");
         assert_eq!(direct.unsettled().await.unwrap(), 0);
     })
     .await;
@@ -93,17 +84,11 @@ async fn a_write_overtaken_while_its_answer_was_lost_is_unknown() {
         let write = telling(update(doc("a", 2)), &["mine"]);
         let overtake = async {
             proxy.reached().await;
-            direct
-                .write(&telling(update(doc("a", 3)), &["other"]))
-                .await
-                .unwrap();
+            direct.write(&telling(update(doc("a", 3)), &["other"])).await.unwrap();
             proxy.go_on();
         };
         let (answer, ()) = tokio::join!(docs.write(&write), overtake);
-        assert!(
-            matches!(answer, Err(StoreError::Unavailable(_))),
-            "{answer:?}"
-        );
+        assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
         assert_eq!(events_of(direct, "a").await, ["mine", "other"]);
     })
     .await;
@@ -115,10 +100,7 @@ async fn a_write_without_any_answer_is_unknown_and_happens_at_most_once() {
         direct.write(&insert(doc("a", 1))).await.unwrap();
         proxy.lose("update", Loses::Answer, 100);
         let answer = docs.write(&telling(update(doc("a", 2)), &["e"])).await;
-        assert!(
-            matches!(answer, Err(StoreError::Unavailable(_))),
-            "{answer:?}"
-        );
+        assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
         assert_eq!(direct.get(&id("a")).await.unwrap(), Some(doc("a", 2)));
         assert_eq!(events_of(direct, "a").await, ["e"]);
     })
@@ -136,20 +118,11 @@ async fn a_store_that_was_down_answers_again_by_itself() {
             assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
         }
         let written = docs.write(&telling(update(doc("a", 2)), &["e"])).await;
-        assert!(
-            matches!(written, Err(StoreError::Unavailable(_))),
-            "{written:?}"
-        );
-        assert!(
-            start.elapsed() < Duration::from_secs(12),
-            "{:?}",
-            start.elapsed()
-        );
+        assert!(matches!(written, Err(StoreError::Unavailable(_))), "{written:?}");
+        assert!(start.elapsed() < Duration::from_secs(12), "{:?}", start.elapsed());
         proxy.set_down(false);
         assert_eq!(docs.get(&id("a")).await.unwrap(), Some(doc("a", 1)));
-        docs.write(&telling(update(doc("a", 2)), &["e"]))
-            .await
-            .unwrap();
+        docs.write(&telling(update(doc("a", 2)), &["e"])).await.unwrap();
         assert_eq!(events_of(direct, "a").await, ["e"]);
     })
     .await;
@@ -163,12 +136,7 @@ async fn without_a_server_opening_says_so_soon() {
     assert!(text.contains("no MongoDB server answers"), "{text}");
     assert!(start.elapsed() < Duration::from_secs(5));
     let answer = MongoDocs::open("mongodb://127.0.0.1:1/").await;
-    assert!(
-        answer
-            .unwrap_err()
-            .to_string()
-            .contains("names no database")
-    );
+    assert!(answer.unwrap_err().to_string().contains("names no database"));
     assert!(MongoDocs::open("postgres://x/y").await.is_err());
 }
 
@@ -186,10 +154,7 @@ async fn more_than_the_connections_can_serve_is_refused_in_time() {
             answer = late => answer,
         };
         let text = answer.unwrap_err().to_string();
-        assert!(
-            text.contains("all 64 connections to MongoDB are busy"),
-            "{text}"
-        );
+        assert!(text.contains("all 64 connections to MongoDB are busy"), "{text}");
         assert_eq!(docs.get(&id("a")).await.unwrap(), None);
     })
     .await;

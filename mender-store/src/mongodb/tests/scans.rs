@@ -18,20 +18,11 @@ fn tenants() -> impl Strategy<Value = &'static str> {
 }
 
 fn texts() -> impl Strategy<Value = Vec<String>> {
-    vec(
-        select(vec!["x=1", "x=2", "y=1", "y=2"]).prop_map(String::from),
-        0..4,
-    )
+    vec(select(vec!["x=1", "x=2", "y=1", "y=2"]).prop_map(String::from), 0..4)
 }
 
 fn docs() -> impl Strategy<Value = Vec<Doc>> {
-    let one = (
-        tenants(),
-        IDS,
-        texts(),
-        option::of(PLACES),
-        option::of(PLACES),
-    );
+    let one = (tenants(), IDS, texts(), option::of(PLACES), option::of(PLACES));
     let one = one.prop_map(|(tenant, name, index, time, key)| {
         let mut new = doc(&name, 1);
         new.id.tenant = tenant.parse().unwrap();
@@ -96,9 +87,7 @@ async fn pages_by_order_are_complete_and_without_repetition() {
             docs.write(&insert(new)).await.unwrap();
         }
         docs.write(&insert(doc("dead", 1))).await.unwrap();
-        docs.write(&telling(delete("dead", 1, None), &["e"]))
-            .await
-            .unwrap();
+        docs.write(&telling(delete("dead", 1, None), &["e"])).await.unwrap();
         let mut plan = Plan::new(KIND, &id("").tenant).limit(7);
         plan.order = Some("time");
         let mut pages: Vec<DocId> = Vec::new();
@@ -112,13 +101,7 @@ async fn pages_by_order_are_complete_and_without_repetition() {
         }
         plan.skip = 0;
         plan.limit = usize::MAX;
-        let whole: Vec<DocId> = docs
-            .scan(&plan)
-            .await
-            .unwrap()
-            .into_iter()
-            .map(|d| d.id)
-            .collect();
+        let whole: Vec<DocId> = docs.scan(&plan).await.unwrap().into_iter().map(|d| d.id).collect();
         assert_eq!(pages, whole);
         assert_eq!(pages.len(), 30);
     })

@@ -16,10 +16,7 @@ use crate::{
 /// The kind that most tests use.
 pub(super) const KIND: &str = "kit.quota";
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where tests learn which server runs"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place where tests learn which server runs")]
 fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -54,20 +51,13 @@ pub(super) async fn with_docs(test: impl AsyncFnOnce(&MongoDocs)) {
 
 /// Opens a database without the probe, which has tests of its own.
 pub(super) async fn open_unprobed(url: &str) -> MongoDocs {
-    let docs = MongoDocs {
-        link: Link::open(url).await.unwrap(),
-        indexes: Indexes::default(),
-    };
+    let docs = MongoDocs { link: Link::open(url).await.unwrap(), indexes: Indexes::default() };
     probe::remember(&docs).await.unwrap();
     MongoDocs::open(url).await.unwrap()
 }
 
 pub(super) fn id(id: &str) -> DocId {
-    DocId {
-        kind: KIND,
-        tenant: "t".parse().unwrap(),
-        id: id.to_owned(),
-    }
+    DocId { kind: KIND, tenant: "t".parse().unwrap(), id: id.to_owned() }
 }
 
 pub(super) fn doc(name: &str, version: i64) -> Doc {
@@ -102,10 +92,7 @@ pub(super) fn update(doc: Doc) -> Write {
 }
 
 pub(super) fn delete(name: &str, version: i64, note: Option<&str>) -> Write {
-    let put = Put::Nothing {
-        id: id(name),
-        note: note.map(ToOwned::to_owned),
-    };
+    let put = Put::Nothing { id: id(name), note: note.map(ToOwned::to_owned) };
     write(Expect::At(Version(version)), put)
 }
 

@@ -50,10 +50,7 @@ async fn sixteen_tasks_lose_no_update_and_no_event() {
         join_all((0..16).map(|_| add_ones(docs, 10))).await;
         let end = docs.get(&id("n")).await.unwrap().unwrap();
         assert_eq!((end.version, end.body.as_str()), (Version(161), "160"));
-        let events = docs
-            .pending(end.id.kind, &end.id.tenant, "n")
-            .await
-            .unwrap();
+        let events = docs.pending(end.id.kind, &end.id.tenant, "n").await.unwrap();
         let wanted: Vec<String> = (0..160).map(|n| format!("{n:04}")).collect();
         assert_eq!(names(&events), wanted);
         assert_eq!(docs.unsettled().await.unwrap(), 160);
@@ -80,29 +77,17 @@ async fn a_unique_text_of_another_is_a_duplicate_and_of_the_dead_is_free() {
         b.unique = "a".into();
         docs.write(&insert(doc("a", 1))).await.unwrap();
         let refused = docs.write(&insert(b.clone())).await;
-        assert!(
-            matches!(refused, Err(StoreError::Duplicate { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(StoreError::Duplicate { .. })), "{refused:?}");
         docs.write(&insert(doc("b", 1))).await.unwrap();
         b.version = Version(2);
         let refused = docs.write(&update(b.clone())).await;
-        assert!(
-            matches!(refused, Err(StoreError::Duplicate { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(StoreError::Duplicate { .. })), "{refused:?}");
         docs.write(&delete("a", 1, Some("note"))).await.unwrap();
         docs.write(&update(b)).await.unwrap();
         // The tombstone of `a` must not hide that its text is another's.
         let refused = docs.write(&insert(doc("a", 5))).await;
-        assert!(
-            matches!(refused, Err(StoreError::Duplicate { .. })),
-            "{refused:?}"
-        );
-        assert_eq!(
-            docs.tombstone(&id("a")).await.unwrap().as_deref(),
-            Some("note")
-        );
+        assert!(matches!(refused, Err(StoreError::Duplicate { .. })), "{refused:?}");
+        assert_eq!(docs.tombstone(&id("a")).await.unwrap().as_deref(), Some("note"));
     })
     .await;
 }
@@ -131,9 +116,7 @@ async fn a_stale_or_missing_version_conflicts_and_changes_nothing() {
 async fn a_tombstone_is_no_document_and_its_version_is_gone() {
     with_docs(async |docs| {
         docs.write(&insert(doc("a", 1))).await.unwrap();
-        docs.write(&telling(delete("a", 1, None), &["e"]))
-            .await
-            .unwrap();
+        docs.write(&telling(delete("a", 1, None), &["e"])).await.unwrap();
         assert_eq!(docs.get(&id("a")).await.unwrap(), None);
         let plan = Plan::new(id("a").kind, &id("a").tenant);
         assert_eq!(docs.scan(&plan).await.unwrap(), []);
@@ -149,19 +132,10 @@ async fn a_tombstone_is_no_document_and_its_version_is_gone() {
 #[tokio::test]
 async fn an_insert_over_a_tombstone_keeps_its_events_and_drops_its_note() {
     with_docs(async |docs| {
-        docs.write(&telling(insert(doc("a", 1)), &["1"]))
-            .await
-            .unwrap();
-        docs.write(&telling(delete("a", 1, Some("note")), &["2"]))
-            .await
-            .unwrap();
-        assert_eq!(
-            docs.tombstone(&id("a")).await.unwrap().as_deref(),
-            Some("note")
-        );
-        docs.write(&telling(insert(doc("a", 50)), &["3"]))
-            .await
-            .unwrap();
+        docs.write(&telling(insert(doc("a", 1)), &["1"])).await.unwrap();
+        docs.write(&telling(delete("a", 1, Some("note")), &["2"])).await.unwrap();
+        assert_eq!(docs.tombstone(&id("a")).await.unwrap().as_deref(), Some("note"));
+        docs.write(&telling(insert(doc("a", 50)), &["3"])).await.unwrap();
         assert_eq!(docs.get(&id("a")).await.unwrap(), Some(doc("a", 50)));
         assert_eq!(docs.tombstone(&id("a")).await.unwrap(), None);
         let claimed = docs.claim(Time(1000), Time(2000), 9).await.unwrap();
@@ -176,10 +150,7 @@ async fn an_absent_document_may_leave_a_note() {
         let mut write = delete("a", 1, Some("note"));
         write.expect = Expect::Absent;
         docs.write(&write).await.unwrap();
-        assert_eq!(
-            docs.tombstone(&id("a")).await.unwrap().as_deref(),
-            Some("note")
-        );
+        assert_eq!(docs.tombstone(&id("a")).await.unwrap().as_deref(), Some("note"));
         docs.write(&insert(doc("a", 1))).await.unwrap();
         let answer = docs.write(&write).await;
         assert!(matches!(answer, Err(StoreError::Conflict)), "{answer:?}");

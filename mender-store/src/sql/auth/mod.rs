@@ -43,11 +43,8 @@ macro_rules! sets {
     };
 }
 
-const DEVICE: Stmt = sql!(select!(concat!(
-    "auth_devices AS d",
-    sets!(),
-    " WHERE d.tenant_id = $1 AND d.id = $2"
-)));
+const DEVICE: Stmt =
+    sql!(select!(concat!("auth_devices AS d", sets!(), " WHERE d.tenant_id = $1 AND d.id = $2")));
 
 const BY_IDENTITY: Stmt = sql!(select!(concat!(
     "auth_devices AS d",
@@ -96,16 +93,7 @@ const RECORD: Stmt = sql!(
 
 const FORGET: Stmt = sql!("DELETE FROM auth_seen WHERE tenant_id = $1 AND device_id = $2");
 
-const READS: &[Stmt] = &[
-    DEVICE,
-    BY_IDENTITY,
-    BY_SET,
-    WALK,
-    TENANT,
-    SEEN,
-    RECORD,
-    FORGET,
-];
+const READS: &[Stmt] = &[DEVICE, BY_IDENTITY, BY_SET, WALK, TENANT, SEEN, RECORD, FORGET];
 
 /// Every statement of the area; of those made at run time, one of each form.
 pub(super) fn statements() -> Vec<Stmt> {
@@ -123,11 +111,8 @@ pub(super) fn statements() -> Vec<Stmt> {
 pub(super) fn filters() -> Vec<(&'static str, DeviceFilter)> {
     use mender_core::auth::Status::{Accepted, Pending};
     let groups = |n: usize| Some((0..n).map(|n| format!("g{n}")).collect());
-    let filter = |statuses: &[_], groups, ids| DeviceFilter {
-        statuses: statuses.to_vec(),
-        groups,
-        ids,
-    };
+    let filter =
+        |statuses: &[_], groups, ids| DeviceFilter { statuses: statuses.to_vec(), groups, ids };
     let ids = "d1".parse().map(|id| vec![id]).ok();
     vec![
         ("all", filter(&[], None, None)),
@@ -268,9 +253,7 @@ impl Store for SqlStore {
         }
         let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let rows = self.sql.read(SEEN, vals![tenant, ids]).await?;
-        rows.iter()
-            .map(|row| Ok((row.parse("device_id")?, row.time("at")?)))
-            .collect()
+        rows.iter().map(|row| Ok((row.parse("device_id")?, row.time("at")?))).collect()
     }
 
     async fn record_seen(

@@ -160,15 +160,7 @@ fn identity(device: &Device) -> [Val; 2] {
 }
 
 fn set_row(tenant: &TenantId, device: &Device, position: usize, set: &AuthSet) -> Vec<Val> {
-    let AuthSet {
-        id,
-        key,
-        tier,
-        status,
-        live,
-        from,
-        created,
-    } = set;
+    let AuthSet { id, key, tier, status, live, from, created } = set;
     vals![
         tenant,
         device.id.as_str(),
@@ -248,19 +240,10 @@ pub(super) fn device(tenant: &TenantId, commit: &Stamped<Device>) -> Batch {
 }
 
 fn tenant_columns(kept: &AuthTenant, commit: &str) -> StoreResult<Vec<Val>> {
-    let AuthTenant {
-        tenant,
-        limits,
-        accept,
-        flag_changes: (day, count),
-        from,
-        usage,
-        version,
-    } = kept;
+    let AuthTenant { tenant, limits, accept, flag_changes: (day, count), from, usage, version } =
+        kept;
     let (limits, accept, usage) = (json(limits)?, json(accept)?, json(usage)?);
-    Ok(vals![
-        tenant, limits, accept, *day, *count, *from, usage, *version, commit
-    ])
+    Ok(vals![tenant, limits, accept, *day, *count, *from, usage, *version, commit])
 }
 
 /// The batch of a commit of what is kept for a tenant.

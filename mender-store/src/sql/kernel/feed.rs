@@ -43,16 +43,8 @@ const NODES: Stmt = sql!(
 
 const LEAVE: Stmt = sql!("DELETE FROM nodes WHERE id = $1 -- global: nodes serve every tenant");
 
-pub(super) const STATEMENTS: &[Stmt] = &[
-    INSERT,
-    SINCE,
-    WRITTEN,
-    SWEEP,
-    SWEEP_NODES,
-    BEAT,
-    NODES,
-    LEAVE,
-];
+pub(super) const STATEMENTS: &[Stmt] =
+    &[INSERT, SINCE, WRITTEN, SWEEP, SWEEP_NODES, BEAT, NODES, LEAVE];
 
 fn id<A>(commit: &Stamped<A>, n: usize) -> String {
     format!("{}.{n}", commit.id)
@@ -86,11 +78,7 @@ fn entry(row: &Row) -> StoreResult<FeedEntry> {
 }
 
 fn node(row: &Row) -> StoreResult<Node> {
-    Ok(Node {
-        id: row.parse("id")?,
-        at: row.time("at")?,
-        runs: row.flag("runs")?,
-    })
+    Ok(Node { id: row.parse("id")?, at: row.time("at")?, runs: row.flag("runs")? })
 }
 
 #[async_trait]

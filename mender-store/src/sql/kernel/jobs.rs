@@ -97,17 +97,8 @@ const NEXT: Stmt = sql!(
     postgres: next!("", ""),
 );
 
-pub(super) const STATEMENTS: &[Stmt] = &[
-    PUT,
-    CLAIM,
-    DONE,
-    AGAIN,
-    BURY,
-    DEAD,
-    REDRIVE,
-    REDRIVE_KIND,
-    NEXT,
-];
+pub(super) const STATEMENTS: &[Stmt] =
+    &[PUT, CLAIM, DONE, AGAIN, BURY, DEAD, REDRIVE, REDRIVE_KIND, NEXT];
 
 fn job(row: &Row) -> StoreResult<Job> {
     Ok(Job {
@@ -134,11 +125,7 @@ fn settle(batch: Batch, (job, verdict): &(Job, Verdict)) -> Batch {
     let mut vals = vals![&job.kind, &job.key, job.attempt, job.due_at];
     match verdict {
         Verdict::Done => batch.then(DONE, vals),
-        Verdict::Again {
-            due_at,
-            payload,
-            error,
-        } => {
+        Verdict::Again { due_at, payload, error } => {
             vals.extend(vals![*due_at, payload, error]);
             batch.then(AGAIN, vals)
         }
@@ -158,11 +145,8 @@ impl Jobs for SqlStore {
         // In the order of the keys: two callers with the same jobs do not lock each other out.
         let mut sorted: Vec<_> = jobs.iter().collect();
         sorted.sort_by(|a, b| (&a.kind, &a.key).cmp(&(&b.kind, &b.key)));
-        let row = |j: &&NewJob| {
-            vals![
-                &j.kind, &j.key, &j.lane, j.due_at, &j.payload, 0_i64, 0_i64, ""
-            ]
-        };
+        let row =
+            |j: &&NewJob| vals![&j.kind, &j.key, &j.lane, j.due_at, &j.payload, 0_i64, 0_i64, ""];
         let rows: Vec<Vec<Val>> = sorted.iter().map(row).collect();
         self.sql.run(Batch::of(PUT, vals![rows])).await.map(drop)
     }

@@ -11,13 +11,7 @@ use super::facade::{Batch, Query, Stmt};
 
 /// Every statement of the kernel.
 pub(crate) fn statements() -> Vec<Stmt> {
-    [
-        events::STATEMENTS,
-        feed::STATEMENTS,
-        jobs::STATEMENTS,
-        quotas::STATEMENTS,
-    ]
-    .concat()
+    [events::STATEMENTS, feed::STATEMENTS, jobs::STATEMENTS, quotas::STATEMENTS].concat()
 }
 
 /// Returns a read that finds what a commit left beside its aggregate, where it leaves anything:

@@ -57,10 +57,7 @@ impl Quotas for SqlStore {
         let Some(row) = self.sql.read_one(READ, vals![tenant, name]).await? else {
             return Ok(Quota::default());
         };
-        Ok(Quota {
-            free: row.int("free")?,
-            used: row.int("used")?,
-        })
+        Ok(Quota { free: row.int("free")?, used: row.int("used")? })
     }
 
     async fn sweep_quotas(&self, _: Time, _: usize) -> StoreResult<()> {

@@ -46,17 +46,13 @@ impl Fail {
     /// Names the migration that failed.
     pub(super) fn within(self, name: &str) -> Self {
         let error = self.into_error();
-        Self::Final(StoreError::unavailable(format!(
-            "migration {name}: {error}"
-        )))
+        Self::Final(StoreError::unavailable(format!("migration {name}: {error}")))
     }
 }
 
 /// Sorts an error by what can be done about it.
 pub(super) fn fail(error: sqlx::Error) -> Fail {
-    let code = error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code);
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     match (code.as_deref(), &error) {
         // Serialization failure, deadlock.
         (Some("40001" | "40P01"), _) => Fail::Busy(StoreError::unavailable(error)),
@@ -65,11 +61,7 @@ pub(super) fn fail(error: sqlx::Error) -> Fail {
             Fail::Lost(StoreError::unavailable(error))
         }
         // Out of disk, memory, connections; cancelled; read-only standby.
-        (Some(code), _)
-            if ["53", "57", "58", "25"]
-                .iter()
-                .any(|class| code.starts_with(class)) =>
-        {
+        (Some(code), _) if ["53", "57", "58", "25"].iter().any(|class| code.starts_with(class)) => {
             Fail::Final(StoreError::unavailable(error))
         }
         (
@@ -161,15 +153,9 @@ fn rows(found: &[PgRow]) -> Result<Vec<Row>, Fail> {
     let Some(first) = found.first() else {
         return Ok(Vec::new());
     };
-    let names: Arc<[String]> = first
-        .columns()
-        .iter()
-        .map(|col| col.name().to_owned())
-        .collect();
+    let names: Arc<[String]> = first.columns().iter().map(|col| col.name().to_owned()).collect();
     let row = |row: &PgRow| {
-        let vals = (0..names.len())
-            .map(|at| value(row, at))
-            .collect::<Result<_, _>>();
+        let vals = (0..names.len()).map(|at| value(row, at)).collect::<Result<_, _>>();
         let vals = vals.map_err(|e| Fail::Final(StoreError::corrupt("row", e)))?;
         Ok(Row::new(names.clone(), vals))
     };
@@ -186,27 +172,17 @@ pub(super) async fn query(conn: &mut PgConnection, query: &Query) -> Result<Vec<
 /// Runs a statement of a batch.
 pub(super) async fn apply(conn: &mut PgConnection, step: &Step) -> Result<Done, Fail> {
     if matches!(step.query.1.last(), Some(Val::Rows(rows)) if rows.is_empty()) {
-        return step
-            .expect
-            .judge(0)
-            .map(|()| Done::default())
-            .map_err(Fail::Final);
+        return step.expect.judge(0).map(|()| Done::default()).map_err(Fail::Final);
     }
     let (text, args) = ready(&step.query)?;
     let query = sqlx::query_with(text, args);
     let done = if step.returning {
         let found = query.fetch_all(conn).await;
         let rows = rows(&found.map_err(|e| refusal(step, e))?)?;
-        Done {
-            affected: rows.len() as u64,
-            rows,
-        }
+        Done { affected: rows.len() as u64, rows }
     } else {
         let answer = query.execute(conn).await;
-        Done {
-            affected: answer.map_err(|e| refusal(step, e))?.rows_affected(),
-            rows: Vec::new(),
-        }
+        Done { affected: answer.map_err(|e| refusal(step, e))?.rows_affected(), rows: Vec::new() }
     };
     step.expect.judge(done.affected).map_err(Fail::Final)?;
     Ok(done)
@@ -221,8 +197,5 @@ pub(super) async fn run_text(conn: &mut PgConnection, text: &str) -> Result<(), 
 /// Compiles a statement.
 pub(super) async fn prepare(conn: &mut PgConnection, stmt: &Stmt) -> Result<(), Fail> {
     let text = expand::postgres(stmt.texts().1, 1, expand::width(stmt.texts().1));
-    conn.prepare(AssertSqlSafe(text).into_sql_str())
-        .await
-        .map(drop)
-        .map_err(fail)
+    conn.prepare(AssertSqlSafe(text).into_sql_str()).await.map(drop).map_err(fail)
 }

@@ -32,10 +32,7 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Connects.
     pub(crate) async fn open(options: &Options) -> StoreResult<Self> {
-        Ok(Self {
-            pool: Pool::open(options).await?,
-            schema: options.schema.clone(),
-        })
+        Ok(Self { pool: Pool::open(options).await?, schema: options.schema.clone() })
     }
 
     async fn try_read(&self, queries: &[Query]) -> Result<Vec<Vec<Row>>, Fail> {
@@ -77,10 +74,7 @@ impl Postgres {
         if found.iter().all(Vec::is_empty) {
             return Err(lost);
         }
-        let applied = |_| Done {
-            affected: 1,
-            rows: Vec::new(),
-        };
+        let applied = |_| Done { affected: 1, rows: Vec::new() };
         Ok(batch.steps().iter().map(applied).collect())
     }
 
@@ -104,9 +98,7 @@ impl Postgres {
             None => 0,
         };
         for migration in migrate::missing(applied, migrations).map_err(Fail::Final)? {
-            run_text(&mut tx, migration.postgres)
-                .await
-                .map_err(|e| e.within(migration.name))?;
+            run_text(&mut tx, migration.postgres).await.map_err(|e| e.within(migration.name))?;
             let vals = crate::vals![migration.version, migration.name];
             query(&mut tx, &(Stmt::new(migrate::RECORD), vals)).await?;
         }
@@ -152,9 +144,7 @@ impl Driver for Postgres {
     }
 
     async fn migrate(&self, migrations: &'static [Migration]) -> StoreResult<()> {
-        self.apply_migrations(migrations)
-            .await
-            .map_err(Fail::into_error)
+        self.apply_migrations(migrations).await.map_err(Fail::into_error)
     }
 
     async fn version(&self) -> StoreResult<i64> {
@@ -165,9 +155,7 @@ impl Driver for Postgres {
         if !found.map_or(Ok(false), |row| row.flag(0))? {
             return Ok(0);
         }
-        let last = one(self
-            .read(vec![(Stmt::new(migrate::LAST), Vec::new())])
-            .await?);
+        let last = one(self.read(vec![(Stmt::new(migrate::LAST), Vec::new())]).await?);
         last.map_or(Ok(0), |row| row.int(0))
     }
 

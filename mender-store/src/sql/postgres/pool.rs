@@ -43,10 +43,8 @@ impl Pool {
             let why = "the name of the schema has letters, digits and _ only";
             return Err(StoreError::unavailable(why));
         }
-        let url: PgConnectOptions = options
-            .url
-            .parse()
-            .map_err(|e: sqlx::Error| StoreError::unavailable(e))?;
+        let url: PgConnectOptions =
+            options.url.parse().map_err(|e: sqlx::Error| StoreError::unavailable(e))?;
         let path = format!("SET search_path TO \"{}\"", options.schema);
         let suspects = Arc::new(AtomicU32::new(0));
         let watched = suspects.clone();

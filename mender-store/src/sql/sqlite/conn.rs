@@ -64,9 +64,7 @@ fn value(value: ValueRef<'_>) -> StoreResult<Val> {
         ValueRef::Null => Val::Null,
         ValueRef::Integer(n) => Val::Int(n),
         ValueRef::Text(bytes) => Val::Text(
-            std::str::from_utf8(bytes)
-                .map_err(|e| StoreError::corrupt("text", e))?
-                .to_owned(),
+            std::str::from_utf8(bytes).map_err(|e| StoreError::corrupt("text", e))?.to_owned(),
         ),
         ValueRef::Blob(bytes) => Val::Bytes(bytes.to_vec()),
         ValueRef::Real(_) => return Err(StoreError::corrupt("column", "a fraction")),
@@ -100,10 +98,7 @@ fn rows(stmt: &mut CachedStatement<'_>) -> StoreResult<Vec<Row>> {
 
 impl Conn {
     pub(super) fn new(raw: Connection) -> Self {
-        Self {
-            raw,
-            texts: HashMap::new(),
-        }
+        Self { raw, texts: HashMap::new() }
     }
 
     fn text(&mut self, stmt: &Stmt, width: usize) -> Arc<str> {

@@ -35,9 +35,7 @@ fn gone<E>(_: E) -> StoreError {
 impl Sqlite {
     /// Opens the file, creating it where there is none, and starts the threads.
     pub(crate) fn open(options: &Options) -> StoreResult<Self> {
-        Ok(Self {
-            threads: Mutex::new(Threads::start(options)?),
-        })
+        Ok(Self { threads: Mutex::new(Threads::start(options)?) })
     }
 
     fn threads(&self) -> std::sync::MutexGuard<'_, Threads> {
@@ -74,9 +72,7 @@ fn apply(conn: &mut Conn, migrations: &'static [Migration]) -> StoreResult<()> {
             StoreError::unavailable(format!("migration {}: {e}", migration.name))
         };
         conn.raw.execute_batch(migration.sqlite).map_err(failed)?;
-        conn.raw
-            .execute(migrate::RECORD, (migration.version, migration.name))
-            .map_err(failed)?;
+        conn.raw.execute(migrate::RECORD, (migration.version, migration.name)).map_err(failed)?;
     }
     Ok(())
 }

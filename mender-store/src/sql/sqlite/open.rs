@@ -46,10 +46,9 @@ pub(super) fn lock(db: &Path) -> StoreResult<File> {
             "another server uses the database {}: stop it first",
             db.display()
         ))),
-        Err(TryLockError::Error(e)) => Err(StoreError::unavailable(format!(
-            "{} can't be locked: {e}",
-            path.display()
-        ))),
+        Err(TryLockError::Error(e)) => {
+            Err(StoreError::unavailable(format!("{} can't be locked: {e}", path.display())))
+        }
     }
 }
 
@@ -63,10 +62,8 @@ impl Options {
         conn.busy_timeout(BUSY).map_err(failed)?;
         conn.set_prepared_statement_cache_capacity(STATEMENTS);
         let kib = i64::try_from(self.cache_bytes / 1024).unwrap_or(i64::MAX);
-        conn.pragma_update(None, "cache_size", -kib)
-            .map_err(failed)?;
-        conn.pragma_update(None, "foreign_keys", true)
-            .map_err(failed)?;
+        conn.pragma_update(None, "cache_size", -kib).map_err(failed)?;
+        conn.pragma_update(None, "foreign_keys", true).map_err(failed)?;
         Ok(conn)
     }
 
@@ -81,18 +78,15 @@ impl Options {
             let why = "the file system does not support SQLite's write-ahead log";
             return Err(StoreError::unavailable(why));
         }
-        conn.pragma_update(None, "synchronous", "FULL")
-            .map_err(unavailable)?;
-        conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
-            .map_err(unavailable)?;
+        conn.pragma_update(None, "synchronous", "FULL").map_err(unavailable)?;
+        conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(unavailable)?;
         Ok(Conn::new(conn))
     }
 
     /// Opens a connection that reads.
     pub(super) fn reader(&self) -> StoreResult<Conn> {
         let conn = self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        conn.pragma_update(None, "query_only", true)
-            .map_err(unavailable)?;
+        conn.pragma_update(None, "query_only", true).map_err(unavailable)?;
         Ok(Conn::new(conn))
     }
 }

@@ -50,30 +50,20 @@ fn read(conn: &mut Conn, reads: &Mutex<Receiver<Read>>) {
 
 impl Threads {
     pub(super) fn start(options: &Options) -> StoreResult<Self> {
-        let lock = if options.exclusive {
-            Some(open::lock(&options.path)?)
-        } else {
-            None
-        };
+        let lock = if options.exclusive { Some(open::lock(&options.path)?) } else { None };
         let mut writer = options.writer()?;
         let (writes, requests) = channel();
         let (reads, queue) = channel::<Read>();
         let queue = Arc::new(Mutex::new(queue));
-        let mut threads = Self {
-            writes: Some(writes),
-            reads: Some(reads),
-            running: Vec::new(),
-            _lock: lock,
-        };
+        let mut threads =
+            Self { writes: Some(writes), reads: Some(reads), running: Vec::new(), _lock: lock };
         threads.running.push(spawn("sqlite-writer", move || {
             writer::run(&mut writer, &requests);
         })?);
         for _ in 0..options.readers.max(1) {
             let mut reader = options.reader()?;
             let queue = queue.clone();
-            threads
-                .running
-                .push(spawn("sqlite-reader", move || read(&mut reader, &queue))?);
+            threads.running.push(spawn("sqlite-reader", move || read(&mut reader, &queue))?);
         }
         Ok(threads)
     }

@@ -26,9 +26,7 @@ async fn things() -> Vec<Db> {
 
 fn insert(batch: Batch, id: &str, name: &str) -> Batch {
     let batch = batch.one(INSERT, vals![id, name, 1_i64]);
-    batch
-        .unique("things_name", "name")
-        .unique("things_pkey", "id")
+    batch.unique("things_name", "name").unique("things_pkey", "id")
 }
 
 async fn count(db: &Db) -> i64 {
@@ -49,11 +47,7 @@ async fn a_refused_statement_undoes_the_batch() {
         let sql = &db.store.sql;
         sql.run(insert(Batch::new(), "1", "a")).await.unwrap();
         let both = insert(Batch::new(), "2", "b").one(UPDATE, vals!["1", 5_i64, 9_i64]);
-        assert!(
-            matches!(sql.run(both).await, Err(StoreError::Conflict)),
-            "{}",
-            db.name
-        );
+        assert!(matches!(sql.run(both).await, Err(StoreError::Conflict)), "{}", db.name);
         let full = insert(Batch::new(), "2", "b").within("q", UPDATE, vals!["1", 5_i64, 9_i64]);
         let limit = sql.run(full).await;
         assert!(matches!(limit, Err(StoreError::LimitReached { quota }) if quota == "q"));
@@ -68,12 +62,7 @@ async fn violations_name_the_field() {
         sql.run(insert(Batch::new(), "1", "a")).await.unwrap();
         let name = insert(insert(Batch::new(), "2", "b"), "3", "a");
         assert_eq!(field(&sql.run(name).await), "name", "{}", db.name);
-        assert_eq!(
-            field(&sql.run(insert(Batch::new(), "1", "c")).await),
-            "id",
-            "{}",
-            db.name
-        );
+        assert_eq!(field(&sql.run(insert(Batch::new(), "1", "c")).await), "id", "{}", db.name);
         let silent = Batch::new().one(INSERT, vals!["2", "a", 1_i64]);
         assert!(matches!(sql.run(silent).await, Err(StoreError::Conflict)));
         assert_eq!(count(&db).await, 1, "{}", db.name);
@@ -99,10 +88,7 @@ async fn rows_lists_and_nulls_make_the_round_trip() {
         assert_eq!(found[0].opt_text("name").unwrap(), None);
         assert_eq!(found[1].text("name").unwrap(), "é'3");
         assert_eq!(found[1].int(2).unwrap(), 3);
-        assert!(matches!(
-            found[0].int("name"),
-            Err(StoreError::Corrupt { .. })
-        ));
+        assert!(matches!(found[0].int("name"), Err(StoreError::Corrupt { .. })));
         let empty: Vec<String> = Vec::new();
         assert!(sql.read(SOME, vals![empty]).await.unwrap().is_empty());
         let again: Vec<_> = (5..=6).chain(4..=4).map(row).collect();
@@ -122,13 +108,8 @@ async fn concurrent_updates_lose_nothing() {
                 let mut done = 0;
                 while done < 20 {
                     let ids = vec!["1".to_owned()];
-                    let n = sql.read(SOME, vals![ids]).await.unwrap()[0]
-                        .int("n")
-                        .unwrap();
-                    match sql
-                        .run(Batch::new().one(UPDATE, vals!["1", n + 1, n]))
-                        .await
-                    {
+                    let n = sql.read(SOME, vals![ids]).await.unwrap()[0].int("n").unwrap();
+                    match sql.run(Batch::new().one(UPDATE, vals!["1", n + 1, n])).await {
                         Ok(_) => done += 1,
                         Err(StoreError::Conflict) => {}
                         Err(error) => panic!("{error}"),

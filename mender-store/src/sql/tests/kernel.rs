@@ -43,10 +43,7 @@ fn stamped(id: &str, charges: Vec<Charge>, events: Vec<Event>) -> Stamped<()> {
         charges,
         events,
         lease_until: Time(2000),
-        invalidates: vec![Topic {
-            kind: "auth.device",
-            key: id.into(),
-        }],
+        invalidates: vec![Topic { kind: "auth.device", key: id.into() }],
         at: Time(1000),
     }
 }
@@ -57,10 +54,7 @@ async fn commit(store: &SqlStore, commit: &Stamped<()>) -> StoreResult<()> {
 }
 
 fn charge(draw: Draw) -> Vec<Charge> {
-    vec![Charge {
-        quota: "max_devices".into(),
-        draw,
-    }]
+    vec![Charge { quota: "max_devices".into(), draw }]
 }
 
 async fn quota(store: &SqlStore) -> (i64, i64) {
@@ -72,9 +66,7 @@ async fn quota(store: &SqlStore) -> (i64, i64) {
 async fn events_are_claimed_after_their_lease_and_settled() {
     for Db { store, name, .. } in databases().await {
         let events = vec![event("e1", "d1", 1), event("e2", "d1", 2)];
-        commit(&store, &stamped("c1", vec![], events.clone()))
-            .await
-            .unwrap();
+        commit(&store, &stamped("c1", vec![], events.clone())).await.unwrap();
         let claim = async |now, until| store.claim_events(Time(now), Time(until), 9).await.unwrap();
         assert!(claim(1999, 3000).await.is_empty(), "{name}");
         assert_eq!(claim(2000, 3000).await, events, "{name}");
@@ -99,12 +91,8 @@ async fn events_are_claimed_after_their_lease_and_settled() {
 #[tokio::test]
 async fn no_event_goes_to_two_callers() {
     for Db { store, name, .. } in databases().await {
-        let events = (0..200)
-            .map(|n| event(&format!("e{n:03}"), "d1", n))
-            .collect();
-        commit(&store, &stamped("c1", vec![], events))
-            .await
-            .unwrap();
+        let events = (0..200).map(|n| event(&format!("e{n:03}"), "d1", n)).collect();
+        commit(&store, &stamped("c1", vec![], events)).await.unwrap();
         let claim = |_| async {
             let mut mine = Vec::new();
             loop {
@@ -115,9 +103,7 @@ async fn no_event_goes_to_two_callers() {
                 mine.extend(some.into_iter().map(|e| e.id));
             }
         };
-        let claimed = futures_util::future::join_all((0..8).map(claim))
-            .await
-            .concat();
+        let claimed = futures_util::future::join_all((0..8).map(claim)).await.concat();
         let unique: BTreeSet<_> = claimed.iter().collect();
         assert_eq!((claimed.len(), unique.len()), (200, 200), "{name}");
     }
@@ -127,9 +113,7 @@ async fn no_event_goes_to_two_callers() {
 async fn quotas_are_never_exceeded() {
     for Db { store, name, .. } in databases().await {
         let move_by = Draw::Move(40 - mender_core::quota::UNLIMITED);
-        commit(&store, &stamped("limit", charge(move_by), vec![]))
-            .await
-            .unwrap();
+        commit(&store, &stamped("limit", charge(move_by), vec![])).await.unwrap();
         assert_eq!(quota(&store).await, (40, 0), "{name}");
         let store = &store;
         let take = |task: usize| async move {
@@ -151,9 +135,7 @@ async fn quotas_are_never_exceeded() {
         assert_eq!(store.unsettled_events().await.unwrap(), 40, "{name}");
         for draw in [Draw::Move(-10), Draw::Give(4)] {
             let id = format!("{draw:?}");
-            commit(store, &stamped(&id, charge(draw), vec![]))
-                .await
-                .unwrap();
+            commit(store, &stamped(&id, charge(draw), vec![])).await.unwrap();
         }
         assert_eq!(quota(store).await, (-6, 36), "{name}");
     }
@@ -164,9 +146,7 @@ async fn an_untouched_quota_is_unlimited() {
     for Db { store, name, .. } in databases().await {
         let free = mender_core::quota::UNLIMITED;
         assert_eq!(quota(&store).await, (free, 0));
-        commit(&store, &stamped("c", charge(Draw::Take(3)), vec![]))
-            .await
-            .unwrap();
+        commit(&store, &stamped("c", charge(Draw::Take(3)), vec![])).await.unwrap();
         assert_eq!(quota(&store).await, (free - 3, 3), "{name}");
     }
 }
@@ -203,11 +183,7 @@ async fn next(store: &SqlStore) -> Option<i64> {
 #[tokio::test]
 async fn jobs_are_due_leased_and_settled_by_attempt() {
     for Db { store, name, .. } in databases().await {
-        let jobs = [
-            new_job("b", "", 20),
-            new_job("a", "", 10),
-            new_job("a", "", 5),
-        ];
+        let jobs = [new_job("b", "", 20), new_job("a", "", 10), new_job("a", "", 5)];
         store.put_jobs(&jobs).await.unwrap();
         assert_eq!(next(&store).await, Some(10), "{name}");
         assert!(claim(&store, 9, 9).await.is_empty());
@@ -218,79 +194,44 @@ async fn jobs_are_due_leased_and_settled_by_attempt() {
         let second = claim(&store, 130, 1).await;
         assert_eq!((keys(&second), second[0].attempt), (vec!["a"], 2));
         let stale = (first[0].clone(), Verdict::Done);
-        let again = Verdict::Again {
-            due_at: Time(500),
-            payload: json!({"n": 2}),
-            error: "later".into(),
-        };
-        store
-            .settle_jobs(&[stale, (first[1].clone(), again)])
-            .await
-            .unwrap();
+        let again =
+            Verdict::Again { due_at: Time(500), payload: json!({"n": 2}), error: "later".into() };
+        store.settle_jobs(&[stale, (first[1].clone(), again)]).await.unwrap();
         assert_eq!(next(&store).await, Some(230), "{name}");
         let done = (second[0].clone(), Verdict::Done);
         store.settle_jobs(&[done]).await.unwrap();
         let last = claim(&store, 500, 9).await;
-        assert_eq!(
-            (keys(&last), &last[0].payload),
-            (vec!["b"], &json!({"n": 2}))
-        );
+        assert_eq!((keys(&last), &last[0].payload), (vec!["b"], &json!({"n": 2})));
     }
 }
 
 #[tokio::test]
 async fn a_lane_runs_by_key_and_passes_its_dead() {
     for Db { store, name, .. } in databases().await {
-        let jobs = [
-            new_job("2", "x", 10),
-            new_job("1", "x", 20),
-            new_job("3", "x", 10),
-        ];
+        let jobs = [new_job("2", "x", 10), new_job("1", "x", 20), new_job("3", "x", 10)];
         store.put_jobs(&jobs).await.unwrap();
         assert!(claim(&store, 15, 9).await.is_empty(), "{name}");
         let first = claim(&store, 20, 9).await;
         assert_eq!(keys(&first), ["1"], "{name}");
         assert!(claim(&store, 21, 9).await.is_empty(), "{name}");
-        let dead = Verdict::Dead {
-            at: Time(22),
-            error: "no use".into(),
-        };
-        store
-            .settle_jobs(&[(first[0].clone(), dead)])
-            .await
-            .unwrap();
+        let dead = Verdict::Dead { at: Time(22), error: "no use".into() };
+        store.settle_jobs(&[(first[0].clone(), dead)]).await.unwrap();
         let second = claim(&store, 30, 9).await;
         assert_eq!(keys(&second), ["2"], "{name}");
-        store
-            .settle_jobs(&[(second[0].clone(), Verdict::Done)])
-            .await
-            .unwrap();
+        store.settle_jobs(&[(second[0].clone(), Verdict::Done)]).await.unwrap();
         let dead = store.dead_jobs(9).await.unwrap();
-        assert_eq!(
-            (dead.len(), dead[0].error.as_str()),
-            (1, "no use"),
-            "{name}"
-        );
-        assert_eq!(
-            store.redrive_jobs(Some("other"), Time(40)).await.unwrap(),
-            0
-        );
+        assert_eq!((dead.len(), dead[0].error.as_str()), (1, "no use"), "{name}");
+        assert_eq!(store.redrive_jobs(Some("other"), Time(40)).await.unwrap(), 0);
         assert_eq!(store.redrive_jobs(None, Time(40)).await.unwrap(), 1);
         let redriven = claim(&store, 40, 9).await;
-        assert_eq!(
-            (keys(&redriven), redriven[0].attempt),
-            (vec!["1"], 1),
-            "{name}"
-        );
+        assert_eq!((keys(&redriven), redriven[0].attempt), (vec!["1"], 1), "{name}");
     }
 }
 
 #[tokio::test]
 async fn no_attempt_goes_to_two_callers() {
     for Db { store, name, .. } in databases().await {
-        let jobs: Vec<_> = (0..120)
-            .map(|n| new_job(&format!("{n:03}"), "", n))
-            .collect();
+        let jobs: Vec<_> = (0..120).map(|n| new_job(&format!("{n:03}"), "", n)).collect();
         store.put_jobs(&jobs).await.unwrap();
         let work = |_| async {
             let mut mine = Vec::new();
@@ -302,9 +243,7 @@ async fn no_attempt_goes_to_two_callers() {
                 mine.extend(some.into_iter().map(|job| job.key));
             }
         };
-        let claimed = futures_util::future::join_all((0..8).map(work))
-            .await
-            .concat();
+        let claimed = futures_util::future::join_all((0..8).map(work)).await.concat();
         let unique: BTreeSet<_> = claimed.iter().collect();
         assert_eq!((claimed.len(), unique.len()), (120, 120), "{name}");
     }
@@ -315,11 +254,7 @@ async fn nodes_come_and_go() {
     for Db { store, name, .. } in databases().await {
         let id: NodeId = "n1".parse().unwrap();
         for (at, runs) in [(10, false), (20, true)] {
-            let node = Node {
-                id: id.clone(),
-                at: Time(at),
-                runs,
-            };
+            let node = Node { id: id.clone(), at: Time(at), runs };
             store.beat(&node).await.unwrap();
             assert_eq!(store.nodes(Time(at)).await.unwrap(), [node], "{name}");
         }

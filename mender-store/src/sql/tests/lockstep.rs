@@ -107,17 +107,10 @@ impl Pair {
             trace: String::new(),
             payload: json!({"n": 1}),
         };
-        let topic = Topic {
-            kind: A::KIND,
-            key: aggregate.id().into(),
-        };
+        let topic = Topic { kind: A::KIND, key: aggregate.id().into() };
         Stamped {
             id: self.env.uuid(),
-            charges: self
-                .maybe(3)
-                .then_some(Charge { quota, draw })
-                .into_iter()
-                .collect(),
+            charges: self.maybe(3).then_some(Charge { quota, draw }).into_iter().collect(),
             events: self.maybe(2).then_some(event).into_iter().collect(),
             invalidates: self.maybe(2).then_some(topic).into_iter().collect(),
             lease_until: Time(0),
@@ -165,11 +158,7 @@ impl Pair {
     }
 
     fn device(&self, id: &str, identity: &Identity) -> Device {
-        let external = || ExternalId {
-            id: self.id(),
-            name: self.id(),
-            provider: "p".into(),
-        };
+        let external = || ExternalId { id: self.id(), name: self.id(), provider: "p".into() };
         Device {
             id: id.parse().unwrap(),
             identity: identity.clone(),
@@ -192,9 +181,7 @@ impl Pair {
         let (tenant, id) = (self.tenant(), self.id());
         let stored = both!(self, |s| s.device(&tenant, &id.parse().unwrap()).await).unwrap();
         let fresh = Identity::parse(&json!({"mac": self.below(8)}).to_string()).unwrap();
-        let identity = stored
-            .as_ref()
-            .map_or(fresh, |device| device.identity.clone());
+        let identity = stored.as_ref().map_or(fresh, |device| device.identity.clone());
         let mut new = self.device(&id, &identity);
         if let Some(was) = stored.as_ref().filter(|_| self.maybe(2)) {
             // Most commits change little.
@@ -210,29 +197,18 @@ impl Pair {
     async fn read_devices(&self) {
         let tenant = self.tenant();
         let filter = DeviceFilter {
-            statuses: if self.maybe(2) {
-                vec![]
-            } else {
-                self.some(3, |p| p.pick(&Status::ALL))
-            },
-            ids: self
-                .maybe(4)
-                .then(|| self.some(6, |p| p.id().parse().unwrap())),
+            statuses: if self.maybe(2) { vec![] } else { self.some(3, |p| p.pick(&Status::ALL)) },
+            ids: self.maybe(4).then(|| self.some(6, |p| p.id().parse().unwrap())),
             groups: self.maybe(3).then(|| self.some(20, Self::group)),
         };
-        let none = DeviceFilter {
-            groups: Some(vec![]),
-            ..filter.clone()
-        };
+        let none = DeviceFilter { groups: Some(vec![]), ..filter.clone() };
         let (skip, limit) = (self.below(3), usize::try_from(self.below(9)).unwrap());
         for filter in [filter, none] {
             let _ = both!(self, |s| s.devices(&tenant, &filter, skip, limit).await);
             let _ = both!(self, |s| s.count_devices(&tenant, &filter).await);
         }
         let after: Option<DeviceId> = self.maybe(2).then(|| self.id().parse().unwrap());
-        let _ = both!(self, |s| s
-            .walk_devices(&tenant, after.as_ref(), limit)
-            .await);
+        let _ = both!(self, |s| s.walk_devices(&tenant, after.as_ref(), limit).await);
         let all = both!(self, |s| s.walk_devices(&tenant, None, 50).await).unwrap();
         for device in all {
             let hash = device.identity.hash();
@@ -262,9 +238,7 @@ impl Pair {
             ..AuthTenant::new(tenant.clone())
         };
         let commit = self.stamp(&tenant, self.change(stored, new));
-        let _ = both!(self, |s| s
-            .commit_auth_tenant(&tenant, commit.clone())
-            .await);
+        let _ = both!(self, |s| s.commit_auth_tenant(&tenant, commit.clone()).await);
     }
 
     async fn contacts(&self) {
@@ -290,10 +264,8 @@ impl Pair {
             issued: pair.time(),
             expires: pair.maybe(2).then(|| pair.time()),
         };
-        let member = |pair: &Self| Membership {
-            tenant: pair.tenant(),
-            roles: pair.some(2, Self::id),
-        };
+        let member =
+            |pair: &Self| Membership { tenant: pair.tenant(), roles: pair.some(2, Self::id) };
         let new = Account {
             id: id.parse().unwrap(),
             email: format!("{}@x.y", self.below(8)).parse().unwrap(),
@@ -319,10 +291,7 @@ impl Pair {
     async fn tenants(&self) {
         let id: TenantId = self.id().parse().unwrap();
         let stored = both!(self, |s| s.tenant(&id).await).unwrap();
-        let addon = |pair: &Self| Addon {
-            name: pair.id(),
-            enabled: pair.maybe(2),
-        };
+        let addon = |pair: &Self| Addon { name: pair.id(), enabled: pair.maybe(2) };
         let new = Tenant {
             id: id.clone(),
             name: self.id(),
@@ -348,10 +317,7 @@ impl Pair {
 async fn case(seed: u64) {
     // A server is slower, and differs from SQLite in little.
     let wanted = |db: &Db| db.name == "sqlite" || seed.is_multiple_of(4);
-    for Db {
-        store, name, _dir, ..
-    } in databases().await.into_iter().filter(wanted)
-    {
+    for Db { store, name, _dir, .. } in databases().await.into_iter().filter(wanted) {
         let pair = Pair {
             memory: MemoryStores::default(),
             sql: store,

@@ -45,33 +45,25 @@ impl Watched {
 }
 
 fn texts(rows: &[Row], col: usize) -> Vec<String> {
-    rows.iter()
-        .map(|row| row.text(col).unwrap().to_owned())
-        .collect()
+    rows.iter().map(|row| row.text(col).unwrap().to_owned()).collect()
 }
 
 fn check_sqlite(text: &str, plan: &[String]) {
     let made = |line: &String| {
         let name = line.strip_prefix("MATERIALIZE ");
-        name.or_else(|| line.strip_prefix("CO-ROUTINE "))
-            .map(str::to_owned)
+        name.or_else(|| line.strip_prefix("CO-ROUTINE ")).map(str::to_owned)
     };
     let mut small: BTreeSet<String> = plan.iter().filter_map(made).collect();
     small.extend(["json_each", "CONSTANT"].map(str::to_owned));
     for line in plan {
-        let scanned = line
-            .strip_prefix("SCAN ")
-            .map(|rest| rest.split(' ').next());
+        let scanned = line.strip_prefix("SCAN ").map(|rest| rest.split(' ').next());
         let fine = scanned.flatten().is_none_or(|name| small.contains(name));
         assert!(fine, "{text}\n{plan:#?}");
     }
     // What is sorted is a page, not all that fits; long lists of values are the exception.
     let sorts = plan.iter().filter(|line| line.contains("TEMP B-TREE"));
     let lists = text.matches("@in").count();
-    assert!(
-        sorts.count() <= 1 + usize::from(lists > 0),
-        "{text}\n{plan:#?}"
-    );
+    assert!(sorts.count() <= 1 + usize::from(lists > 0), "{text}\n{plan:#?}");
 }
 
 #[async_trait]
@@ -116,20 +108,14 @@ fn stamped<A: Aggregate>(n: u8, change: Change<A>) -> Stamped<A> {
         charges: vec![],
         events: vec![],
         lease_until: Time(2000),
-        invalidates: vec![Topic {
-            kind: "any",
-            key: id,
-        }],
+        invalidates: vec![Topic { kind: "any", key: id }],
         at: Time(1000),
     }
 }
 
 /// Inserts, updates and deletes.
 fn life<A: Aggregate>(first: &A, second: A) -> [Stamped<A>; 3] {
-    let update = Change::Update {
-        was: first.clone(),
-        to: second.clone(),
-    };
+    let update = Change::Update { was: first.clone(), to: second.clone() };
     [
         stamped(1, Change::Insert(first.clone())),
         stamped(2, update),
@@ -174,9 +160,7 @@ async fn auth_area(store: &SqlStore) -> StoreResult<()> {
     second.version = Version(2);
     for commit in life(&first, second) {
         store.device(&tenant, &first.id).await?;
-        store
-            .device_by_identity(&tenant, &first.identity.hash())
-            .await?;
+        store.device_by_identity(&tenant, &first.identity.hash()).await?;
         store.device_of_set(&tenant, &first.sets[0].id).await?;
         store.walk_devices(&tenant, Some(&first.id), 10).await?;
         for (_, filter) in auth::filters() {
@@ -193,21 +177,14 @@ async fn auth_area(store: &SqlStore) -> StoreResult<()> {
         store.commit_auth_tenant(&tenant, commit).await?;
     }
     let id = device().id;
-    let seen = Seen {
-        tenant: tenant.clone(),
-        device: id.clone(),
-        at: Time(5),
-    };
+    let seen = Seen { tenant: tenant.clone(), device: id.clone(), at: Time(5) };
     store.record_seen(&[seen], &[], Time(0)).await?;
     store.seen(&tenant, std::slice::from_ref(&id)).await?;
     store.forget_seen(&tenant, &id).await
 }
 
 async fn users_area(store: &SqlStore) -> StoreResult<()> {
-    let member = |tenant: &str| Membership {
-        tenant: tenant.parse().unwrap(),
-        roles: vec![],
-    };
+    let member = |tenant: &str| Membership { tenant: tenant.parse().unwrap(), roles: vec![] };
     let first = Account {
         id: "u1".parse().unwrap(),
         email: "a@b.c".parse().unwrap(),
@@ -266,9 +243,7 @@ async fn no_statement_of_an_area_scans_a_table() {
     all.extend(super::server::without_scans().await);
     for Db { store, name, .. } in &all {
         let sql = store.sql.clone();
-        let store = SqlStore {
-            sql: Sql::new(Watched { sql, name }),
-        };
+        let store = SqlStore { sql: Sql::new(Watched { sql, name }) };
         auth_area(&store).await.unwrap();
         users_area(&store).await.unwrap();
         tenants_area(&store).await.unwrap();

@@ -26,20 +26,14 @@ async fn every_statement_compiles_and_names_its_tenant() {
 #[test]
 fn both_databases_have_the_same_migrations() {
     let folder = |name: &str| {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("migrations")
-            .join(name);
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(name);
         let names = std::fs::read_dir(dir).unwrap();
-        let mut names: Vec<_> = names
-            .map(|f| f.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<_> =
+            names.map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     };
-    let listed: Vec<_> = MIGRATIONS
-        .iter()
-        .map(|m| format!("{}.sql", m.name))
-        .collect();
+    let listed: Vec<_> = MIGRATIONS.iter().map(|m| format!("{}.sql", m.name)).collect();
     assert_eq!(folder("sqlite"), listed);
     assert_eq!(folder("postgres"), listed);
     for (at, migration) in (1..).zip(MIGRATIONS) {
@@ -63,11 +57,7 @@ async fn newer_databases_are_refused() {
     for db in databases().await {
         db.store.sql.run(Batch::of(NEWER, vals![])).await.unwrap();
         let error = db.store.clone().migrate().await.unwrap_err().to_string();
-        assert!(
-            error.contains("use a newer program"),
-            "{}: {error}",
-            db.name
-        );
+        assert!(error.contains("use a newer program"), "{}: {error}", db.name);
     }
 }
 

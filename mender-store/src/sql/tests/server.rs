@@ -101,20 +101,10 @@ async fn after_a_lost_answer_the_check_decides() {
     };
     let lost = || Batch::of(CUT, vals![]);
     let silent = store.sql.run(lost()).await;
-    assert!(
-        matches!(silent, Err(StoreError::Unavailable(_))),
-        "{silent:?}"
-    );
+    assert!(matches!(silent, Err(StoreError::Unavailable(_))), "{silent:?}");
     let absent = store.sql.run(lost().check(FIND, vals![1_i64])).await;
-    assert!(
-        matches!(absent, Err(StoreError::Unavailable(_))),
-        "{absent:?}"
-    );
-    store
-        .sql
-        .run(Batch::of(INSERT, vals![1_i64]))
-        .await
-        .unwrap();
+    assert!(matches!(absent, Err(StoreError::Unavailable(_))), "{absent:?}");
+    store.sql.run(Batch::of(INSERT, vals![1_i64])).await.unwrap();
     let applied = store.sql.run(lost().check(FIND, vals![1_i64])).await;
     assert_eq!(applied.unwrap(), [1]);
 }
@@ -182,13 +172,7 @@ async fn a_cut_line_is_an_error_while_it_lasts_and_no_longer() {
     let line = Line::to(host.to_owned()).await;
     let through = format!("{base}@127.0.0.1:{}/{rest}", line.port);
     let options = options(4).acquire_timeout(Duration::from_millis(500));
-    let store = options
-        .open(&through)
-        .await
-        .unwrap()
-        .migrate()
-        .await
-        .unwrap();
+    let store = options.open(&through).await.unwrap().migrate().await.unwrap();
     let id: DeviceId = "d1".parse().unwrap();
     let tenant = TenantId::default();
     let reads = || futures_util::future::join_all((0..4).map(|_| store.device(&tenant, &id)));
@@ -197,11 +181,7 @@ async fn a_cut_line_is_an_error_while_it_lasts_and_no_longer() {
         line.up.send(false).unwrap();
         let cut = store.device(&tenant, &id).await;
         assert!(matches!(cut, Err(StoreError::Unavailable(_))), "{cut:?}");
-        let seen = Seen {
-            tenant: tenant.clone(),
-            device: id.clone(),
-            at: Time(1),
-        };
+        let seen = Seen { tenant: tenant.clone(), device: id.clone(), at: Time(1) };
         let cut = store.record_seen(&[seen], &[], Time(0)).await;
         assert!(matches!(cut, Err(StoreError::Unavailable(_))), "{cut:?}");
         line.up.send(true).unwrap();

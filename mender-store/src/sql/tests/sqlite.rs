@@ -29,11 +29,7 @@ async fn together(db: &Db, count: i64, bad: Stmt, is_bad: fn(i64) -> bool) -> Ve
         let at = if is_bad(id) { -id } else { id };
         let batch = Batch::new().one(INSERT, vals![id, 0_i64]);
         // A statement that breaks the group has no row count to be judged by.
-        let vals = vals![if second.texts().0.contains("NULL") {
-            id
-        } else {
-            at
-        }];
+        let vals = vals![if second.texts().0.contains("NULL") { id } else { at }];
         let sql = db.store.sql.clone();
         async move { (id, sql.run(batch.one(second, vals)).await) }
     };
@@ -66,19 +62,9 @@ async fn a_second_server_is_kept_out() {
     let db = table().await;
     let second = SqlStore::open(&db.url).await.unwrap_err();
     assert!(matches!(&second, StoreError::Unavailable(_)));
-    assert!(
-        second.to_string().contains("another server uses"),
-        "{second}"
-    );
-    let tool = SqlStore::options()
-        .role(Role::Tool)
-        .open(&db.url)
-        .await
-        .unwrap();
-    tool.sql
-        .run(Batch::of(INSERT, vals![1_i64, 1_i64]))
-        .await
-        .unwrap();
+    assert!(second.to_string().contains("another server uses"), "{second}");
+    let tool = SqlStore::options().role(Role::Tool).open(&db.url).await.unwrap();
+    tool.sql.run(Batch::of(INSERT, vals![1_i64, 1_i64])).await.unwrap();
     let rows = db.store.sql.read(IDS, vals![]).await.unwrap();
     assert_eq!(rows.len(), 1);
     drop((tool, db.store));
@@ -93,12 +79,7 @@ async fn answers_survive_a_new_start() {
         db.store.sql.run(batch).await.unwrap();
     }
     drop(db.store);
-    let again = SqlStore::open(&db.url)
-        .await
-        .unwrap()
-        .migrate()
-        .await
-        .unwrap();
+    let again = SqlStore::open(&db.url).await.unwrap().migrate().await.unwrap();
     assert_eq!(again.sql.read(IDS, vals![]).await.unwrap().len(), 10);
 }
 
@@ -106,18 +87,11 @@ async fn answers_survive_a_new_start() {
 async fn wrong_statements_are_errors_and_leave_the_store_usable() {
     let db = table().await;
     let sql = &db.store.sql;
-    let typo = sql
-        .read(Stmt::new("SELECT nothing FROM nowhere"), vals![])
-        .await;
+    let typo = sql.read(Stmt::new("SELECT nothing FROM nowhere"), vals![]).await;
     assert!(matches!(typo, Err(StoreError::Corrupt { .. })), "{typo:?}");
     let short = sql.run(Batch::of(INSERT, vals![1_i64])).await;
-    assert!(
-        matches!(short, Err(StoreError::Corrupt { .. })),
-        "{short:?}"
-    );
-    sql.run(Batch::of(INSERT, vals![1_i64, 1_i64]))
-        .await
-        .unwrap();
+    assert!(matches!(short, Err(StoreError::Corrupt { .. })), "{short:?}");
+    sql.run(Batch::of(INSERT, vals![1_i64, 1_i64])).await.unwrap();
 }
 
 #[tokio::test]
@@ -130,9 +104,7 @@ async fn a_full_disk_refuses_writes_and_serves_reads() {
     let large = || vals![1_i64, "", 2_i64, 9_000_000_i64];
     let full = sql.run(Batch::of(BLOB, large())).await;
     assert!(matches!(full, Err(StoreError::Unavailable(_))), "{full:?}");
-    sql.run(Batch::of(INSERT, vals![3_i64, 1_i64]))
-        .await
-        .unwrap();
+    sql.run(Batch::of(INSERT, vals![3_i64, 1_i64])).await.unwrap();
     let beside = [
         Batch::of(INSERT, vals![4_i64, 1_i64]),
         Batch::of(BLOB, large()),

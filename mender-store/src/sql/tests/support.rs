@@ -11,10 +11,7 @@ pub(super) struct Db {
     pub(super) _dir: Option<tempfile::TempDir>,
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where tests learn what to run"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place where tests learn what to run")]
 pub(super) fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -24,12 +21,7 @@ pub(super) async fn sqlite() -> Db {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", dir.path().join("test.db").display());
     let store = SqlStore::open(&url).await.unwrap();
-    Db {
-        store: store.migrate().await.unwrap(),
-        name: "sqlite",
-        url,
-        _dir: Some(dir),
-    }
+    Db { store: store.migrate().await.unwrap(), name: "sqlite", url, _dir: Some(dir) }
 }
 
 /// The databases that can be reached, each with a migrated schema of its own.

@@ -67,21 +67,12 @@ struct Life {
 impl Life {
     fn begin() -> Self {
         let device = recorded(Pending);
-        Self {
-            device,
-            now: NOW,
-            taken: BTreeMap::new(),
-            tokens: Vec::new(),
-            made: 0,
-        }
+        Self { device, now: NOW, taken: BTreeMap::new(), tokens: Vec::new(), made: 0 }
     }
 
     fn claim(&mut self, key: usize, tier: Tier) -> Claim {
         self.made += 1;
-        Claim {
-            tier,
-            ..claim(&format!("k{key}"), &format!("s{}", self.made))
-        }
+        Claim { tier, ..claim(&format!("k{key}"), &format!("s{}", self.made)) }
     }
 
     fn set(&self, n: usize) -> AuthSetId {

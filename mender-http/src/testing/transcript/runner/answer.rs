@@ -21,11 +21,7 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) fn of(response: Response<Bytes>) -> Self {
         let (parts, body) = response.into_parts();
-        Self {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body,
-        }
+        Self { status: parts.status.as_u16(), headers: parts.headers, body }
     }
 
     pub(super) fn text(&self) -> String {
@@ -39,9 +35,7 @@ impl Answer {
     /// The lines of a header, joined as clients see them.
     fn header(&self, name: &str) -> Option<Value> {
         let lines = self.headers.get_all(name).iter();
-        let lines: Vec<_> = lines
-            .map(|v| String::from_utf8_lossy(v.as_bytes()))
-            .collect();
+        let lines: Vec<_> = lines.map(|v| String::from_utf8_lossy(v.as_bytes())).collect();
         (!lines.is_empty()).then(|| lines.join(", ").into())
     }
 
@@ -49,9 +43,7 @@ impl Answer {
         const BODIES: [&str; 6] = ["json", "text", "bytes", "content", "jwt", "empty"];
         let json = self.json();
         let text = match json {
-            None => std::str::from_utf8(&self.body)
-                .ok()
-                .filter(|text| !text.is_empty()),
+            None => std::str::from_utf8(&self.body).ok().filter(|text| !text.is_empty()),
             Some(_) => None,
         };
         let not_empty = || format!("body: {:?}, not empty", cut(&self.text()));
@@ -93,9 +85,7 @@ impl Answer {
     fn token(&self) -> Option<Value> {
         let text = self.text();
         let mut parts = text.trim().split('.').map(|part| {
-            let part = BASE64_URL_SAFE_NO_PAD
-                .decode(part.trim_end_matches('='))
-                .ok()?;
+            let part = BASE64_URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok()?;
             serde_json::from_slice::<Value>(&part).ok()
         });
         let (header, claims) = (parts.next()??, parts.next()??);
@@ -127,11 +117,7 @@ impl Answer {
                 (Value::Array(items), None) => {
                     let index: isize = part.parse().ok()?;
                     let back = index.unsigned_abs();
-                    let index = if index < 0 {
-                        items.len().checked_sub(back)?
-                    } else {
-                        back
-                    };
+                    let index = if index < 0 { items.len().checked_sub(back)? } else { back };
                     items.get(index)?.clone()
                 }
                 (other, _) => other.get(part)?.clone(),

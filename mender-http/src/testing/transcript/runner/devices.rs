@@ -34,11 +34,7 @@ impl<T: Transport> Play<'_, T> {
                 }))
                 .await?;
             let Some(Value::Array(list)) = list.json() else {
-                return Err(format!(
-                    "no list of devices: {} {}",
-                    list.status,
-                    list.text()
-                ));
+                return Err(format!("no list of devices: {} {}", list.status, list.text()));
             };
             if list.is_empty() {
                 break;
@@ -46,8 +42,7 @@ impl<T: Transport> Play<'_, T> {
             let mine = |d: &&Value| d["identity_data"] == identity;
             if let Some(device) = list.iter().find(mine) {
                 self.vars.set(format!("{name}.id"), device["id"].clone());
-                self.vars
-                    .set(format!("{name}.auth"), device["auth_sets"][0]["id"].clone());
+                self.vars.set(format!("{name}.auth"), device["auth_sets"][0]["id"].clone());
                 return Ok(());
             }
         }
@@ -57,17 +52,11 @@ impl<T: Transport> Play<'_, T> {
     /// A device that a user has accepted, with its token.
     pub(super) async fn accepted(&mut self, name: &str) -> Result<(), String> {
         self.pending(name).await?;
-        let id = |part: &str| {
-            self.vars
-                .text(&format!("{name}.{part}"))
-                .unwrap_or_default()
-        };
+        let id = |part: &str| self.vars.text(&format!("{name}.{part}")).unwrap_or_default();
         let (device, set) = (id("id"), id("auth"));
         let path = format!("/api/management/v2/devauth/devices/{device}/auth/{set}/status");
         let json = json!({"status": "accepted"});
-        let answer = self
-            .send(&json!({"method": "PUT", "path": path, "json": json}))
-            .await?;
+        let answer = self.send(&json!({"method": "PUT", "path": path, "json": json})).await?;
         if answer.status >= 400 {
             return Err(format!("not accepted: {} {}", answer.status, answer.text()));
         }

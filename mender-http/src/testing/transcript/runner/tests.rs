@@ -35,10 +35,7 @@ fn runner() -> Runner<InProcess> {
             .get("/api/management/v1/useradm/now", async move || {
                 Json(json!({"now": now.0.load(Relaxed)}))
             })
-            .post(
-                "/api/management/v1/useradm/auth/echo",
-                async |body: Bytes| body,
-            )
+            .post("/api/management/v1/useradm/auth/echo", async |body: Bytes| body)
             .merge(health::routes(Arc::new(AlwaysHealthy)))
     };
     let settings = Settings::new(Env::system());
@@ -126,9 +123,7 @@ steps:
 
 #[tokio::test]
 async fn files_that_need_what_is_not_there_are_left_out() {
-    let report = runner()
-        .play("t", "{needs: [generator], steps: [{path: /x}]}")
-        .await;
+    let report = runner().play("t", "{needs: [generator], steps: [{path: /x}]}").await;
     assert_eq!(report.left_out, ["t needs generator"]);
     let report = runner().play("t", "{artifacts: {a: {}}, steps: []}").await;
     assert_eq!(report.left_out, ["t needs artifacts"]);
