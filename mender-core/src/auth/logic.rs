@@ -3,21 +3,28 @@
 use crate::{
     auth::{
         events::DeviceEvent,
-        model::{
-            AcceptRule, AuthSet, AuthSetId, AuthTenant, Device, ExternalId, Identity, Limit,
-            MAX_SETS, Status, Tier,
-        },
+        model::{AuthSet, AuthSetId, Device, ExternalId, Identity, MAX_SETS, Status, Tier},
     },
-    commit::{Commit, Draw},
+    commit::Commit,
     env::Time,
     error::{Error, Result},
     event::Fact,
     id::{DeviceId, Version},
-    quota::{NO_LIMIT, capacity},
 };
 
+mod change;
+mod rules;
+mod tenant;
+mod tokens;
 mod usage;
 
+use change::{changed, charged, commit_of, provisioned, status_changed, told};
+
+pub use rules::is_accepted_by;
+pub use tenant::{
+    count_flag_change, delete_tenant, new_tenant, revoke_tenant, set_limits, set_rules,
+};
+pub use tokens::{is_valid, issue, revoke, revoke_all};
 pub use usage::{MAX_USAGE_DAYS, count_usage, usage_report};
 
 /// The kind of cached state that a change of a device may spoil; the key is the device.
@@ -282,64 +289,6 @@ pub fn remove(was: &Device) -> Commit<Device> {
     charged(commit, Some(was), None)
 }
 
-/// Issues a token for an accepted set: returns when it says it was issued.
-///
-/// A set that has valid tokens needs no commit: tokens are not stored.
-pub fn issue(was: &Device, id: &AuthSetId, tenant_from: i64, now: Time) -> (Commit<Device>, i64) {
-    let Some(set) = was.set(id) else {
-        return (Commit::nothing(), now.seconds());
-    };
-    let issued = now.seconds().max(set.from).max(was.from).max(tenant_from);
-    if set.live {
-        return (Commit::nothing(), issued);
-    }
-    let mut to = was.clone();
-    for set in to.sets.iter_mut().filter(|set| set.id == *id) {
-        set.live = true;
-    }
-    (Commit::update(was.clone(), to).quiet("a token, no change of the device"), issued)
-}
-
-/// Tells whether a token of this set, issued at this second, is valid.
-#[must_use]
-pub fn is_valid(device: &Device, id: &AuthSetId, issued: i64, tenant_from: i64) -> bool {
-    let from = device.from.max(tenant_from);
-    !device.leaving
-        && device.set(id).is_some_and(|set| {
-            set.status == Status::Accepted && set.live && issued >= set.from.max(from)
-        })
-}
-
-/// Revokes the tokens of a set.
-///
-/// # Errors
-/// `NotFound` where the set is unknown or has none.
-pub fn revoke(was: &Device, id: &AuthSetId, now: Time) -> Result<Commit<Device>> {
-    let live = was.set(id).is_some_and(|set| set.live);
-    if !live {
-        return Err(Error::not_found("token"));
-    }
-    let mut to = was.clone();
-    to.sets.iter_mut().filter(|set| set.id == *id).for_each(|set| end_tokens(set, now));
-    Ok(tokens_ended(was, to))
-}
-
-/// Revokes every token of a device.
-pub fn revoke_all(was: &Device, now: Time) -> Commit<Device> {
-    if was.sets.iter().all(|set| !set.live) {
-        return Commit::nothing();
-    }
-    let mut to = was.clone();
-    to.sets.iter_mut().filter(|set| set.live).for_each(|set| end_tokens(set, now));
-    tokens_ended(was, to)
-}
-
-fn tokens_ended(was: &Device, to: Device) -> Commit<Device> {
-    Commit::update(was.clone(), to)
-        .quiet("nobody keeps tokens but caches")
-        .invalidate(DEVICE_TOPIC, was.id.as_str())
-}
-
 /// Notes whether other areas were told to prepare for the device.
 pub fn provision(was: &Device, provisioned: bool, now: Time) -> Commit<Device> {
     let mut to = was.clone();
@@ -375,202 +324,6 @@ pub fn external(was: &Device, external: ExternalId, now: Time) -> Commit<Device>
     to.external = Some(external);
     to.updated = now;
     Commit::update(was.clone(), to).quiet("shown on request only")
-}
-
-/// Tells whether a rule accepts this identity.
-#[must_use]
-pub fn is_accepted_by(rules: &[AcceptRule], identity: &Identity) -> bool {
-    let attributes = identity.attributes();
-    let text = |key: &String| match attributes.get(key) {
-        Some(serde_json::Value::String(text)) => Some(text.clone()),
-        Some(value) => Some(value.to_string()),
-        None => None,
-    };
-    rules.iter().any(|rule| {
-        !rule.identity.is_empty()
-            && rule
-                .identity
-                .iter()
-                .all(|(key, pattern)| text(key).is_some_and(|text| matches(pattern, &text)))
-    })
-}
-
-/// Matches text against a pattern in which `*` stands for any text; linear for each `*`.
-fn matches(pattern: &str, text: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else {
-        return pattern == text;
-    };
-    let Some(mut left) = text.strip_prefix(first) else {
-        return false;
-    };
-    let mut parts: Vec<&str> = rest.split('*').collect();
-    let last = parts.pop().unwrap_or_default();
-    for part in parts {
-        match left.find(part) {
-            Some(at) => left = &left[at + part.len()..],
-            None => return false,
-        }
-    }
-    left.ends_with(last)
-}
-
-/// Joins what every change of a device entails: version, charges, invalidation, events.
-fn changed(was: &Device, to: Device, cause: Option<&AuthSetId>, now: Time) -> Commit<Device> {
-    let cause = cause.and_then(|id| to.set(id).cloned());
-    told(commit_of(was, to, now), was, cause)
-}
-
-fn commit_of(was: &Device, mut to: Device, now: Time) -> Commit<Device> {
-    to.updated = now;
-    to.provisioned |= to.status == Status::Accepted;
-    let spoils = spoils_tokens(was, &to);
-    let mut commit = Commit::update(was.clone(), to.clone());
-    if spoils {
-        commit = commit.invalidate(DEVICE_TOPIC, was.id.as_str());
-    }
-    charged(commit, Some(was), Some(&to))
-}
-
-/// Tells whether a token that was valid may not be so any more.
-fn spoils_tokens(was: &Device, to: &Device) -> bool {
-    let Some(set) = was.accepted_set().filter(|set| set.live) else {
-        return false;
-    };
-    to.leaving || to.from != was.from || to.set(&set.id) != Some(set)
-}
-
-fn told(mut commit: Commit<Device>, was: &Device, cause: Option<AuthSet>) -> Commit<Device> {
-    let Some(to) = commit.aggregate().cloned() else {
-        return commit;
-    };
-    if to.provisioned && !was.provisioned {
-        commit = commit.event(provisioned(&to, cause.clone()).event());
-    }
-    if to.status != was.status {
-        commit = commit.event(status_changed(&to, cause).event());
-    }
-    if to.tier != was.tier {
-        let event = DeviceEvent::TierChanged { device: to.id.clone(), tier: to.tier };
-        commit = commit.event(event.event());
-    }
-    commit
-}
-
-fn provisioned(device: &Device, set: Option<AuthSet>) -> DeviceEvent {
-    DeviceEvent::Provisioned {
-        device: device.id.clone(),
-        revision: device.version,
-        created: device.created,
-        set: set.map(Box::new),
-    }
-}
-
-fn status_changed(device: &Device, set: Option<AuthSet>) -> DeviceEvent {
-    DeviceEvent::StatusChanged {
-        device: device.id.clone(),
-        status: device.status,
-        revision: device.version,
-        created: device.created,
-        set: set.map(Box::new),
-    }
-}
-
-/// What a device counts against: the limit of its tier, and that of test devices.
-fn held(device: Option<&Device>) -> Vec<Limit> {
-    let Some(device) = device.filter(|device| device.status == Status::Accepted) else {
-        return Vec::new();
-    };
-    let test = device.test.then_some(Limit::TestDevices);
-    std::iter::once(device.tier.limit()).chain(test).collect()
-}
-
-fn charged(
-    mut commit: Commit<Device>,
-    was: Option<&Device>,
-    to: Option<&Device>,
-) -> Commit<Device> {
-    let (before, after) = (held(was), held(to));
-    for limit in after.iter().filter(|limit| !before.contains(limit)) {
-        commit = commit.charge(limit.as_str(), Draw::Take(1));
-    }
-    for limit in before.iter().filter(|limit| !after.contains(limit)) {
-        commit = commit.charge(limit.as_str(), Draw::Give(1));
-    }
-    commit
-}
-
-/// Makes what is kept for a tenant that had nothing.
-pub fn new_tenant(mut tenant: AuthTenant, now: Time) -> Commit<AuthTenant> {
-    tenant.version = Version(now.0);
-    let unlimited = capacity(tenant.limit(Limit::TestDevices));
-    tenant.limits.insert(Limit::TestDevices, MAX_TEST_DEVICES);
-    Commit::insert(tenant)
-        .charge(Limit::TestDevices.as_str(), Draw::Move(MAX_TEST_DEVICES - unlimited))
-        .quiet("nothing that anybody could notice")
-}
-
-/// Sets limits; `None` takes a limit away.
-pub fn set_limits(was: &AuthTenant, limits: &[(Limit, Option<i64>)]) -> Commit<AuthTenant> {
-    let mut to = was.clone();
-    let mut moves = Vec::new();
-    for (limit, value) in limits {
-        let before = capacity(to.limit(*limit));
-        match value {
-            Some(value) => to.limits.insert(*limit, *value),
-            None => to.limits.remove(limit),
-        };
-        moves.push((*limit, capacity(to.limit(*limit)) - before));
-    }
-    if to == *was {
-        return Commit::nothing();
-    }
-    let mut commit = Commit::update(was.clone(), to).invalidate(TENANT_TOPIC, "");
-    for (limit, by) in moves.into_iter().filter(|(_, by)| *by != 0) {
-        commit = commit.charge(limit.as_str(), Draw::Move(by));
-    }
-    commit
-}
-
-/// Revokes every token of the tenant.
-pub fn revoke_tenant(was: &AuthTenant, now: Time) -> Commit<AuthTenant> {
-    let mut to = was.clone();
-    to.from = now.seconds().max(was.from) + 1;
-    Commit::update(was.clone(), to).invalidate(TENANT_TOPIC, "").quiet("tokens are not stored")
-}
-
-/// Sets the rules that accept new devices.
-pub fn set_rules(was: &AuthTenant, rules: Vec<AcceptRule>) -> Commit<AuthTenant> {
-    if was.accept == rules {
-        return Commit::nothing();
-    }
-    let mut to = was.clone();
-    to.accept = rules;
-    Commit::update(was.clone(), to).invalidate(TENANT_TOPIC, "")
-}
-
-/// Forgets what is kept for a tenant; its quotas are without limit again.
-pub fn delete_tenant(was: &AuthTenant) -> Commit<AuthTenant> {
-    let mut commit = Commit::delete(was.clone()).invalidate(TENANT_TOPIC, "");
-    for (limit, value) in &was.limits {
-        let by = capacity(NO_LIMIT) - capacity(*value);
-        commit = commit.charge(limit.as_str(), Draw::Move(by));
-    }
-    commit.quiet("the tenant itself is gone")
-}
-
-/// Counts one change of a flag.
-///
-/// # Errors
-/// `TooMany` after [`MAX_FLAG_CHANGES`] in one day.
-pub fn count_flag_change(was: &AuthTenant, now: Time) -> Result<Commit<AuthTenant>> {
-    let (day, count) = was.flag_changes;
-    let count = if day == now.day() { count } else { 0 };
-    if count >= MAX_FLAG_CHANGES {
-        return Err(Error::new(crate::error::Kind::TooMany, "flag changes of the day"));
-    }
-    let mut to = was.clone();
-    to.flag_changes = (now.day(), count + 1);
-    Ok(Commit::update(was.clone(), to).quiet("a counter"))
 }
 
 #[cfg(test)]

@@ -2,8 +2,12 @@ mod life;
 
 use std::collections::BTreeMap;
 
-use super::*;
-use crate::commit::Change;
+use super::{rules::matches, *};
+use crate::{
+    auth::model::{AcceptRule, AuthTenant, Limit},
+    commit::{Change, Draw},
+    quota::capacity,
+};
 use Status::{Accepted, Noauth, Pending, Preauthorized, Rejected};
 
 const NOW: Time = Time(1_767_268_800_123);

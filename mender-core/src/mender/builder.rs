@@ -1,0 +1,277 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    auth,
+    blob::{Blobs, NoBlobs},
+    bus::{Bus, LocalBus},
+    env::Env,
+    error::{Error, Result},
+    event::Subscriber,
+    feed::Feed,
+    jobs::{Jobs, Runner, Worker},
+    kernel::Kernel,
+    lifecycle::{Forget, Lifecycle},
+    mail::{Mail, NoMail},
+    mender::{Inner, Mender, Stores},
+    outbound::{NoOutbound, Outbound},
+    outbox::{Courier, DELIVER, Deliveries, Journal},
+    quota::Quotas,
+    tenants,
+    token::Keyring,
+    users,
+};
+
+struct Port<S: ?Sized> {
+    store: Arc<S>,
+    journal: Arc<dyn Journal>,
+}
+
+impl<S: ?Sized> Clone for Port<S> {
+    fn clone(&self) -> Self {
+        Self { store: self.store.clone(), journal: self.journal.clone() }
+    }
+}
+
+/// Builds a [`Mender`].
+#[derive(Default)]
+pub struct Builder {
+    env: Option<Env>,
+    auth: Option<Port<dyn auth::Store>>,
+    tenants: Option<Port<dyn tenants::Store>>,
+    users: Option<Port<dyn users::Store>>,
+    jobs: Option<Arc<dyn Jobs>>,
+    feed: Option<Arc<dyn Feed>>,
+    quotas: Option<Arc<dyn Quotas>>,
+    keys: Option<Keyring>,
+    ephemeral: bool,
+    blobs: Option<Arc<dyn Blobs>>,
+    bus: Option<Arc<dyn Bus>>,
+    outbound: Option<Arc<dyn Outbound>>,
+    mail: Option<Arc<dyn Mail>>,
+    public_url: String,
+    auth_config: auth::Config,
+    users_config: users::Config,
+    subscribers: Vec<Arc<dyn Subscriber>>,
+    workers: Vec<Arc<dyn Worker>>,
+    areas: Vec<Arc<dyn Forget>>,
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").finish_non_exhaustive()
+    }
+}
+
+impl Builder {
+    /// Stores everything here.
+    #[must_use]
+    pub fn stores<S: Stores>(mut self, stores: S) -> Self {
+        let all = Arc::new(stores);
+        let journal: Arc<dyn Journal> = all.clone();
+        self.auth = Some(Port { store: all.clone(), journal: journal.clone() });
+        self.tenants = Some(Port { store: all.clone(), journal: journal.clone() });
+        self.users = Some(Port { store: all.clone(), journal });
+        self.jobs = Some(all.clone());
+        self.feed = Some(all.clone());
+        self.quotas = Some(all);
+        self
+    }
+
+    /// Stores device authentication elsewhere.
+    #[must_use]
+    pub fn auth_store<S: auth::Store + Journal>(mut self, store: S) -> Self {
+        let store = Arc::new(store);
+        self.auth = Some(Port { journal: store.clone(), store });
+        self
+    }
+
+    /// Stores tenants elsewhere.
+    #[must_use]
+    pub fn tenants_store<S: tenants::Store + Journal>(mut self, store: S) -> Self {
+        let store = Arc::new(store);
+        self.tenants = Some(Port { journal: store.clone(), store });
+        self
+    }
+
+    /// Stores users elsewhere.
+    #[must_use]
+    pub fn users_store<S: users::Store + Journal>(mut self, store: S) -> Self {
+        let store = Arc::new(store);
+        self.users = Some(Port { journal: store.clone(), store });
+        self
+    }
+
+    /// Signs and verifies tokens with these keys.
+    #[must_use]
+    pub fn keys(mut self, keys: Keyring) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// Signs tokens with a new key that is kept nowhere.
+    #[must_use]
+    pub fn ephemeral_keys(mut self) -> Self {
+        self.ephemeral = true;
+        self
+    }
+
+    /// Keeps large objects here.
+    #[must_use]
+    pub fn blobs(mut self, blobs: impl Blobs) -> Self {
+        self.blobs = Some(Arc::new(blobs));
+        self
+    }
+
+    /// Carries fleeting messages between nodes.
+    #[must_use]
+    pub fn bus(mut self, bus: impl Bus) -> Self {
+        self.bus = Some(Arc::new(bus));
+        self
+    }
+
+    /// Sends HTTP requests to the world.
+    #[must_use]
+    pub fn outbound(mut self, outbound: impl Outbound) -> Self {
+        self.outbound = Some(Arc::new(outbound));
+        self
+    }
+
+    /// Sends mail.
+    #[must_use]
+    pub fn mail(mut self, mail: impl Mail) -> Self {
+        self.mail = Some(Arc::new(mail));
+        self
+    }
+
+    /// Takes time and randomness from here; the machine's where not called.
+    #[must_use]
+    pub fn env(mut self, env: Env) -> Self {
+        self.env = Some(env);
+        self
+    }
+
+    /// The URL that devices and users reach the server by, with its mount path, if any.
+    #[must_use]
+    pub fn public_url(mut self, url: impl Into<String>) -> Self {
+        self.public_url = url.into();
+        self
+    }
+
+    /// How device authentication behaves.
+    #[must_use]
+    pub fn auth_config(mut self, config: auth::Config) -> Self {
+        self.auth_config = config;
+        self
+    }
+
+    /// How users log in.
+    #[must_use]
+    pub fn users_config(mut self, config: users::Config) -> Self {
+        self.users_config = config;
+        self
+    }
+
+    /// Has a subscriber hear events.
+    #[must_use]
+    pub fn subscriber(mut self, subscriber: impl Subscriber) -> Self {
+        self.subscribers.push(Arc::new(subscriber));
+        self
+    }
+
+    /// Has a worker run the jobs of its kind.
+    #[must_use]
+    pub fn worker(mut self, worker: impl Worker) -> Self {
+        self.workers.push(Arc::new(worker));
+        self
+    }
+
+    /// Has data of the host's own forgotten with devices and tenants, before ours.
+    #[must_use]
+    pub fn forget(mut self, area: impl Forget) -> Self {
+        self.areas.push(Arc::new(area));
+        self
+    }
+
+    /// Builds the server.
+    ///
+    /// # Errors
+    /// `Invalid` where a part is missing: there is no silent default for stores and keys.
+    pub fn build(self) -> Result<Mender> {
+        fn need<T>(part: Option<T>, name: &'static str) -> Result<T> {
+            part.ok_or_else(|| Error::invalid("builder", format!("{name} must be given")))
+        }
+        let env = self.env.unwrap_or_else(Env::system);
+        let feed = need(self.feed, "stores()")?;
+        let jobs = need(self.jobs, "stores()")?;
+        let quotas = need(self.quotas, "stores()")?;
+        let (auth, tenants) = (need(self.auth, "stores()")?, need(self.tenants, "stores()")?);
+        let users = need(self.users, "stores()")?;
+        let keys = match self.keys {
+            None if self.ephemeral => Keyring::ephemeral(&env)?,
+            keys => need(keys, "keys()")?,
+        };
+        let keys = Arc::new(keys);
+        let (kernel, events) = Kernel::new(env.clone(), jobs.clone(), feed, quotas)?;
+        let kernel = Arc::new(kernel);
+
+        let mut journals: Vec<Arc<dyn Journal>> = Vec::new();
+        for journal in [&auth.journal, &tenants.journal, &users.journal] {
+            if !journals.iter().any(|known| Arc::ptr_eq(known, journal)) {
+                journals.push(journal.clone());
+            }
+        }
+        let tenants =
+            Arc::new(tenants::Service::new(kernel.clone(), tenants.store, tenants.journal));
+        let users = Arc::new(users::Service::new(
+            kernel.clone(),
+            users.store,
+            users.journal,
+            tenants.clone(),
+            keys.clone(),
+            self.users_config,
+        ));
+        let auth = Arc::new(auth::Service::new(
+            kernel.clone(),
+            auth.store,
+            auth.journal,
+            tenants.clone(),
+            keys,
+            self.auth_config,
+        ));
+
+        let mut areas = self.areas;
+        areas.push(auth.clone());
+        let lifecycle = Arc::new(Lifecycle { env: env.clone(), jobs: jobs.clone(), areas });
+        let mut subscribers = self.subscribers;
+        subscribers.push(lifecycle.clone());
+        let mut workers: BTreeMap<String, Arc<dyn Worker>> = BTreeMap::new();
+        let usage: Arc<dyn Worker> =
+            Arc::new(auth::CountUsage { service: auth.clone(), directory: tenants.clone() });
+        for worker in self.workers.into_iter().chain([lifecycle, usage]) {
+            workers.insert(worker.kind().to_owned(), worker);
+        }
+        for subscriber in &subscribers {
+            let (subscriber, journals) = (subscriber.clone(), journals.clone());
+            let kind = format!("{DELIVER}{}", subscriber.name());
+            let deliveries = Deliveries { kind: kind.clone(), subscriber, journals };
+            workers.insert(kind, Arc::new(deliveries));
+        }
+        kernel.outbox.set_heard(subscribers.iter().map(|s| s.kinds()).collect());
+        let courier = Courier::new(env.clone(), jobs.clone(), subscribers, events);
+        let runner = Runner { env, jobs, workers };
+        Ok(Mender(Arc::new(Inner {
+            kernel,
+            courier,
+            journals,
+            runner,
+            auth,
+            tenants,
+            users,
+            blobs: self.blobs.unwrap_or_else(|| Arc::new(NoBlobs)),
+            bus: self.bus.unwrap_or_else(|| Arc::new(LocalBus::default())),
+            outbound: self.outbound.unwrap_or_else(|| Arc::new(NoOutbound)),
+            mail: self.mail.unwrap_or_else(|| Arc::new(NoMail)),
+            public_url: self.public_url,
+        })))
+    }
+}
