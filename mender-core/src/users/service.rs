@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use crate::{
     commit::Commit,
@@ -112,6 +113,9 @@ struct PlanClaims {
     addons: Vec<Addon>,
 }
 
+/// How many log-ins may wait for their turn; further ones are told to come back.
+const WAITING: usize = 256;
+
 const SCOPE: &str = "mender.*";
 
 /// The use cases of users.
@@ -123,7 +127,9 @@ pub struct Service {
     keys: Arc<Keyring>,
     config: Config,
     accounts: Arc<Cache<Option<Arc<Account>>>>,
-    hashing: tokio::sync::Semaphore,
+    hashing: Arc<Semaphore>,
+    /// Places for those who wait for their turn.
+    waiting: Semaphore,
     /// A hash that is checked where there is no user.
     nobody: tokio::sync::OnceCell<String>,
 }
@@ -149,7 +155,7 @@ impl Service {
     ) -> Self {
         let accounts = Arc::new(Cache::new(logic::TOPIC, 10_000));
         kernel.register(accounts.clone());
-        let hashing = tokio::sync::Semaphore::new(config.parallel_hashes.max(1));
+        let hashing = Arc::new(Semaphore::new(config.parallel_hashes.max(1)));
         Self {
             kernel,
             store,
@@ -159,6 +165,7 @@ impl Service {
             config,
             accounts,
             hashing,
+            waiting: Semaphore::new(WAITING),
             nobody: tokio::sync::OnceCell::new(),
         }
     }
@@ -170,13 +177,20 @@ impl Service {
         Ok(self.kernel.commit(&ctx, &self.journal, commit, write).await?)
     }
 
-    /// Runs slow hashing off the async threads, few at a time.
+    /// Runs slow hashing off the async threads, few at a time and few waiting.
     async fn hashed<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
         let failed = || Error::internal("hashing stopped");
-        let _turn = self.hashing.acquire().await.map_err(|_| failed())?;
+        let busy = || Error::new(Kind::Unavailable, "too many log-ins at once");
+        let _place = self.waiting.try_acquire().map_err(|_| busy())?;
+        let turn = self.hashing.clone().acquire_owned().await.map_err(|_| failed())?;
+        // The turn goes with the work: a caller who hangs up does not end it.
+        let work = move || {
+            let _turn = turn;
+            work()
+        };
         tokio::task::spawn_blocking(work).await.map_err(|e| failed().because(e))
     }
 
@@ -386,5 +400,36 @@ impl Service {
                 return Ok(all);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::mpsc,
+        task::{Context, Waker},
+    };
+
+    use super::*;
+    use crate::Mender;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_caller_who_hangs_up_keeps_the_turn_until_the_hash_ends() {
+        let config = Config { parallel_hashes: 1, ..Config::default() };
+        let mender = Mender::in_memory().users_config(config).build().unwrap();
+        let users = mender.users();
+        let (started, begun) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        let mut call = Box::pin(users.hashed(move || {
+            started.send(()).unwrap();
+            ended.recv().unwrap();
+        }));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(call.as_mut().poll(&mut context).is_pending());
+        begun.recv().unwrap();
+        drop(call);
+        assert_eq!(users.hashing.available_permits(), 0);
+        end.send(()).unwrap();
+        let _turn = users.hashing.acquire().await.unwrap();
     }
 }
