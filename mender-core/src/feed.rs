@@ -86,6 +86,9 @@ const STALE: Duration = Duration::from_secs(1);
 pub trait Invalidate: Send + Sync + 'static {
     /// Forgets what was loaded of a thing; an empty key means all of the tenant.
     fn invalidate(&self, tenant: &TenantId, kind: &str, key: &str);
+
+    /// Forgets everything that was loaded: nobody knows what changed meanwhile.
+    fn clear(&self);
 }
 
 /// Values of one kind that were loaded, until the feed says that they are out of date.
@@ -151,30 +154,37 @@ impl<V: Clone + Send + 'static> Invalidate for Cache<V> {
             loaded.values.retain(|at, _| at.0 != *tenant || !(key.is_empty() || at.1 == key));
         }
     }
+
+    fn clear(&self) {
+        let mut loaded = self.loaded();
+        loaded.epoch += 1;
+        loaded.values.clear();
+    }
 }
 
 /// Keeps caches true: tells them what changed here and elsewhere, and whether they may be
 /// trusted at all.
 pub(crate) struct Freshness {
     env: Env,
-    feed: Arc<dyn Feed>,
+    feeds: Vec<Arc<dyn Feed>>,
     caches: RwLock<Vec<Arc<dyn Invalidate>>>,
     looked_at: AtomicI64,
 }
 
 impl Freshness {
-    pub(crate) fn new(env: Env, feed: Arc<dyn Feed>) -> Self {
-        Self { env, feed, caches: RwLock::default(), looked_at: AtomicI64::new(i64::MIN) }
+    pub(crate) fn new(env: Env, feeds: Vec<Arc<dyn Feed>>) -> Self {
+        Self { env, feeds, caches: RwLock::default(), looked_at: AtomicI64::new(i64::MIN) }
     }
 
     pub(crate) fn register(&self, cache: Arc<dyn Invalidate>) {
         self.caches.write().unwrap_or_else(PoisonError::into_inner).push(cache);
     }
 
-    /// Tells whether caches may be trusted: the feed was read within the last second.
+    /// Tells whether caches may be trusted: the feed was read within the last second. A clock
+    /// that steps back makes them stale, not fresh for as long as it stepped.
     pub(crate) fn is_fresh(&self) -> bool {
-        let looked_at = self.looked_at.load(Ordering::Acquire);
-        looked_at != i64::MIN && self.env.now().since(Time(looked_at)) <= STALE
+        let (looked_at, now) = (Time(self.looked_at.load(Ordering::Acquire)), self.env.now());
+        looked_at.0 != i64::MIN && now >= looked_at && now.since(looked_at) <= STALE
     }
 
     fn tell(&self, tenant: &TenantId, kind: &str, key: &str) {
@@ -192,13 +202,26 @@ impl Freshness {
     /// Reads what other nodes changed.
     pub(crate) async fn look(&self) -> StoreResult<()> {
         let at = self.env.now();
-        let entries = self.feed.feed_since(at - WINDOW).await?;
+        let last = Time(self.looked_at.load(Ordering::Acquire));
+        // From before the last look on: a node that was away for a while missed nothing.
+        let from = if last.0 == i64::MIN { at } else { last.min(at) };
+        let since = from - WINDOW;
+        let mut entries = Vec::new();
+        for feed in &self.feeds {
+            entries.extend(feed.feed_since(since).await?);
+        }
+        if last.0 == i64::MIN || at.since(since) >= KEPT {
+            // What happened while nobody looked may be swept already.
+            for cache in self.caches.read().unwrap_or_else(PoisonError::into_inner).iter() {
+                cache.clear();
+            }
+        }
         // Entries of the last seconds are heard again and again: a document store announces a
         // change before it is made, and what was loaded in between is out of date as well.
         for entry in entries {
             self.tell(&entry.tenant, &entry.kind, &entry.key);
         }
-        self.looked_at.fetch_max(at.0, Ordering::AcqRel);
+        self.looked_at.store(at.0, Ordering::Release);
         Ok(())
     }
 }

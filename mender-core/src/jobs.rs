@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use futures_util::{FutureExt, future::join_all};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     env::{Env, Time},
@@ -14,6 +15,9 @@ use crate::{
 
 /// How long a job is its worker's before another may take over.
 const LEASE: Duration = Duration::from_secs(60);
+
+/// How long a worker may take: less than its lease, so that it is settled before that ends.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// How often a job is tried before it is a dead letter.
 pub const MAX_ATTEMPTS: i64 = 20;
@@ -195,20 +199,26 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// Runs what is due, until nothing is; returns how many jobs there were.
-    pub(crate) async fn run_due(&self) -> StoreResult<usize> {
+    /// Runs what is due, until nothing is or it shall stop; returns how many jobs there were.
+    ///
+    /// Each is settled when it ends: one that is slow does not make others run again.
+    pub(crate) async fn run_due(&self, stop: &CancellationToken) -> StoreResult<usize> {
         let mut count = 0;
+        let mut running = FuturesUnordered::new();
         loop {
-            let now = self.env.now();
-            let kinds = self.workers.keys().cloned().collect();
-            let claim = Claim { kinds, now, lease_until: now + LEASE, limit: CLAIM };
-            let claimed = self.jobs.claim_jobs(&claim).await?;
-            if claimed.is_empty() {
-                return Ok(count);
+            let free = CLAIM - running.len();
+            if free > 0 && !stop.is_cancelled() {
+                let now = self.env.now();
+                let kinds = self.workers.keys().cloned().collect();
+                let claim = Claim { kinds, now, lease_until: now + LEASE, limit: free };
+                let claimed = self.jobs.claim_jobs(&claim).await?;
+                count += claimed.len();
+                running.extend(claimed.into_iter().map(|job| self.run(job)));
             }
-            count += claimed.len();
-            let settled = join_all(claimed.into_iter().map(|job| self.run(job))).await;
-            self.jobs.settle_jobs(&settled).await?;
+            match running.next().await {
+                Some(settled) => self.jobs.settle_jobs(&[settled]).await?,
+                None => return Ok(count),
+            }
         }
     }
 
@@ -219,7 +229,7 @@ impl Runner {
         };
         let call = AssertUnwindSafe(worker.run(&job)).catch_unwind();
         let failed = |what: &'static str| Progress::Failed(Error::internal(what));
-        let progress = match tokio::time::timeout(LEASE, call).await {
+        let progress = match tokio::time::timeout(PATIENCE, call).await {
             Ok(Ok(progress)) => progress,
             Ok(Err(_)) => failed("the worker panicked"),
             Err(_) => failed("the job took too long"),

@@ -14,7 +14,6 @@ use crate::{
     id::{EventId, NodeId},
     jobs::Jobs,
     outbox::{self, Journal, Outbox, Waiting},
-    quota::Quotas,
 };
 
 /// For how long a use case decides anew when others change the same thing.
@@ -26,7 +25,6 @@ pub(crate) struct Kernel {
     pub(crate) node: NodeId,
     pub(crate) jobs: Arc<dyn Jobs>,
     pub(crate) feed: Arc<dyn Feed>,
-    pub(crate) quotas: Arc<dyn Quotas>,
     pub(crate) outbox: Outbox,
     pub(crate) freshness: Freshness,
 }
@@ -42,12 +40,12 @@ impl Kernel {
         env: Env,
         jobs: Arc<dyn Jobs>,
         feed: Arc<dyn Feed>,
-        quotas: Arc<dyn Quotas>,
+        feeds: Vec<Arc<dyn Feed>>,
     ) -> Result<(Self, mpsc::Receiver<Waiting>)> {
         let node = env.uuid().parse().map_err(|e| Error::internal("node id").because(e))?;
         let (outbox, events) = Outbox::new();
-        let freshness = Freshness::new(env.clone(), feed.clone());
-        let kernel = Self { env, node, jobs, feed, quotas, outbox, freshness };
+        let freshness = Freshness::new(env.clone(), feeds);
+        let kernel = Self { env, node, jobs, feed, outbox, freshness };
         Ok((kernel, events))
     }
 
@@ -71,7 +69,8 @@ impl Kernel {
     /// Stores a decision and sees to its consequences.
     ///
     /// Caches of this node forget at once; events go to their subscribers right after. Where
-    /// the store's answer is lost, both happen as if the change had been made.
+    /// the store's answer is lost, caches forget all the same, and events, if they are there,
+    /// are delivered when their lease ends.
     ///
     /// # Errors
     /// Those of the store, and [`StoreError::TooLarge`].
@@ -91,12 +90,13 @@ impl Kernel {
         let stamped = self.stamp(ctx, commit)?;
         let events = stamped.events.clone();
         let topics = stamped.invalidates.clone();
+        let lease_until = stamped.lease_until;
         let answer = write(stamped).await;
         if matches!(answer, Ok(()) | Err(StoreError::Unavailable(_))) {
             self.freshness.tell_all(&ctx.tenant, &topics);
         }
         answer?;
-        self.outbox.enqueue(journal, events);
+        self.outbox.enqueue(journal, events, lease_until);
         Ok(())
     }
 

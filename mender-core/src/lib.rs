@@ -35,4 +35,4 @@ pub use env::{Env, Time};
 pub use error::{Error, Result, StoreError, StoreResult};
 pub use event::{Event, Subscriber};
 pub use id::{DeviceId, EventId, NodeId, TenantId, UserId, Version};
-pub use mender::{Builder, Mender, Stores};
+pub use mender::{Base, Builder, Mender, Stores};

@@ -24,6 +24,11 @@ use crate::{
 
 pub use builder::Builder;
 
+/// What a store keeps beside its aggregates, written by the same commits.
+pub trait Base: Journal + Feed + Quotas {}
+
+impl<S: Journal + Feed + Quotas> Base for S {}
+
 /// Everything that a server stores, in one value.
 pub trait Stores:
     auth::Store + tenants::Store + users::Store + Journal + Jobs + Feed + Quotas
@@ -36,6 +41,7 @@ struct Inner {
     kernel: Arc<Kernel>,
     courier: Courier,
     journals: Vec<Arc<dyn Journal>>,
+    bases: Vec<Arc<dyn Base>>,
     runner: Runner,
     auth: Arc<auth::Service>,
     tenants: Arc<tenants::Service>,
@@ -137,7 +143,7 @@ impl Mender {
         tenant: &crate::id::TenantId,
         name: &str,
     ) -> Result<crate::quota::Quota> {
-        Ok(self.0.kernel.quotas.quota(tenant, name).await?)
+        Ok(self.0.bases[0].quota(tenant, name).await?)
     }
 
     /// Checks that the database answers.

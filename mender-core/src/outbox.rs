@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::join_all};
 use tokio::sync::{Mutex, Notify, mpsc};
 
 use crate::{
@@ -59,8 +59,8 @@ port! {
     }
 }
 
-/// An event on its way, with the journal that holds it.
-pub(crate) type Waiting = (Arc<dyn Journal>, Event);
+/// An event on its way, with the journal that holds it and the end of its lease.
+pub(crate) type Waiting = (Arc<dyn Journal>, Event, Time);
 
 /// Where commits leave their events. It knows what is heard, not by whom: subscribers hold
 /// services, and services hold the kernel with this.
@@ -89,9 +89,14 @@ impl Outbox {
     }
 
     /// Takes committed events for delivery. What does not fit waits for the end of its lease.
-    pub(crate) fn enqueue(&self, journal: &Arc<dyn Journal>, events: Vec<Event>) {
+    pub(crate) fn enqueue(
+        &self,
+        journal: &Arc<dyn Journal>,
+        events: Vec<Event>,
+        lease_until: Time,
+    ) {
         for event in events {
-            if self.sender.try_send((journal.clone(), event)).is_err() {
+            if self.sender.try_send((journal.clone(), event, lease_until)).is_err() {
                 tracing::debug!("the outbox is full, events wait for the end of their lease");
                 break;
             }
@@ -142,12 +147,18 @@ impl Courier {
 
     pub(crate) async fn deliver_batch(&self, mut batch: Vec<Waiting>) -> usize {
         let count = batch.len();
-        while let Some((journal, _)) = batch.first() {
+        let now = self.env.now();
+        // What waited here for longer than its lease is somebody else's by now.
+        batch.retain(|(_, _, lease_until)| *lease_until > now);
+        while let Some((journal, ..)) = batch.first() {
             let journal = journal.clone();
+            let same = |other: &Arc<dyn Journal>| {
+                std::ptr::addr_eq(Arc::as_ptr(&journal), Arc::as_ptr(other))
+            };
             let (mine, rest): (Vec<_>, Vec<_>) =
-                batch.into_iter().partition(|(other, _)| Arc::ptr_eq(&journal, other));
+                batch.into_iter().partition(|(other, ..)| same(other));
             batch = rest;
-            let events: Vec<Event> = mine.into_iter().map(|(_, event)| event).collect();
+            let events: Vec<Event> = mine.into_iter().map(|(_, event, _)| event).collect();
             if let Err(error) = self.deliver(journal.as_ref(), &events).await {
                 tracing::warn!(%error, "delivery is repeated after the lease of its events");
             }
@@ -168,36 +179,41 @@ impl Courier {
         if events.is_empty() {
             return Ok(());
         }
-        let mut later = Vec::new();
-        for subscriber in &self.subscribers {
-            let wanted: Vec<Event> = events
-                .iter()
-                .filter(|e| subscriber.kinds().has(&e.kind) && subscriber.wants(&e.tenant))
-                .cloned()
-                .collect();
-            if wanted.is_empty() {
-                continue;
-            }
-            if subscriber.delivery() != Delivery::Prompt {
-                later.extend(wanted.iter().map(|e| self.job(subscriber.as_ref(), e, 0)));
-                continue;
-            }
-            let outcomes = handle(subscriber.as_ref(), &wanted).await;
-            for (event, outcome) in wanted.iter().zip(outcomes) {
-                if let Outcome::Retry(error) | Outcome::Dead(error) = outcome {
-                    tracing::warn!(
-                        subscriber = subscriber.name(), event = %event.id, %error,
-                        "a subscriber failed, its delivery becomes a job"
-                    );
-                    later.push(self.job(subscriber.as_ref(), event, 1000));
-                }
-            }
-        }
+        // All at once: one that is slow delays the others by its patience, not by its place.
+        let heard = self.subscribers.iter().map(|s| self.tell(s.as_ref(), events));
+        let later: Vec<NewJob> = join_all(heard).await.into_iter().flatten().collect();
         if !later.is_empty() {
             self.jobs.put_jobs(&later).await?;
             self.new_job.notify_one();
         }
         journal.settle_events(events).await
+    }
+
+    /// Lets a subscriber hear events; returns the jobs for what must wait.
+    async fn tell(&self, subscriber: &dyn Subscriber, events: &[Event]) -> Vec<NewJob> {
+        let wanted: Vec<Event> = events
+            .iter()
+            .filter(|e| subscriber.kinds().has(&e.kind) && subscriber.wants(&e.tenant))
+            .cloned()
+            .collect();
+        if wanted.is_empty() {
+            return Vec::new();
+        }
+        if subscriber.delivery() != Delivery::Prompt {
+            return wanted.iter().map(|event| self.job(subscriber, event, 0)).collect();
+        }
+        let outcomes = handle(subscriber, &wanted).await;
+        let mut later = Vec::new();
+        for (event, outcome) in wanted.iter().zip(outcomes) {
+            if let Outcome::Retry(error) | Outcome::Dead(error) = outcome {
+                tracing::warn!(
+                    subscriber = subscriber.name(), event = %event.id, %error,
+                    "a subscriber failed, its delivery becomes a job"
+                );
+                later.push(self.job(subscriber, event, 1000));
+            }
+        }
+        later
     }
 
     fn job(&self, subscriber: &dyn Subscriber, event: &Event, after: u64) -> NewJob {
@@ -216,7 +232,7 @@ impl Courier {
             },
             lane,
             due_at: self.env.now() + Duration::from_millis(after),
-            payload: serde_json::to_value(event).unwrap_or_default(),
+            payload: serde_json::json!({ "event": event }),
         }
     }
 }
@@ -236,11 +252,11 @@ impl Worker for Deliveries {
 
     async fn run(&self, job: &Job) -> Progress {
         let subscriber = self.subscriber.as_ref();
-        let event: Event = match serde_json::from_value(job.payload.clone()) {
+        let event: Event = match serde_json::from_value(job.payload["event"].clone()) {
             Ok(event) => event,
             Err(error) => return Progress::Dead(Error::internal("not an event").because(error)),
         };
-        if subscriber.delivery() == Delivery::Ordered {
+        if subscriber.delivery() == Delivery::Ordered && job.payload["alone"] != true {
             for journal in &self.journals {
                 let (aggregate, key) = (&event.aggregate, &event.key);
                 match journal.has_earlier(&event.tenant, aggregate, key, event.version).await {
@@ -249,6 +265,9 @@ impl Worker for Deliveries {
                     Err(error) => return Progress::Failed(error.into()),
                 }
             }
+            // An earlier event may have become a job meanwhile: the next claim knows its lane.
+            let payload = serde_json::json!({ "event": event, "alone": true });
+            return Progress::Next(Duration::ZERO, payload);
         }
         match handle(subscriber, std::slice::from_ref(&event)).await.pop() {
             Some(Outcome::Done) => Progress::Done,

@@ -33,11 +33,17 @@ pub const DEVICE_TOPIC: &str = "auth.device";
 /// The kind of cached state that a change of a tenant may spoil.
 pub const TENANT_TOPIC: &str = "auth.tenant";
 
+/// The kind of cached state that the end of all tokens of a tenant spoils.
+pub const TOKENS_TOPIC: &str = "auth.tokens";
+
 /// How many test devices a tenant may have accepted.
 pub const MAX_TEST_DEVICES: i64 = 10;
 
 /// How often a tenant may change flags in one day.
 pub const MAX_FLAG_CHANGES: u32 = 20;
+
+/// By how many seconds the clock of the node that issued a token may be ahead of ours.
+const CLOCK_SKEW: i64 = 2;
 
 /// How long an identity may be to travel in an event; of longer ones only the device is told.
 const MAX_TOLD: usize = 32 * 1024;
@@ -178,7 +184,7 @@ fn take_over(device: &mut Device, id: &AuthSetId, now: Time) {
 /// Ends every token of the set, also one issued within the present second.
 fn end_tokens(set: &mut AuthSet, now: Time) {
     set.live = false;
-    set.from = now.seconds().max(set.from) + 1;
+    set.from = (now.seconds() + CLOCK_SKEW).max(set.from) + 1;
 }
 
 /// Sets status and tier from the strongest set; of equal ones the latest decides.

@@ -16,6 +16,7 @@ use crate::{
     kernel::Kernel,
     lifecycle::Forget,
     outbox::Journal,
+    quota::Quotas,
     tenants::Directory,
     token::Keyring,
 };
@@ -68,6 +69,7 @@ pub struct Service {
     kernel: Arc<Kernel>,
     store: Arc<dyn Store>,
     journal: Arc<dyn Journal>,
+    quotas: Arc<dyn Quotas>,
     directory: Arc<dyn Directory>,
     keys: Arc<Keyring>,
     config: Config,
@@ -86,6 +88,7 @@ impl Service {
         kernel: Arc<Kernel>,
         store: Arc<dyn Store>,
         journal: Arc<dyn Journal>,
+        quotas: Arc<dyn Quotas>,
         directory: Arc<dyn Directory>,
         keys: Arc<Keyring>,
         config: Config,
@@ -94,7 +97,7 @@ impl Service {
         let policies = Arc::new(Cache::new(logic::TENANT_TOPIC, 10_000));
         kernel.register(contacts.clone());
         kernel.register(policies.clone());
-        Self { kernel, store, journal, directory, keys, config, contacts, policies }
+        Self { kernel, store, journal, quotas, directory, keys, config, contacts, policies }
     }
 
     /// Returns how device authentication behaves.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{auth, error::Result, feed, mender::Mender};
+use crate::{auth, env::Time, error::Result, feed, mender::Mender};
 
 /// How often contacts are written.
 const CONTACTS: Duration = Duration::from_secs(10);
@@ -14,7 +14,7 @@ const LOOK: Duration = Duration::from_millis(500);
 const SWEEP: Duration = Duration::from_secs(60);
 
 /// How much one sweep removes.
-const SWEEP_LIMIT: usize = 1000;
+const SWEEP_LIMIT: usize = 10_000;
 
 impl Mender {
     /// Puts the jobs that come back for ever, for instance every day; [`Mender::run`] does so by
@@ -38,7 +38,17 @@ impl Mender {
         every(Duration::from_secs(1), |m| Box::pin(async move { m.beat(true).await }));
         every(CONTACTS, |m| Box::pin(async move { m.auth().record_contacts().await.map(|_| ()) }));
         every(LOOK, |m| Box::pin(async move { m.adopt().await.map(|_| ()) }));
-        every(LOOK, |m| Box::pin(async move { m.run_jobs().await.map(|_| ()) }));
+        let (mender, stopped) = (self.clone(), stop.clone());
+        tasks.spawn(async move {
+            loop {
+                log_failure(mender.0.runner.run_due(&stopped).await);
+                tokio::select! {
+                    () = stopped.cancelled() => break,
+                    () = mender.0.courier.new_job.notified() => {}
+                    () = tokio::time::sleep(LOOK) => {}
+                }
+            }
+        });
         every(SWEEP, |m| {
             Box::pin(async move {
                 m.schedule().await?;
@@ -56,21 +66,10 @@ impl Mender {
                 mender.0.courier.deliver_batch(batch).await;
             }
         });
-        let (mender, stopped) = (self.clone(), stop.clone());
-        tasks.spawn(async move {
-            loop {
-                tokio::select! {
-                    () = stopped.cancelled() => break,
-                    () = mender.0.courier.new_job.notified() => {
-                        log_failure(mender.run_jobs().await);
-                    }
-                }
-            }
-        });
         tasks.close();
         tasks.wait().await;
-        while self.0.courier.deliver_waiting().await > 0 {}
         log_failure(self.auth().record_contacts().await);
+        while self.0.courier.deliver_waiting().await > 0 {}
         log_failure(self.0.kernel.feed.leave(&self.0.kernel.node).await);
     }
 
@@ -89,14 +88,23 @@ impl Mender {
         Ok(count)
     }
 
-    async fn run_jobs(&self) -> Result<usize> {
-        Ok(self.0.runner.run_due().await?)
+    async fn sweep(&self) -> Result<()> {
+        let now = self.env().now();
+        for base in &self.0.bases {
+            base.sweep_feed(now - feed::KEPT, SWEEP_LIMIT).await?;
+            base.sweep_quotas(now - feed::KEPT, SWEEP_LIMIT).await?;
+        }
+        Ok(())
     }
 
-    async fn sweep(&self) -> Result<()> {
-        let (kernel, now) = (&self.0.kernel, self.env().now());
-        kernel.feed.sweep_feed(now - feed::KEPT, SWEEP_LIMIT).await?;
-        Ok(kernel.quotas.sweep_quotas(now - feed::KEPT, SWEEP_LIMIT).await?)
+    /// Returns when the next job is due; `None`: there is none. On virtual time, that is when it
+    /// is worth looking again.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn next_due(&self) -> Result<Option<Time>> {
+        let kinds: Vec<String> = self.0.runner.workers.keys().cloned().collect();
+        Ok(self.0.kernel.jobs.next_due(&kinds).await?)
     }
 
     /// Does everything that is due now, until nothing is left: for tests and command-line tools,
@@ -110,7 +118,7 @@ impl Mender {
             let mut done = self.auth().record_contacts().await?;
             done += self.0.courier.deliver_waiting().await;
             done += self.adopt().await?;
-            done += self.run_jobs().await?;
+            done += self.0.runner.run_due(&CancellationToken::new()).await?;
             if done == 0 {
                 return Ok(());
             }

@@ -12,10 +12,9 @@ use crate::{
     kernel::Kernel,
     lifecycle::{Forget, Lifecycle},
     mail::{Mail, NoMail},
-    mender::{Inner, Mender, Stores},
+    mender::{Base, Inner, Mender, Stores},
     outbound::{NoOutbound, Outbound},
     outbox::{Courier, DELIVER, Deliveries, Journal},
-    quota::Quotas,
     tenants,
     token::Keyring,
     users,
@@ -23,12 +22,12 @@ use crate::{
 
 struct Port<S: ?Sized> {
     store: Arc<S>,
-    journal: Arc<dyn Journal>,
+    base: Arc<dyn Base>,
 }
 
 impl<S: ?Sized> Clone for Port<S> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), journal: self.journal.clone() }
+        Self { store: self.store.clone(), base: self.base.clone() }
     }
 }
 
@@ -40,8 +39,7 @@ pub struct Builder {
     tenants: Option<Port<dyn tenants::Store>>,
     users: Option<Port<dyn users::Store>>,
     jobs: Option<Arc<dyn Jobs>>,
-    feed: Option<Arc<dyn Feed>>,
-    quotas: Option<Arc<dyn Quotas>>,
+    base: Option<Arc<dyn Base>>,
     keys: Option<Keyring>,
     ephemeral: bool,
     blobs: Option<Arc<dyn Blobs>>,
@@ -67,37 +65,36 @@ impl Builder {
     #[must_use]
     pub fn stores<S: Stores>(mut self, stores: S) -> Self {
         let all = Arc::new(stores);
-        let journal: Arc<dyn Journal> = all.clone();
-        self.auth = Some(Port { store: all.clone(), journal: journal.clone() });
-        self.tenants = Some(Port { store: all.clone(), journal: journal.clone() });
-        self.users = Some(Port { store: all.clone(), journal });
-        self.jobs = Some(all.clone());
-        self.feed = Some(all.clone());
-        self.quotas = Some(all);
+        let base: Arc<dyn Base> = all.clone();
+        self.auth = Some(Port { store: all.clone(), base: base.clone() });
+        self.tenants = Some(Port { store: all.clone(), base: base.clone() });
+        self.users = Some(Port { store: all.clone(), base: base.clone() });
+        self.base = Some(base);
+        self.jobs = Some(all);
         self
     }
 
     /// Stores device authentication elsewhere.
     #[must_use]
-    pub fn auth_store<S: auth::Store + Journal>(mut self, store: S) -> Self {
+    pub fn auth_store<S: auth::Store + Base>(mut self, store: S) -> Self {
         let store = Arc::new(store);
-        self.auth = Some(Port { journal: store.clone(), store });
+        self.auth = Some(Port { base: store.clone(), store });
         self
     }
 
     /// Stores tenants elsewhere.
     #[must_use]
-    pub fn tenants_store<S: tenants::Store + Journal>(mut self, store: S) -> Self {
+    pub fn tenants_store<S: tenants::Store + Base>(mut self, store: S) -> Self {
         let store = Arc::new(store);
-        self.tenants = Some(Port { journal: store.clone(), store });
+        self.tenants = Some(Port { base: store.clone(), store });
         self
     }
 
     /// Stores users elsewhere.
     #[must_use]
-    pub fn users_store<S: users::Store + Journal>(mut self, store: S) -> Self {
+    pub fn users_store<S: users::Store + Base>(mut self, store: S) -> Self {
         let store = Arc::new(store);
-        self.users = Some(Port { journal: store.clone(), store });
+        self.users = Some(Port { base: store.clone(), store });
         self
     }
 
@@ -201,9 +198,8 @@ impl Builder {
             part.ok_or_else(|| Error::invalid("builder", format!("{name} must be given")))
         }
         let env = self.env.unwrap_or_else(Env::system);
-        let feed = need(self.feed, "stores()")?;
+        let base = need(self.base, "stores()")?;
         let jobs = need(self.jobs, "stores()")?;
-        let quotas = need(self.quotas, "stores()")?;
         let (auth, tenants) = (need(self.auth, "stores()")?, need(self.tenants, "stores()")?);
         let users = need(self.users, "stores()")?;
         let keys = match self.keys {
@@ -211,21 +207,24 @@ impl Builder {
             keys => need(keys, "keys()")?,
         };
         let keys = Arc::new(keys);
-        let (kernel, events) = Kernel::new(env.clone(), jobs.clone(), feed, quotas)?;
-        let kernel = Arc::new(kernel);
-
-        let mut journals: Vec<Arc<dyn Journal>> = Vec::new();
-        for journal in [&auth.journal, &tenants.journal, &users.journal] {
-            if !journals.iter().any(|known| Arc::ptr_eq(known, journal)) {
-                journals.push(journal.clone());
+        let mut bases = vec![base.clone()];
+        for other in [&auth.base, &tenants.base, &users.base] {
+            // Only the addresses count: one value may have several tables of methods.
+            if !bases.iter().any(|known| std::ptr::addr_eq(&raw const **known, &raw const **other))
+            {
+                bases.push(other.clone());
             }
         }
-        let tenants =
-            Arc::new(tenants::Service::new(kernel.clone(), tenants.store, tenants.journal));
+        let feeds = bases.iter().map(|base| base.clone() as Arc<dyn Feed>).collect();
+        let journals: Vec<_> = bases.iter().map(|base| base.clone() as Arc<dyn Journal>).collect();
+        let (kernel, events) = Kernel::new(env.clone(), jobs.clone(), base, feeds)?;
+        let kernel = Arc::new(kernel);
+
+        let tenants = Arc::new(tenants::Service::new(kernel.clone(), tenants.store, tenants.base));
         let users = Arc::new(users::Service::new(
             kernel.clone(),
             users.store,
-            users.journal,
+            users.base,
             tenants.clone(),
             keys.clone(),
             self.users_config,
@@ -233,7 +232,8 @@ impl Builder {
         let auth = Arc::new(auth::Service::new(
             kernel.clone(),
             auth.store,
-            auth.journal,
+            auth.base.clone(),
+            auth.base,
             tenants.clone(),
             keys,
             self.auth_config,
@@ -248,13 +248,18 @@ impl Builder {
         let usage: Arc<dyn Worker> =
             Arc::new(auth::CountUsage { service: auth.clone(), directory: tenants.clone() });
         for worker in self.workers.into_iter().chain([lifecycle, usage]) {
-            workers.insert(worker.kind().to_owned(), worker);
+            let kind = worker.kind().to_owned();
+            if workers.insert(kind.clone(), worker).is_some() {
+                return Err(Error::invalid("builder", format!("two workers run {kind} jobs")));
+            }
         }
         for subscriber in &subscribers {
             let (subscriber, journals) = (subscriber.clone(), journals.clone());
             let kind = format!("{DELIVER}{}", subscriber.name());
             let deliveries = Deliveries { kind: kind.clone(), subscriber, journals };
-            workers.insert(kind, Arc::new(deliveries));
+            if workers.insert(kind.clone(), Arc::new(deliveries)).is_some() {
+                return Err(Error::invalid("builder", format!("two subscribers: {kind}")));
+            }
         }
         kernel.outbox.set_heard(subscribers.iter().map(|s| s.kinds()).collect());
         let courier = Courier::new(env.clone(), jobs.clone(), subscribers, events);
@@ -263,6 +268,7 @@ impl Builder {
             kernel,
             courier,
             journals,
+            bases,
             runner,
             auth,
             tenants,

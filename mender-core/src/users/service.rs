@@ -260,22 +260,30 @@ impl Service {
         }
         let ctx = Ctx::new(tenant, Actor::User(account.id.clone()), Scope::All);
         let ctx = ctx.with_request(trace);
-        self.open_session(&ctx, &standing, &account.id, login.forever).await
+        self.open_session(&ctx, &standing, &account, login.forever).await
     }
 
     async fn open_session(
         &self,
         ctx: &Ctx,
         standing: &Standing,
-        user: &UserId,
+        checked: &Account,
         forever: bool,
     ) -> Result<String> {
+        let user = &checked.id;
         let env = self.kernel.env();
         let now = env.now();
         let id: SessionId = env.uuid().parse().map_err(|_| Error::internal("no id"))?;
         let expires = (!forever).then(|| now + self.config.session_lifetime);
         let session = Session { id: id.clone(), tenant: ctx.tenant.clone(), issued: now, expires };
-        self.change(ctx, user, |account| Ok(logic::log_in(account, session.clone(), now))).await?;
+        let decide = |account: &Account| {
+            // The password may have been changed while the old one was checked.
+            if account.password != checked.password {
+                return Err(unauthorized());
+            }
+            Ok(logic::log_in(account, session.clone(), now))
+        };
+        self.change(ctx, user, decide).await?;
         let claims = Claims {
             jti: id.to_string(),
             sub: user.to_string(),

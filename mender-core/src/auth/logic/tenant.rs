@@ -1,6 +1,6 @@
 //! What is kept for a tenant: limits, rules, and since when tokens are valid.
 
-use super::{MAX_FLAG_CHANGES, MAX_TEST_DEVICES, TENANT_TOPIC};
+use super::{CLOCK_SKEW, MAX_FLAG_CHANGES, MAX_TEST_DEVICES, TENANT_TOPIC, TOKENS_TOPIC};
 use crate::{
     auth::model::{AcceptRule, AuthTenant, Limit},
     commit::{Commit, Draw},
@@ -45,8 +45,11 @@ pub fn set_limits(was: &AuthTenant, limits: &[(Limit, Option<i64>)]) -> Commit<A
 /// Revokes every token of the tenant.
 pub fn revoke_tenant(was: &AuthTenant, now: Time) -> Commit<AuthTenant> {
     let mut to = was.clone();
-    to.from = now.seconds().max(was.from) + 1;
-    Commit::update(was.clone(), to).invalidate(TENANT_TOPIC, "").quiet("tokens are not stored")
+    to.from = (now.seconds() + CLOCK_SKEW).max(was.from) + 1;
+    Commit::update(was.clone(), to)
+        .invalidate(TENANT_TOPIC, "")
+        .invalidate(TOKENS_TOPIC, "")
+        .quiet("tokens are not stored")
 }
 
 /// Sets the rules that accept new devices.
@@ -61,7 +64,8 @@ pub fn set_rules(was: &AuthTenant, rules: Vec<AcceptRule>) -> Commit<AuthTenant>
 
 /// Forgets what is kept for a tenant; its quotas are without limit again.
 pub fn delete_tenant(was: &AuthTenant) -> Commit<AuthTenant> {
-    let mut commit = Commit::delete(was.clone()).invalidate(TENANT_TOPIC, "");
+    let mut commit =
+        Commit::delete(was.clone()).invalidate(TENANT_TOPIC, "").invalidate(TOKENS_TOPIC, "");
     for (limit, value) in &was.limits {
         let by = capacity(NO_LIMIT) - capacity(*value);
         commit = commit.charge(limit.as_str(), Draw::Move(by));

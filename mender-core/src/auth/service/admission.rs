@@ -169,6 +169,10 @@ impl Service {
         door: Door<'_>,
     ) -> Result<(Device, AuthSetId)> {
         let known = self.store.device_by_identity(&ctx.tenant, &request.identity.hash()).await?;
+        let outside = |device: &Device| !ctx.scope.has_group(device.group.as_deref());
+        if known.as_ref().is_some_and(outside) {
+            return Err(Error::forbidden("the device is out of scope"));
+        }
         let fresh = known.as_ref().is_none_or(|device| device.status == Status::Noauth);
         // Rules are for newcomers: what a user decided stays.
         let accept = matches!(door, Door::Open) || fresh && door.lets_in(&request.identity);
@@ -282,11 +286,15 @@ impl Service {
         self.kernel
             .retry(|| async {
                 let claim = self.claim(&what.key, what.tier)?;
-                let Some(was) = self.device_by_identity(ctx, &what.identity).await? else {
+                let hash = what.identity.hash();
+                let Some(was) = self.store.device_by_identity(&ctx.tenant, &hash).await? else {
                     let status = Status::Preauthorized;
                     let device = self.record(ctx, &what.identity, claim, status).await?;
                     return Ok(device.id);
                 };
+                if !ctx.scope.has_group(was.group.as_deref()) {
+                    return Err(Error::forbidden("the device is out of scope"));
+                }
                 if !what.force {
                     return Err(Error::conflict("the device exists"));
                 }
@@ -306,7 +314,8 @@ impl Service {
         ctx: &Ctx,
         identity: &Identity,
     ) -> Result<Option<Device>> {
-        Ok(self.store.device_by_identity(&ctx.tenant, &identity.hash()).await?)
+        let device = self.store.device_by_identity(&ctx.tenant, &identity.hash()).await?;
+        Ok(device.filter(|device| ctx.scope.has_group(device.group.as_deref())))
     }
 
     /// The context of a device that presented a valid token.

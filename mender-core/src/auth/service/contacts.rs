@@ -226,14 +226,25 @@ impl Invalidate for Contacts {
             if let Some(device) = shard.devices.get_mut(&place) {
                 device.token = [0; 16];
             }
-        } else if kind == logic::TENANT_TOPIC {
+        } else if kind == logic::TOKENS_TOPIC {
             let tenant = abridge(tenant);
-            for shard in &self.shards {
-                let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-                shard.epoch += 1;
-                for device in shard.devices.values_mut().filter(|d| d.tenant == tenant) {
-                    device.token = [0; 16];
-                }
+            self.forget_tokens(|device| device.tenant == tenant);
+        }
+    }
+
+    fn clear(&self) {
+        self.forget_tokens(|_| true);
+    }
+}
+
+impl Contacts {
+    /// Forgets the tokens of many devices, but not when those were in contact.
+    fn forget_tokens(&self, which: impl Fn(&Remembered) -> bool) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.epoch += 1;
+            for device in shard.devices.values_mut().filter(|device| which(device)) {
+                device.token = [0; 16];
             }
         }
     }
@@ -280,7 +291,7 @@ impl Service {
         }
         let lease_until = self.kernel.env().now() + outbox::LEASE;
         self.store.record_seen(&seen, &events, lease_until).await?;
-        self.kernel.outbox.enqueue(&self.journal, events);
+        self.kernel.outbox.enqueue(&self.journal, events, lease_until);
         Ok(())
     }
 }

@@ -70,7 +70,7 @@ impl Service {
     /// # Errors
     /// Those of the store.
     pub async fn used(&self, ctx: &Ctx, limit: Limit) -> Result<i64> {
-        Ok(self.kernel.quotas.quota(&ctx.tenant, limit.as_str()).await?.used)
+        Ok(self.quotas.quota(&ctx.tenant, limit.as_str()).await?.used)
     }
 
     /// Returns all limits of a tenant.
@@ -96,7 +96,7 @@ impl Service {
     pub async fn set_limits(&self, ctx: &Ctx, limits: &[(Limit, Option<i64>)]) -> Result<()> {
         if self.config.tiers {
             for (limit, value) in limits {
-                let used = self.kernel.quotas.quota(&ctx.tenant, limit.as_str()).await?.used;
+                let used = self.quotas.quota(&ctx.tenant, limit.as_str()).await?.used;
                 let room = value.is_none_or(|value| crate::quota::capacity(value) >= used);
                 if !room {
                     return Err(Error::invalid("limit", "limit below the devices accepted now"));

@@ -20,7 +20,7 @@ impl Service {
     /// Keeps the number of devices that the tenant has accepted now, as that of this day.
     pub(crate) async fn count_usage(&self, tenant: &TenantId) -> Result<()> {
         let used = async |limit: Limit| {
-            let quota = self.kernel.quotas.quota(tenant, limit.as_str()).await?;
+            let quota = self.quotas.quota(tenant, limit.as_str()).await?;
             Ok::<_, crate::error::StoreError>(quota.used.max(0).unsigned_abs())
         };
         let usage = Usage {
