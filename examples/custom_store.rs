@@ -114,8 +114,7 @@ async fn replay(memory: &MemoryDocs, line: Line) -> StoreResult<()> {
                 }
             };
             let expect = was.map_or(Expect::Absent, Expect::At);
-            let commit = String::new();
-            memory.write(&Write { commit, expect, put, events, lease_until, at }).await
+            memory.write(&Write { expect, put, events, lease_until, at }).await
         }
     }
 }

@@ -47,6 +47,9 @@ port! {
     /// The feed of invalidations, which commits write together with their change, and the list
     /// of nodes.
     pub trait Feed {
+        /// Adds entries of their own, besides those that commits add. Known ones stay.
+        async fn announce(&self, entries: &[FeedEntry]) -> ();
+
         /// Returns the entries made at or after `since`.
         async fn feed_since(&self, since: Time) -> Vec<FeedEntry>;
 

@@ -5,16 +5,19 @@ use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    commit::{Aggregate, Commit, Stamped},
+    commit::{Aggregate, Commit, Stamped, Topic},
     ctx::Ctx,
     env::Env,
     error::{Error, Kind, Result, StoreError, StoreResult},
     event::{Event, MAX_PAYLOAD},
-    feed::{Feed, Freshness, Invalidate},
+    feed::{Feed, FeedEntry, Freshness, Invalidate},
     id::{EventId, NodeId},
     jobs::Jobs,
     outbox::{self, Journal, Outbox, Waiting},
 };
+
+/// A commit that takes longer may be missed by others who look at the feed.
+const LONG: Duration = Duration::from_secs(3);
 
 /// For how long a use case decides anew when others change the same thing.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -91,13 +94,35 @@ impl Kernel {
         let events = stamped.events.clone();
         let topics = stamped.invalidates.clone();
         let lease_until = stamped.lease_until;
+        let begun = self.env.now();
         let answer = write(stamped).await;
         if matches!(answer, Ok(()) | Err(StoreError::Unavailable(_))) {
             self.freshness.tell_all(&ctx.tenant, &topics);
+            let slow = self.env.now().since(begun) > LONG || answer.is_err();
+            if slow && !topics.is_empty() {
+                self.announce(ctx, &topics).await;
+            }
         }
         answer?;
         self.outbox.enqueue(journal, events, lease_until);
         Ok(())
+    }
+
+    /// Tells the feed again, with the present time: others may have looked past the entries of
+    /// a commit that took long, or whose end nobody knows.
+    async fn announce(&self, ctx: &Ctx, topics: &[Topic]) {
+        let at = self.env.now();
+        let entry = |topic: &Topic| FeedEntry {
+            id: self.env.uuid(),
+            tenant: ctx.tenant.clone(),
+            kind: topic.kind.to_owned(),
+            key: topic.key.clone(),
+            at,
+        };
+        let entries: Vec<FeedEntry> = topics.iter().map(entry).collect();
+        if let Err(error) = self.feed.announce(&entries).await {
+            tracing::warn!(%error, "a slow commit could not be told to other nodes again");
+        }
     }
 
     fn stamp<A: Aggregate>(&self, ctx: &Ctx, commit: Commit<A>) -> StoreResult<Stamped<A>> {

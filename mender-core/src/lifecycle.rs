@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     auth::DeviceEvent,
-    env::Env,
+    env::{Env, Time},
     error::{Error, Result},
     event::{Event, Fact, Kinds, Outcome, Subscriber},
     id::{DeviceId, TenantId},
@@ -18,6 +18,8 @@ use crate::{
 const LONGEST_REQUEST: Duration = Duration::from_secs(120);
 
 const FORGET_DEVICE: &str = "lifecycle.forget_device";
+
+const FORGET_TENANT: &str = "lifecycle.forget_tenant";
 
 /// Forgets devices and tenants; every area that keeps something for them has one. Each call may
 /// be repeated.
@@ -96,6 +98,45 @@ impl Worker for Lifecycle {
         match self.forget(&tenant, &device).await {
             Ok(()) => Progress::Done,
             Err(error) => Progress::Failed(error),
+        }
+    }
+}
+
+/// Has every area forget a tenant; a job, for it may take long.
+pub(crate) struct ForgetTenant(pub(crate) Arc<Lifecycle>);
+
+impl ForgetTenant {
+    /// The job that forgets a tenant.
+    pub(crate) fn job(tenant: &TenantId, now: Time) -> NewJob {
+        NewJob {
+            kind: FORGET_TENANT.into(),
+            key: tenant.to_string(),
+            lane: String::new(),
+            due_at: now,
+            payload: json!({ "tenant": tenant }),
+        }
+    }
+}
+
+#[async_trait]
+impl Worker for ForgetTenant {
+    fn kind(&self) -> &str {
+        FORGET_TENANT
+    }
+
+    async fn run(&self, job: &Job) -> Progress {
+        let Ok(tenant) = job.payload["tenant"].as_str().unwrap_or_default().parse() else {
+            return Progress::Dead(Error::internal("no tenant named"));
+        };
+        for area in &self.0.areas {
+            if let Err(error) = area.forget_tenant(&tenant).await {
+                return Progress::Failed(error);
+            }
+        }
+        // Once more, for what a request wrote that was under way.
+        match job.payload["again"].as_bool() {
+            Some(true) => Progress::Done,
+            _ => Progress::Next(LONGEST_REQUEST, json!({ "tenant": tenant, "again": true })),
         }
     }
 }

@@ -12,9 +12,11 @@ use crate::{
     env::Env,
     error::{Error, Kind, Result},
     feed::{self, Feed},
+    id::TenantId,
     jobs::{Jobs, Runner},
     kernel::Kernel,
     kit::MemoryStores,
+    lifecycle::ForgetTenant,
     mail::Mail,
     outbound::Outbound,
     outbox::{Courier, Journal},
@@ -171,6 +173,15 @@ impl Mender {
             return refused("the clocks of the nodes differ by more than 2 seconds");
         }
         Ok(())
+    }
+
+    /// Has every area forget a tenant, and what the host keeps for it: a job does so.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn forget_tenant(&self, tenant: &TenantId) -> Result<()> {
+        let job = ForgetTenant::job(tenant, self.env().now());
+        Ok(self.0.kernel.jobs.put_jobs(&[job]).await?)
     }
 
     /// Counts the events that are not yet delivered.

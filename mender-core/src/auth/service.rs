@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -35,7 +35,7 @@ pub use tokens::Verified;
 use contacts::Contacts;
 
 /// How device authentication behaves.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// How long a device token is valid.
     pub token_lifetime: Duration,
@@ -49,6 +49,19 @@ pub struct Config {
     pub default_tenant_token: Option<String>,
     /// How many devices are remembered in memory, at 100 bytes each.
     pub remembered: usize,
+}
+
+impl fmt::Debug for Config {
+    /// Leaves out what is secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("token_lifetime", &self.token_lifetime)
+            .field("issuer", &self.issuer)
+            .field("tiers", &self.tiers)
+            .field("tenants", &self.tenants)
+            .field("remembered", &self.remembered)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Config {

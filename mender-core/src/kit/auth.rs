@@ -132,7 +132,6 @@ impl<D: DocStore> Store for Kit<D> {
         let id = DocId { kind: SEEN, tenant: tenant.clone(), id: id.to_string() };
         while let Some(doc) = self.docs.get(&id).await? {
             let write = Write {
-                commit: String::new(),
                 expect: Expect::At(doc.version),
                 put: Put::Nothing { id: id.clone(), note: None },
                 events: Vec::new(),
@@ -164,7 +163,6 @@ impl<D: DocStore> Kit<D> {
                 .map_err(|e| StoreError::corrupt(SEEN, e))?;
             let version = doc.as_ref().map_or(Version(seen.at.0), |doc| doc.version.next());
             let write = Write {
-                commit: format!("{}/{}", seen.device, seen.at.0),
                 expect: doc.map_or(Expect::Absent, |doc| Expect::At(doc.version)),
                 put: Put::Doc(Doc {
                     id: id.clone(),

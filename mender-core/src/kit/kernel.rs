@@ -1,5 +1,7 @@
 //! Journal, jobs and feed over documents.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -34,8 +36,7 @@ fn global(kind: &'static str, id: impl Into<String>) -> DocId {
 
 /// A write of a document that serves nobody but the kit, and tells nobody.
 fn own_write(expect: Expect, put: Put, at: Time) -> Write {
-    let commit = String::new();
-    Write { commit, expect, put, events: Vec::new(), lease_until: at, at }
+    Write { expect, put, events: Vec::new(), lease_until: at, at }
 }
 
 fn own_doc<T: Serialize>(id: DocId, version: Version, stored: &T) -> StoreResult<Doc> {
@@ -134,16 +135,23 @@ impl<D: DocStore> Kit<D> {
         }
     }
 
-    /// Tells whether another job of the lane comes first.
-    async fn waits(&self, job: &StoredJob) -> StoreResult<bool> {
+    /// Tells whether another job of the lane comes first. `firsts` remembers those of lanes that
+    /// were looked at: many jobs of one lane may be due.
+    async fn waits(
+        &self,
+        job: &StoredJob,
+        firsts: &mut HashMap<String, Option<DocId>>,
+    ) -> StoreResult<bool> {
         if job.lane.is_empty() {
             return Ok(false);
         }
         let lane = field("lane", &format!("{}/{}", job.kind, job.lane));
-        let mut plan = Plan::new(JOB, &TenantId::default()).any([lane]).limit(1);
-        plan.order = Some(KEY);
-        let first = self.docs.scan(&plan).await?;
-        Ok(first.first().is_some_and(|doc| doc.id != job_id(&job.kind, &job.key)))
+        if !firsts.contains_key(&lane) {
+            let plan = Plan::new(JOB, &TenantId::default()).any([lane.clone()]).limit(1);
+            let found = self.docs.scan(&Plan { order: Some(KEY), ..plan }).await?.pop();
+            firsts.insert(lane.clone(), found.map(|doc| doc.id));
+        }
+        Ok(firsts[&lane].as_ref() != Some(&job_id(&job.kind, &job.key)))
     }
 }
 
@@ -178,6 +186,7 @@ impl<D: DocStore> Jobs for Kit<D> {
         plan.order = Some(TIME);
         plan.until = Some(sortable_time(claim.now));
         let mut claimed = Vec::new();
+        let mut firsts = HashMap::new();
         // Jobs that wait for others of their lane must not hide those behind them.
         plan.limit = claim.limit * 2 + 16;
         loop {
@@ -188,7 +197,7 @@ impl<D: DocStore> Jobs for Kit<D> {
                     return Ok(claimed);
                 }
                 let mut stored: StoredJob = read(doc)?;
-                if self.waits(&stored).await? {
+                if self.waits(&stored, &mut firsts).await? {
                     waiting += 1;
                     continue;
                 }
@@ -308,6 +317,13 @@ struct StoredEntry {
 
 #[async_trait]
 impl<D: DocStore> Feed for Kit<D> {
+    async fn announce(&self, entries: &[FeedEntry]) -> StoreResult<()> {
+        for entry in entries {
+            self.append(entry).await?;
+        }
+        Ok(())
+    }
+
     async fn feed_since(&self, since: Time) -> StoreResult<Vec<FeedEntry>> {
         let mut plan = Plan::new(FEED, &TenantId::default());
         plan.order = Some(TIME);

@@ -129,11 +129,10 @@ impl Put {
     }
 }
 
-/// A write: one document and its events, together or not at all.
+/// A write: one document and its events, together or not at all. A driver that must find out
+/// whether a write was applied whose answer it lost marks the document with a token of its own.
 #[derive(Clone, Debug)]
 pub struct Write {
-    /// The id of the commit; a driver that lost the answer finds out by it.
-    pub commit: String,
     /// What must be so.
     pub expect: Expect,
     /// The change.
@@ -420,7 +419,6 @@ impl<D: DocStore> Kit<D> {
             Change::Nothing => return Err(StoreError::corrupt(A::KIND, "nothing to write")),
         };
         Ok(Write {
-            commit: commit.id.clone(),
             expect,
             put,
             events: commit.events.clone(),

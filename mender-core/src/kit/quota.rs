@@ -7,6 +7,7 @@ use crate::{
     commit::{Charge, Draw, Stamped},
     env::Time,
     error::{StoreError, StoreResult},
+    feed::KEPT,
     id::{TenantId, Version},
     kit::{
         Body, Doc, DocId, DocStore, Expect, Kit, Plan, Put, Write, read, read_body, sortable_time,
@@ -106,14 +107,8 @@ impl<D: DocStore> Kit<D> {
                 index: Vec::new(),
                 orders: oldest.map(|at| (OLDEST, sortable_time(at))).into_iter().collect(),
             };
-            let write = Write {
-                commit: format!("{name}/{version}"),
-                expect,
-                put: Put::Doc(doc),
-                events: Vec::new(),
-                lease_until: at,
-                at,
-            };
+            let write =
+                Write { expect, put: Put::Doc(doc), events: Vec::new(), lease_until: at, at };
             match self.docs.write(&write).await {
                 Err(StoreError::Conflict | StoreError::Duplicate { .. }) => {}
                 answer => return answer,
@@ -221,7 +216,8 @@ impl<D: DocStore> Quotas for Kit<D> {
                 self.change_quota(&holder.tenant, &holder.quota, holder.at, settle).await?;
             }
         }
-        self.docs.sweep(before, limit).await
+        // Holders beyond the limit still need the notes: tombstones go one period later.
+        self.docs.sweep(before - KEPT, limit).await
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     feed::Feed,
     jobs::{Jobs, Runner, Worker},
     kernel::Kernel,
-    lifecycle::{Forget, Lifecycle},
+    lifecycle::{Forget, ForgetTenant, Lifecycle},
     mail::{Mail, NoMail},
     mender::{Base, Inner, Mender, Stores},
     outbound::{NoOutbound, Outbound},
@@ -247,7 +247,8 @@ impl Builder {
         let mut workers: BTreeMap<String, Arc<dyn Worker>> = BTreeMap::new();
         let usage: Arc<dyn Worker> =
             Arc::new(auth::CountUsage { service: auth.clone(), directory: tenants.clone() });
-        for worker in self.workers.into_iter().chain([lifecycle, usage]) {
+        let tenants_end: Arc<dyn Worker> = Arc::new(ForgetTenant(lifecycle.clone()));
+        for worker in self.workers.into_iter().chain([lifecycle, usage, tenants_end]) {
             let kind = worker.kind().to_owned();
             if workers.insert(kind.clone(), worker).is_some() {
                 return Err(Error::invalid("builder", format!("two workers run {kind} jobs")));

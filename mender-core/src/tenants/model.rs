@@ -1,3 +1,5 @@
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -61,7 +63,7 @@ pub enum TenantStatus {
 }
 
 /// A customer: an isolated set of users, devices and everything else.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Tenant {
     /// The id; 24 hex digits where we made it.
     pub id: TenantId,
@@ -85,6 +87,19 @@ pub struct Tenant {
     pub updated: Time,
     /// The version.
     pub version: Version,
+}
+
+impl fmt::Debug for Tenant {
+    /// Leaves out what is secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenant")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("plan", &self.plan)
+            .field("status", &self.status)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Aggregate for Tenant {

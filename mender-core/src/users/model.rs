@@ -104,7 +104,7 @@ pub struct Session {
 }
 
 /// A user's account, with everything that must change together with it.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     /// The id.
     pub id: UserId,
@@ -125,6 +125,19 @@ pub struct Account {
     pub login: Option<Time>,
     /// The version.
     pub version: Version,
+}
+
+impl fmt::Debug for Account {
+    /// Leaves out what is secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("id", &self.id)
+            .field("email", &self.email)
+            .field("memberships", &self.memberships)
+            .field("sessions", &self.sessions)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Account {

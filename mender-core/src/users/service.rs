@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -50,7 +50,7 @@ impl Default for Config {
 }
 
 /// A user to make.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewUser {
     /// The address.
     pub email: Email,
@@ -60,6 +60,17 @@ pub struct NewUser {
     pub id: Option<UserId>,
     /// The names of the roles.
     pub roles: Vec<String>,
+}
+
+impl fmt::Debug for NewUser {
+    /// Leaves out what is secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewUser")
+            .field("email", &self.email)
+            .field("id", &self.id)
+            .field("roles", &self.roles)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a user logs in with.

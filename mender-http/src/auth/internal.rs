@@ -10,7 +10,6 @@ use mender_core::{
     Ctx, DeviceId, Mender, TenantId,
     auth::{ExternalId, Limit},
     error::Kind,
-    lifecycle::Forget,
     page::MAX_PAGE,
 };
 
@@ -279,7 +278,7 @@ pub(super) async fn delete_tenant(
     State(mender): State<Mender>,
     Internal(ctx): Internal,
 ) -> Result<StatusCode, ApiError> {
-    mender.auth().forget_tenant(&ctx.tenant).await?;
+    mender.forget_tenant(&ctx.tenant).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

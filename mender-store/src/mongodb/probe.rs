@@ -82,7 +82,6 @@ fn new(id: DocId, version: i64) -> Doc {
 
 fn insert(doc: Doc) -> Write {
     Write {
-        commit: String::new(),
         expect: Expect::Absent,
         put: Put::Doc(doc),
         events: Vec::new(),

@@ -1,5 +1,7 @@
 //! How devices get in: their requests, preauthorizations and automatic acceptance.
 
+use std::fmt;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +20,7 @@ use crate::{
 };
 
 /// A device's request for a token.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AuthRequest {
     /// What the device says it is.
     pub identity: Identity,
@@ -32,6 +34,17 @@ pub struct AuthRequest {
     pub body: Bytes,
     /// The signature, in base64.
     pub signature: String,
+}
+
+impl fmt::Debug for AuthRequest {
+    /// Leaves out what is secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthRequest")
+            .field("identity", &self.identity)
+            .field("key", &self.key)
+            .field("tier", &self.tier)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A device that a user announces before it comes.

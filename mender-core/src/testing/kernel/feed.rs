@@ -14,6 +14,7 @@ use crate::{
 
 claims!["feed":
     what_a_commit_invalidates_is_read_after_it,
+    entries_of_their_own_are_added_once,
     entries_made_at_the_given_time_are_included,
     swept_entries_are_gone_and_younger_ones_stay,
     a_sweep_removes_at_most_its_limit,
@@ -41,6 +42,21 @@ async fn invalidate(h: &Harness, t: &TenantId, millis: i64, key: &str) {
     h.time.set(at(millis));
     let commit = Commit::insert(device(&format!("{millis}-{key}"))).invalidate("auth.device", key);
     h.commit_device(t, commit).await.unwrap();
+}
+
+async fn entries_of_their_own_are_added_once(h: &Harness) {
+    let entry = FeedEntry {
+        id: "own".into(),
+        tenant: tenant(),
+        kind: "auth.device".into(),
+        key: "k".into(),
+        at: at(5),
+    };
+    for _ in 0..2 {
+        h.stores.announce(std::slice::from_ref(&entry)).await.unwrap();
+    }
+    assert_eq!(h.stores.feed_since(at(5)).await.unwrap(), [entry]);
+    h.stores.announce(&[]).await.unwrap();
 }
 
 async fn what_a_commit_invalidates_is_read_after_it(h: &Harness) {

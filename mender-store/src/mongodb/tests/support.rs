@@ -73,7 +73,6 @@ pub(super) fn doc(name: &str, version: i64) -> Doc {
 
 fn write(expect: Expect, put: Put) -> Write {
     Write {
-        commit: String::new(),
         expect,
         put,
         events: Vec::new(),

@@ -15,6 +15,11 @@ use crate::{
 
 const INSERT: Stmt = sql!("INSERT INTO feed (id, tenant_id, kind, key, at) @rows($1)");
 
+const ANNOUNCE: Stmt = sql!(
+    "INSERT INTO feed (id, tenant_id, kind, key, at) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (id) DO NOTHING"
+);
+
 const SINCE: Stmt =
     sql!("SELECT id, tenant_id, kind, key, at FROM feed WHERE at >= $1 ORDER BY at, id");
 
@@ -44,7 +49,7 @@ const NODES: Stmt = sql!(
 const LEAVE: Stmt = sql!("DELETE FROM nodes WHERE id = $1 -- global: nodes serve every tenant");
 
 pub(super) const STATEMENTS: &[Stmt] =
-    &[INSERT, SINCE, WRITTEN, SWEEP, SWEEP_NODES, BEAT, NODES, LEAVE];
+    &[INSERT, ANNOUNCE, SINCE, WRITTEN, SWEEP, SWEEP_NODES, BEAT, NODES, LEAVE];
 
 fn id<A>(commit: &Stamped<A>, n: usize) -> String {
     format!("{}.{n}", commit.id)
@@ -83,6 +88,14 @@ fn node(row: &Row) -> StoreResult<Node> {
 
 #[async_trait]
 impl Feed for SqlStore {
+    async fn announce(&self, entries: &[FeedEntry]) -> StoreResult<()> {
+        let add = |batch: Batch, entry: &FeedEntry| {
+            let FeedEntry { id, tenant, kind, key, at } = entry;
+            batch.then(ANNOUNCE, vals![id.as_str(), tenant, kind.as_str(), key.as_str(), *at])
+        };
+        self.sql.run(entries.iter().fold(Batch::new(), add)).await.map(drop)
+    }
+
     async fn feed_since(&self, since: Time) -> StoreResult<Vec<FeedEntry>> {
         let rows = self.sql.read(SINCE, vals![since]).await?;
         rows.iter().map(entry).collect()

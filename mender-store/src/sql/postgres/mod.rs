@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mender_core::{StoreError, StoreResult};
+use tokio::time::timeout;
 
 use super::{
     facade::{Batch, Done, Driver, Query, Stmt},
@@ -21,7 +22,16 @@ use pool::Pool;
 const ATTEMPTS: u32 = 8;
 
 /// The advisory lock that migrations hold: "mender".
-const MIGRATIONS_LOCK: &str = "SELECT pg_advisory_xact_lock(120380467766642)";
+const MIGRATIONS_LOCK: &str = "SET LOCAL statement_timeout TO 0; SET LOCAL lock_timeout TO 0; \
+     SELECT pg_advisory_xact_lock(120380467766642)";
+
+/// How long an attempt may take, connection included: a server that went silent must not hold
+/// its callers for as long as the network does.
+const PATIENCE: Duration = Duration::from_secs(35);
+
+fn silent() -> StoreError {
+    StoreError::unavailable("the database does not answer")
+}
 
 /// A database server.
 pub(crate) struct Postgres {
@@ -111,7 +121,8 @@ impl Driver for Postgres {
     async fn read(&self, queries: Vec<Query>) -> StoreResult<Vec<Vec<Row>>> {
         let mut attempt = 0;
         loop {
-            let answer = self.try_read(&queries).await;
+            let answer = timeout(PATIENCE, self.try_read(&queries)).await;
+            let answer = answer.unwrap_or_else(|_| Err(Fail::Lost(silent())));
             match self.watched(answer) {
                 Err(Fail::Busy(error) | Fail::Lost(error)) => {
                     attempt += 1;
@@ -128,7 +139,8 @@ impl Driver for Postgres {
     async fn write(&self, batch: Batch) -> StoreResult<Vec<Done>> {
         let mut attempt = 0;
         loop {
-            let answer = self.try_write(&batch).await;
+            let answer = timeout(PATIENCE, self.try_write(&batch)).await;
+            let answer = answer.unwrap_or_else(|_| Err(Fail::Unknown(silent())));
             match self.watched(answer) {
                 Err(Fail::Busy(error) | Fail::Lost(error)) => {
                     attempt += 1;

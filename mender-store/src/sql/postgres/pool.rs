@@ -45,7 +45,11 @@ impl Pool {
         }
         let url: PgConnectOptions =
             options.url.parse().map_err(|e: sqlx::Error| StoreError::unavailable(e))?;
-        let path = format!("SET search_path TO \"{}\"", options.schema);
+        // A statement that hangs must not hold a connection, nor its locks, for ever.
+        let path = format!(
+            "SET search_path TO \"{}\"; SET statement_timeout TO '30s'; SET lock_timeout TO '5s'",
+            options.schema
+        );
         let suspects = Arc::new(AtomicU32::new(0));
         let watched = suspects.clone();
         let pool = PgPoolOptions::new()
