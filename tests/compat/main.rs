@@ -1,6 +1,6 @@
 //! Plays every transcript against every store: `cargo test --test compat`.
 //!
-//! With `MENDER_COMPAT_BASE` set they are played by `tests/compat/replay` instead.
+//! `tests/compat/replay` plays them against the running binary.
 
 use std::{fs, path::Path, process::ExitCode};
 
