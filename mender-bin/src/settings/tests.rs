@@ -107,6 +107,25 @@ fn variables_of_tests_and_other_tools_are_not_ours() {
 }
 
 #[test]
+fn what_kubernetes_says_about_services_is_not_ours() {
+    for link in [
+        "MENDER_SERVICE_HOST",
+        "MENDER_SERVICE_PORT",
+        "MENDER_DEVICE_AUTH_SERVICE_PORT_HTTP",
+        "MENDER_PORT",
+        "MENDER_USERADM_PORT",
+        "MENDER_PORT_8080_TCP",
+        "MENDER_PORT_8080_TCP_ADDR",
+        "MENDER_API_GATEWAY_PORT_53_UDP_PROTO",
+    ] {
+        assert!(load(&[], &[(link, "tcp://10.0.0.1:8080")]).is_ok(), "{link}");
+    }
+    for other in ["MENDER_PORT_X_TCP", "MENDER_PORT_80", "MENDER_PORTS", "MENDER_SERVICE_HOSTS"] {
+        assert!(wrong(&[], &[(other, "x")]).contains("is no setting"), "{other}");
+    }
+}
+
+#[test]
 fn settings_that_belong_together_are_checked_together() {
     assert!(wrong(&["--tls-cert", "a"], &[]).contains("tls_cert and tls_key belong together"));
     assert!(load(&["--trust-gateway"], &[]).is_ok());

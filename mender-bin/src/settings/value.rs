@@ -200,9 +200,10 @@ impl Value for DatabaseUrl {
     const SECRET: bool = true;
 
     fn parse(text: &str) -> Option<Self> {
-        let schemes = ["sqlite:", "postgres:", "postgresql:", "mongodb:", "mongodb+srv:"];
-        let known = text == "memory:" || schemes.iter().any(|s| text.starts_with(s));
-        known.then(|| Self(text.into()))
+        const SCHEMES: [&str; 5] = ["sqlite", "postgres", "postgresql", "mongodb", "mongodb+srv"];
+        let named = text.split_once("://");
+        let known = named.is_some_and(|(scheme, rest)| SCHEMES.contains(&scheme) && !rest.is_empty());
+        (known || text == "memory:").then(|| Self(text.into()))
     }
 }
 
@@ -298,6 +299,9 @@ mod tests {
         assert!(!ok::<bool>("maybe") && !ok::<u32>("0") && !ok::<u32>("-1"));
         assert!(!ok::<WebUrl>("ftp://x") && !ok::<WebUrl>("https://"));
         assert!(!ok::<Origins>("example.com") && !ok::<Origins>("https://a/b"));
+        for url in ["sqlite:a.db", "sqlite://", "postgres:a", "mongodb:h/d", "memory:x", "a.db"] {
+            assert!(!ok::<DatabaseUrl>(url), "{url}");
+        }
         assert!(!ok::<DatabaseUrl>("mysql://x") && !ok::<BlobsUrl>("s3://x"));
         assert!(!ok::<LogLevel>("loud") && ok::<LogLevel>("info,mender_http=debug"));
     }
