@@ -142,7 +142,7 @@ impl Given {
         };
         T::parse(text).ok_or_else(|| {
             let place = source.place(name);
-            let (value, allowed) = (shown(T::SECRET, text), T::ALLOWED);
+            let (value, allowed) = (shown(T::is_secret(text), text), T::ALLOWED);
             Wrong(format!("{place} is {value}; allowed is {allowed}"))
         })
     }

@@ -73,6 +73,8 @@ fn a_wrong_value_is_named_with_what_is_allowed() {
 fn secrets_are_never_shown() {
     let said = wrong(&[], &[("MENDER_DATABASE_URL", "mysql://u:hunter2@h/d")]);
     assert!(said.starts_with("MENDER_DATABASE_URL is not valid; allowed is sqlite://PATH"));
+    let said = wrong(&[], &[("MENDER_DATABASE_URL", "sqlite:a.db")]);
+    assert!(said.starts_with("MENDER_DATABASE_URL is \"sqlite:a.db\"; allowed is sqlite://PATH"));
     let matches = flags_of().get_matches_from(["x", "--default-tenant-token=hunter2"]);
     let (_, given) = Settings::load(&matches, []).unwrap();
     assert!(!show(&given).contains("hunter2"));
