@@ -84,6 +84,12 @@ mod tests {
         let groups = r#"--rate-limits-devices-groups={"name":"a","quota":1,"interval":"5s"}"#;
         let matches = r#"--rate-limits-devices-match=[{"api_pattern":"/","group_expression":"a"}]"#;
         assert_eq!(limits(&["--rate-limits-devices", groups, matches]), Ok((true, false)));
+        let second = groups.replace("\"a\"", "\"b\"");
+        let second = &second[second.find('{').unwrap()..];
+        for between in [",", "\n"] {
+            let two = [groups, second].join(between);
+            assert_eq!(limits(&["--rate-limits-devices", &two, matches]), Ok((true, false)));
+        }
         let no_json = limits(&["--rate-limits-devices-groups=a"]).unwrap_err();
         assert!(no_json.contains("allowed is a JSON list of objects"), "{no_json}");
         let twice = [matches.trim_end_matches(']'), &matches[matches.find('{').unwrap()..]];

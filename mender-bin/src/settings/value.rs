@@ -114,7 +114,7 @@ impl Value for Vec<Group> {
         \"{{with .Identity}}{{.Subject}}{{end}}\"}";
 
     fn parse(text: &str) -> Option<Self> {
-        list(text).ok()
+        list(text).or_else(|_| list(&bracketed(text))).ok()
     }
 }
 
@@ -123,8 +123,13 @@ impl Value for Vec<Match> {
         \"group_expression\": \"default\"}";
 
     fn parse(text: &str) -> Option<Self> {
-        list(text).ok()
+        list(text).or_else(|_| list(&bracketed(text))).ok()
     }
+}
+
+/// A list of the file has its objects with commas in between.
+fn bracketed(text: &str) -> String {
+    format!("[{text}]")
 }
 
 fn items(text: &str) -> impl Iterator<Item = &str> {
