@@ -1,8 +1,13 @@
 //! What is checked without the database.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use mender_core::{Env, Time};
 use mender_http::serve::{Tls, TlsFiles};
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 
 use super::{Ill, ill};
 use crate::{
@@ -12,6 +17,9 @@ use crate::{
 
 /// What opens files besides connections: the database, artifacts, logs, the runtime.
 const OTHERS: usize = 256;
+
+/// A certificate that ends sooner should have been replaced by now.
+const SOON: Duration = Duration::from_secs(14 * 86_400);
 
 /// Checks the certificate of a listener; `None` where it has none.
 pub(super) fn tls(
@@ -33,8 +41,65 @@ pub(super) fn tls(
         (Ok(_), Ok(true)) => {
             ill(&format!("others can read or change {shown}"), format!("chmod 600 {shown}"))
         }
-        (Ok(_), _) => Ok(format!("{} and its key fit", certificate.display())),
+        (Ok(_), _) => expiry(&certificate, Env::system().now()),
     })
+}
+
+/// Checks that no certificate of the chain ends soon.
+fn expiry(path: &Path, now: Time) -> Result<String, Ill> {
+    let chain = CertificateDer::pem_file_iter(path).into_iter().flatten().flatten();
+    let Some(end) = chain.filter_map(|one| not_after(&one)).min() else {
+        return Ok("its key fits".into());
+    };
+    if end > now + SOON {
+        return Ok(format!("its key fits; valid until {end}"));
+    }
+    let what = if end > now { "ends" } else { "has ended" };
+    let mend = "renew it: the server reads it again by itself";
+    ill(&format!("{} {what} at {end}", path.display()), mend)
+}
+
+/// Returns the end of a certificate's validity, from its DER form.
+fn not_after(certificate: &[u8]) -> Option<Time> {
+    const VERSION: u8 = 0xa0;
+    const UTC_TIME: u8 = 0x17;
+    let (_, certificate, _) = element(certificate)?;
+    let (_, mut fields, _) = element(certificate)?;
+    if fields.first() == Some(&VERSION) {
+        (_, _, fields) = element(fields)?;
+    }
+    for _serial_algorithm_issuer in 0..3 {
+        (_, _, fields) = element(fields)?;
+    }
+    let (_, validity, _) = element(fields)?;
+    let (_, _, end) = element(validity)?;
+    let (tag, digits, _) = element(end)?;
+    let digits = std::str::from_utf8(digits).ok()?;
+    let century = match tag {
+        UTC_TIME if digits < "50" => "20",
+        UTC_TIME => "19",
+        _ => "",
+    };
+    let all = format!("{century}{digits}");
+    let (year, rest) = all.split_at_checked(4)?;
+    let two = |at: usize| rest.get(2 * at..2 * at + 2);
+    let (month, day, hour, minute, second) = (two(0)?, two(1)?, two(2)?, two(3)?, two(4)?);
+    format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z").parse().ok()
+}
+
+/// Splits DER into the tag and the content of the first element, and what follows.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&[tag, short], rest) = der.split_first_chunk()?;
+    let (length, rest) = match short {
+        0..0x80 => (usize::from(short), rest),
+        _ => {
+            let (bytes, rest) = rest.split_at_checked(usize::from(short & 0x7f))?;
+            let wide = |sum: usize, byte: &u8| Some(sum.checked_mul(256)? + usize::from(*byte));
+            (bytes.iter().try_fold(0, wide)?, rest)
+        }
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((tag, content, rest))
 }
 
 /// Checks that links lead back to the server, where it can't guess its own address.
@@ -124,6 +189,35 @@ mod tests {
         assert!(public_url(&settings(&tls)).unwrap().is_err());
         let plain = settings(&[&tls[..], &["--public-url=http://a"]].concat());
         assert!(public_url(&plain).unwrap().is_err());
+    }
+
+    #[test]
+    fn a_certificate_that_ends_soon_is_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cert.pem");
+        let key = rcgen::KeyPair::generate().unwrap();
+        for year in [2030, 2060] {
+            let mut params = rcgen::CertificateParams::new(["a".to_owned()]).unwrap();
+            params.not_after = rcgen::date_time_ymd(year, 2, 3);
+            std::fs::write(&path, params.self_signed(&key).unwrap().pem()).unwrap();
+            let at = |date: &str| format!("{year}-{date}Z").parse::<Time>().unwrap();
+            let fine = expiry(&path, at("01-03T00:00:00")).unwrap();
+            assert_eq!(fine, format!("its key fits; valid until {year}-02-03T00:00:00Z"));
+            let soon = expiry(&path, at("02-02T00:00:00")).unwrap_err().what;
+            assert!(soon.ends_with(&format!("ends at {year}-02-03T00:00:00Z")), "{soon}");
+            let over = expiry(&path, at("02-03T00:00:01")).unwrap_err().what;
+            assert!(over.contains("has ended"), "{over}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_certificate_has_no_end() {
+        let made = rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap();
+        let der = made.cert.der();
+        assert!(not_after(der).is_some());
+        for length in 0..der.len() {
+            assert_eq!(not_after(&der[..length]), None);
+        }
     }
 
     #[test]
