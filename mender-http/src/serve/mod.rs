@@ -1,6 +1,7 @@
 //! Listeners: HTTP/1.1, plain or with TLS, with limits and an orderly end.
 
 mod connection;
+mod patience;
 mod tls;
 
 use std::{
@@ -23,8 +24,12 @@ pub use tls::{Tls, TlsFiles};
 pub struct Limits {
     /// How many connections are open at once; more wait.
     pub connections: usize,
-    /// How long the head of a request may take, and how long a connection may be idle.
+    /// How long the head of a request may take, from its first byte.
     pub head_timeout: Duration,
+    /// How long a connection may be idle before a request.
+    pub idle_timeout: Duration,
+    /// How long a client may read nothing of what is ready for it.
+    pub write_timeout: Duration,
     /// How long the TLS handshake may take.
     pub handshake_timeout: Duration,
     /// How many header lines a request has.
@@ -37,8 +42,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            head_timeout: Duration::from_secs(10),
             // Long, because devices keep their connections between polls.
-            head_timeout: Duration::from_secs(120),
+            idle_timeout: Duration::from_secs(120),
+            write_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
             headers: 100,
             head_bytes: 64 * 1024,
