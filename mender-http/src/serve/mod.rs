@@ -12,7 +12,8 @@ use std::{
 };
 
 use axum::Router;
-use tokio::sync::Semaphore;
+use tokio::{net::TcpStream, sync::Semaphore};
+use tokio_rustls::server::TlsStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use crate::layers::client::Peer;
@@ -132,15 +133,10 @@ impl Listener {
                     match tls {
                         None => connection::serve(stream, Peer(peer), router, limits, &stop).await,
                         Some(tls) => {
-                            let handshake = tls.accept(stream);
-                            let limit = limits.handshake_timeout;
-                            match tokio::time::timeout(limit, handshake).await {
-                                Ok(Ok(stream)) => {
-                                    let peer = Peer(peer);
-                                    connection::serve(stream, peer, router, limits, &stop).await;
-                                }
-                                Ok(Err(error)) => tracing::debug!(%error, %peer, "no handshake"),
-                                Err(_) => tracing::debug!(%peer, "the handshake took too long"),
+                            let peer = Peer(peer);
+                            let stream = handshake(&tls, stream, peer, limits, &stop).await;
+                            if let Some(stream) = stream {
+                                connection::serve(stream, peer, router, limits, &stop).await;
                             }
                         }
                     }
@@ -154,6 +150,27 @@ impl Listener {
         tasks.wait().await;
         Ok(())
     }
+}
+
+/// Returns the stream, unless the client fails or the server stops.
+async fn handshake(
+    tls: &Tls,
+    stream: TcpStream,
+    Peer(peer): Peer,
+    limits: Limits,
+    stop: &Stop,
+) -> Option<TlsStream<TcpStream>> {
+    let ended = tokio::select! {
+        ended = tokio::time::timeout(limits.handshake_timeout, tls.accept(stream)) => ended,
+        () = stop.soft.cancelled() => return None,
+        () = stop.hard.cancelled() => return None,
+    };
+    match ended {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => tracing::debug!(%error, %peer, "no handshake"),
+        Err(_) => tracing::debug!(%peer, "the handshake took too long"),
+    }
+    None
 }
 
 #[cfg(test)]
