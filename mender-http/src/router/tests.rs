@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod limits;
+mod outside;
 
 const DEVICES: &str = "/api/management/v2/devauth/devices";
 
