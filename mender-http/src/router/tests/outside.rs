@@ -1,6 +1,9 @@
 //! What lies around the routes: origins, gateways, ids of requests, and what is counted.
 
+use mender_core::Mender;
+
 use super::*;
+use crate::app::{self, Gateway};
 
 #[tokio::test]
 async fn any_origin_may_be_allowed_but_without_credentials() {
@@ -15,4 +18,19 @@ async fn any_origin_may_be_allowed_but_without_credentials() {
         assert_eq!(header(&response, "access-control-allow-origin"), ["*"]);
         assert!(header(&response, "access-control-allow-credentials").is_empty());
     }
+}
+
+#[tokio::test]
+async fn only_the_listener_behind_the_gateway_trusts_forged_tokens() {
+    let mender = Mender::in_memory().build().unwrap();
+    let settings = Settings::new(mender.env().clone());
+    let status = async |gateway, public: bool| {
+        let app = app::server(&mender, &settings, gateway);
+        let router = if public { app.public } else { app.internal };
+        let request = request(Method::GET, DEVICES).body(AxumBody::empty());
+        answer(router, request.unwrap()).await.0.status().as_u16()
+    };
+    assert_eq!(status(Gateway::Trusted, false).await, 200);
+    assert_eq!(status(Gateway::Trusted, true).await, 401);
+    assert_eq!(status(Gateway::None, false).await, 404);
 }
