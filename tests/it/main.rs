@@ -9,3 +9,4 @@ mod endpoints;
 mod license;
 mod rate_limits;
 mod support;
+mod unknown_ids;
