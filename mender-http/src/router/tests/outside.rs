@@ -34,3 +34,14 @@ async fn only_the_listener_behind_the_gateway_trusts_forged_tokens() {
     assert_eq!(status(Gateway::Trusted, true).await, 401);
     assert_eq!(status(Gateway::None, false).await, 404);
 }
+
+#[tokio::test]
+async fn behind_a_gateway_options_need_no_token() {
+    let options = || Request::options(DEVICES).body(AxumBody::empty()).unwrap();
+    let (response, _) = answer(app().internal, options()).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(header(&response, "allow"), ["GET", "POST"]);
+    let get = Request::get(DEVICES).body(AxumBody::empty()).unwrap();
+    assert_eq!(answer(app().internal, get).await.0.status(), 401);
+    assert_eq!(answer(app().public, options()).await.0.status(), 401);
+}
