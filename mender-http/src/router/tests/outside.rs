@@ -45,3 +45,27 @@ async fn behind_a_gateway_options_need_no_token() {
     assert_eq!(answer(app().internal, get).await.0.status(), 401);
     assert_eq!(answer(app().public, options()).await.0.status(), 401);
 }
+
+#[tokio::test]
+async fn long_ids_of_requests_are_echoed_whole_but_noted_in_part() {
+    let routes = || {
+        Routes::new()
+            .get(DEVICES, async |UserCaller(ctx): UserCaller| ctx.request.to_string())
+            .get("/api/internal/v1/devauth/x", async |Internal(ctx): Internal| {
+                ctx.request.to_string()
+            })
+    };
+    let settings = Settings::new(Env::system());
+    let app = routers(routes, &(), Arc::new(TrustGateway), None, &settings);
+    let id = "i".repeat(1000);
+    let send = async |router: &Router, path: &str| {
+        let mut request = request(Method::GET, path).body(AxumBody::empty()).unwrap();
+        request.headers_mut().insert("x-men-requestid", id.parse().unwrap());
+        let (response, body) = answer(router.clone(), request).await;
+        assert_eq!(header(&response, "x-men-requestid"), [&id]);
+        body
+    };
+    assert_eq!(send(&app.public, DEVICES).await, id[..256]);
+    assert_eq!(send(&app.internal, "/api/internal/v1/devauth/x").await, id[..256]);
+    assert!(send(&app.public, "/api/nope").await.contains(&id));
+}
