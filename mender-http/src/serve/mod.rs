@@ -126,6 +126,7 @@ impl Listener {
             };
             let (router, tls, stop) = (router.clone(), tls.clone(), stop.clone());
             tasks.spawn(async move {
+                let _open = Open::new();
                 let served = async {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "small packets are delayed");
@@ -171,6 +172,23 @@ async fn handshake(
         Err(_) => tracing::debug!(%peer, "the handshake took too long"),
     }
     None
+}
+
+/// Counts a connection while it is open.
+struct Open(metrics::Gauge);
+
+impl Open {
+    fn new() -> Self {
+        let gauge = metrics::gauge!("mender_http_connections");
+        gauge.increment(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
 }
 
 #[cfg(test)]

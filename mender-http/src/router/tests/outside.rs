@@ -69,3 +69,26 @@ async fn long_ids_of_requests_are_echoed_whole_but_noted_in_part() {
     assert_eq!(send(&app.internal, "/api/internal/v1/devauth/x").await, id[..256]);
     assert!(send(&app.public, "/api/nope").await.contains(&id));
 }
+
+#[test]
+fn requests_are_counted_by_route_and_not_by_what_clients_invent() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async {
+            send(Method::GET, &format!("{DEVICES}/d1")).await;
+            send(Method::GET, &format!("{DEVICES}/d2")).await;
+            send("INVENTED".parse().unwrap(), "/api/invented").await;
+        });
+    });
+    let shown = recorder.handle().render();
+    let route = "route=\"/api/management/v2/devauth/devices/{id}\"";
+    for line in [
+        format!("mender_http_requests_total{{method=\"GET\",{route},status=\"200\"}} 2"),
+        "mender_http_requests_total{method=\"other\",route=\"none\",status=\"404\"} 1".into(),
+        format!("mender_http_request_seconds_count{{method=\"GET\",{route}}} 2"),
+    ] {
+        assert!(shown.contains(&line), "{line} is not in {shown}");
+    }
+    assert!(!shown.to_lowercase().contains("invented"));
+}
