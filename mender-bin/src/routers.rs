@@ -1,6 +1,6 @@
 //! What the listeners answer.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Router,
@@ -9,10 +9,7 @@ use axum::{
     routing::any_service,
 };
 use mender_core::Mender;
-use mender_http::{
-    ApiError, Authenticate, Routers, Routes, app, authenticate::TrustGateway, builtin::BuiltIn,
-    router,
-};
+use mender_http::{ApiError, Gateway, Routers, Routes, router};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -32,14 +29,13 @@ pub(crate) fn routers(
     stopping: &CancellationToken,
     more: fn() -> Routes<Mender>,
 ) -> Result<Routers, Wrong> {
-    let routes = || app::routes(mender).merge(more());
     let mut http = settings.server.gateway(mender.env());
     http.rate_limits = settings.limits.limits(mender.env())?;
-    let builtin = BuiltIn::new(mender.clone()).with_limits(http.rate_limits.clone());
-    let builtin = Arc::new(builtin);
-    let gateway = settings.server.trust_gateway;
-    let gateway = gateway.then(|| Arc::new(TrustGateway) as Arc<dyn Authenticate>);
-    let Routers { public, internal } = router::routers(routes, mender, builtin, gateway, &http);
+    let gateway = match settings.server.trust_gateway {
+        true => Gateway::Trusted,
+        false => Gateway::None,
+    };
+    let Routers { public, internal } = mender_http::server_with(mender, &http, gateway, more);
     http.request_timeout = PATIENCE;
     let operations = router::internal(operations(metrics, stopping), mender.clone(), None, &http);
     let internal = Router::new()

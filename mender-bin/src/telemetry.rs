@@ -63,6 +63,12 @@ impl Metrics {
         let handle = recorder.handle();
         metrics::set_global_recorder(recorder).map_err(|e| failed(&e))?;
         metrics::describe_gauge!("mender_build_info", "Always 1; the label is the version.");
+        metrics::describe_counter!("mender_http_requests_total", "Requests answered.");
+        metrics::describe_histogram!(
+            "mender_http_request_seconds",
+            "How long requests took, to the last byte of the answer."
+        );
+        metrics::describe_gauge!("mender_http_connections", "Connections that are open.");
         metrics::describe_gauge!("mender_undelivered_events", "Events not yet delivered.");
         metrics::describe_gauge!(
             "mender_dead_jobs",

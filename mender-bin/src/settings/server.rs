@@ -116,7 +116,7 @@ impl Server {
     pub(crate) fn limits(&self) -> mender_http::serve::Limits {
         let mut limits = mender_http::serve::Limits::default();
         limits.connections = self.max_connections;
-        limits.head_timeout = self.idle_timeout;
+        limits.idle_timeout = self.idle_timeout;
         limits
     }
 

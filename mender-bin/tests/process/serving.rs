@@ -24,6 +24,8 @@ fn a_server_serves_and_ends_when_told() {
             "mender_undelivered_events 0",
             "mender_dead_jobs 0",
             "mender_due_job_seconds ",
+            "mender_http_request_seconds_bucket{",
+            "mender_http_requests_total{",
             "process_start_time_seconds 1",
         ] {
             assert!(metrics.contains(name), "{name} in {metrics}");
