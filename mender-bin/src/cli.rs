@@ -95,7 +95,8 @@ pub(crate) struct NewUser {
     /// The id; a new one where it is left out.
     #[arg(long)]
     pub(crate) id: Option<String>,
-    /// The name of a role; may be repeated. Without any the user is an administrator.
+    /// The name of a role; may be repeated. Roles are kept but not enforced yet: every user may
+    /// do everything in the tenant.
     #[arg(long = "role", value_name = "ROLE")]
     pub(crate) roles: Vec<String>,
 }

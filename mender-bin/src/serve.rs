@@ -22,7 +22,8 @@ use crate::{
 /// How long the background may take to end when listeners were closed by force.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often what was measured is tidied.
+/// How often measurements are summed up: until then each sample of a histogram takes memory, and
+/// perhaps nobody asks for the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Serves until told to stop.
@@ -37,19 +38,24 @@ pub(crate) async fn serve(parts: &Distribution, settings: &Settings) -> Result<(
     let internal = bind("internal_listen", internal, internal_tls.clone(), server)?;
     let certificates: Vec<_> = tls.into_iter().chain(internal_tls).collect();
 
-    let metrics = Metrics::record()?;
-    let mender = mender(parts, settings).await?;
+    let env = Env::system();
+    let metrics = Metrics::record(&env)?;
+    let mender = mender(parts, settings, env).await?;
+    let end = End::default();
     let Routers { public: public_router, internal: internal_router } =
-        routers::routers(&mender, settings, &metrics, parts.routes);
+        routers::routers(&mender, settings, &metrics, &end.stopping, parts.routes)?;
     announce(&mender, settings, &public, &internal).await?;
 
-    let stop = Stop::default();
     let background = CancellationToken::new();
     let listeners = async {
-        let (public, internal) = tokio::join!(
-            public.serve(public_router, stop.clone()),
-            internal.serve(internal_router, stop.clone()),
-        );
+        let public = async {
+            let served = public.serve(public_router, end.public.clone()).await;
+            // Until now probes and gateways could ask: what runs may need their answers.
+            end.internal.soft.cancel();
+            served
+        };
+        let internal = internal.serve(internal_router, end.internal.clone());
+        let (public, internal) = tokio::join!(public, internal);
         background.cancel();
         public.and(internal)
     };
@@ -58,7 +64,7 @@ pub(crate) async fn serve(parts: &Distribution, settings: &Settings) -> Result<(
         served.map_err(|e| Failure::new(format!("listening: {e}")))
     };
     let forced = async {
-        stop.hard.cancelled().await;
+        end.public.hard.cancelled().await;
         tokio::time::sleep(PATIENCE).await;
     };
     tokio::select! {
@@ -67,14 +73,29 @@ pub(crate) async fn serve(parts: &Distribution, settings: &Settings) -> Result<(
             tracing::warn!("background work did not end in time: the next start repeats it");
             Ok(())
         }
-        () = signals.obey(&stop, server.drain_time, &certificates) => Ok(()),
+        () = signals.obey(&end, server, &certificates) => Ok(()),
         () = tidy(&metrics) => Ok(()),
     }
 }
 
+/// How the server ends: it is not ready any more, then the public listener closes, and when that
+/// one has ended, the internal one.
+struct End {
+    stopping: CancellationToken,
+    public: Stop,
+    internal: Stop,
+}
+
+impl Default for End {
+    fn default() -> Self {
+        let public = Stop::default();
+        let internal = Stop { hard: public.hard.clone(), ..Stop::default() };
+        Self { stopping: CancellationToken::new(), public, internal }
+    }
+}
+
 /// Builds the server from its settings.
-async fn mender(parts: &Distribution, settings: &Settings) -> Result<Mender, Failure> {
-    let env = Env::system();
+async fn mender(parts: &Distribution, settings: &Settings, env: Env) -> Result<Mender, Failure> {
     let opened = assemble::stores(&settings.server, Opener::Server).await?;
     let keys = keys::load_or_create(&env, settings)?;
     let builder = opened.builder.env(env).keys(keys);
@@ -139,11 +160,11 @@ async fn announce(
     if server.trust_gateway {
         tracing::warn!("the internal listener takes the claims of tokens as they are");
     }
-    let everyone = mender.users().users(&Ctx::system(TenantId::default())).await?;
+    let somebody = mender.users().any(&Ctx::system(TenantId::default())).await?;
     let url = server.public_url.as_ref().map_or(public.as_str(), |url| &url.0);
     match server.database_url().scheme() {
         "memory" => say("everything is kept in memory and gone when the server stops"),
-        _ if !everyone.is_empty() => {}
+        _ if somebody => {}
         _ if settings.auth.multi_tenant => say("nobody can log in yet, unless to a tenant. To \
              make one, with its first user:\n  mender-server tenant create --name NAME --username \
              EMAIL --password PASSWORD"),
@@ -181,17 +202,20 @@ impl Signals {
     }
 
     /// Stops softly at the first signal, and hard at the second or when the time is up.
-    async fn obey(mut self, stop: &Stop, drain: Duration, certificates: &[Arc<Tls>]) {
+    async fn obey(mut self, end: &End, server: &Server, certificates: &[Arc<Tls>]) {
         self.told_to_stop(certificates).await;
         tracing::info!("stopping; a second signal stops at once");
-        stop.soft.cancel();
+        end.stopping.cancel();
+        let softly = async {
+            tokio::time::sleep(server.shutdown_delay).await;
+            end.public.soft.cancel();
+            tokio::time::sleep(server.drain_time).await;
+        };
         tokio::select! {
             () = self.told_to_stop(certificates) => tracing::warn!("stopping at once"),
-            () = tokio::time::sleep(drain) => {
-                tracing::warn!("the time for running requests is up");
-            }
+            () = softly => tracing::warn!("the time for running requests is up"),
         }
-        stop.hard.cancel();
+        end.public.hard.cancel();
         std::future::pending::<()>().await;
     }
 

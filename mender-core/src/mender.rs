@@ -3,7 +3,7 @@
 mod background;
 mod builder;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     auth,
@@ -195,6 +195,16 @@ impl Mender {
         }
         Ok(count)
     }
+
+    /// Returns how long the longest due of the jobs that this node runs has been waiting.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn longest_due(&self) -> Result<Duration> {
+        let kinds: Vec<String> = self.0.runner.workers.keys().cloned().collect();
+        let due = self.0.kernel.jobs.next_due(&kinds).await?;
+        Ok(due.map_or(Duration::ZERO, |due| self.env().now().since(due)))
+    }
 }
 
 #[cfg(all(test, feature = "testing"))]
@@ -233,6 +243,7 @@ mod tests {
         mender.drain().await.unwrap();
         assert_eq!(auth.device(&ctx, &device.id).await.unwrap_err().kind, Kind::NotFound);
         assert_eq!(mender.undelivered().await.unwrap(), 0);
+        assert_eq!(mender.longest_due().await.unwrap(), Duration::ZERO);
     }
 
     #[tokio::test]

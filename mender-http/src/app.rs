@@ -44,10 +44,21 @@ pub enum Gateway {
 /// Returns both routers of a server, with its own users and devices as callers.
 #[must_use]
 pub fn server(mender: &Mender, settings: &Settings, gateway: Gateway) -> Routers {
+    server_with(mender, settings, gateway, Routes::new)
+}
+
+/// Returns both routers of a server, with `more` routes beside those of the areas.
+#[must_use]
+pub fn server_with(
+    mender: &Mender,
+    settings: &Settings,
+    gateway: Gateway,
+    more: impl Fn() -> Routes<Mender>,
+) -> Routers {
     let builtin: Arc<dyn Authenticate> =
         Arc::new(BuiltIn::new(mender.clone()).with_limits(settings.rate_limits.clone()));
     let gateway = (gateway == Gateway::Trusted).then(|| Arc::new(TrustGateway) as Arc<_>);
-    router::routers(|| routes(mender), mender, builtin, gateway, settings)
+    router::routers(|| routes(mender).merge(more()), mender, builtin, gateway, settings)
 }
 
 /// Returns the public router with default settings, to be mounted in an application of your own.

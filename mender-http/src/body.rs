@@ -9,13 +9,12 @@ use http::{
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
 use http_body_util::{BodyExt, LengthLimitError};
-use serde::{
-    Deserializer,
-    de::{DeserializeOwned, Visitor},
-    forward_to_deserialize_any,
-};
+use serde::de::DeserializeOwned;
 
+use self::object::Object;
 use crate::error::ApiError;
+
+mod object;
 
 /// Why a body is no value of the wanted type. The texts are those that clients know.
 #[derive(Debug)]
@@ -168,46 +167,20 @@ pub fn is_too_large(error: &axum::Error) -> bool {
 }
 
 /// Decodes the first JSON value of a body; `whole` refuses anything after it.
+///
+/// Where an object is expected, `null` is an empty one, and its names are found in any case.
 pub fn decode<T: DeserializeOwned>(body: &[u8], whole: bool) -> Result<T, JsonError> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(JsonError::Empty);
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = T::deserialize(Named(&mut reader)).map_err(|error| explain(body, &error))?;
+    let value =
+        T::deserialize(Object::new(&mut reader, body)).map_err(|error| explain(body, &error))?;
     if whole && let Err(error) = reader.end() {
         let c = locate(body, &error);
         return Err(JsonError::Syntax(format!("invalid character {c} after top-level value")));
     }
     Ok(value)
-}
-
-/// Reads structs from objects only: serde takes a list of the fields, too.
-struct Named<'a, R>(&'a mut serde_json::Deserializer<R>);
-
-impl<'de, R: serde_json::de::Read<'de>> Deserializer<'de> for Named<'_, R> {
-    type Error = serde_json::Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        self.0.deserialize_any(visitor)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        self.0.deserialize_option(visitor)
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Self::Error> {
-        self.0.deserialize_map(visitor)
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
-        unit unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
-    }
 }
 
 fn explain(body: &[u8], error: &serde_json::Error) -> JsonError {
@@ -295,17 +268,6 @@ mod tests {
             decode::<Vec<u32>>(b"[1] x", true).unwrap_err().to_string(),
             "invalid character 'x' after top-level value"
         );
-    }
-
-    #[test]
-    fn a_list_is_no_struct() {
-        #[derive(Debug, serde::Deserialize)]
-        struct Named {
-            #[serde(default)]
-            _a: u32,
-        }
-        assert!(decode::<Named>(b"[1]", false).is_err());
-        assert!(decode::<Named>(b"{}", false).is_ok());
     }
 
     #[test]

@@ -140,11 +140,28 @@ fn addon_of(path: &str) -> Option<&'static str> {
     }
 }
 
+/// Why a request is no user's.
+pub(crate) enum NoUser {
+    /// It has no token that could be read.
+    Unreadable(ApiError),
+    /// Its token does not do, for a reason of this kind.
+    Refused(Kind, ApiError),
+}
+
+impl From<NoUser> for ApiError {
+    fn from(why: NoUser) -> Self {
+        match why {
+            NoUser::Unreadable(error) | NoUser::Refused(_, error) => error,
+        }
+    }
+}
+
 /// Returns the user that a request comes from, and what the token says.
-pub(crate) async fn user(mender: &Mender, headers: &HeaderMap) -> Result<(Ctx, Claims), ApiError> {
-    let Identity { token, claims, .. } = Identity::of(headers)?;
+pub(crate) async fn user(mender: &Mender, headers: &HeaderMap) -> Result<(Ctx, Claims), NoUser> {
+    let Identity { token, claims, .. } = Identity::of(headers).map_err(NoUser::Unreadable)?;
     let verified = mender.users().verify(token.expose(), "").await;
-    let ctx = verified.map(|user| user.ctx).map_err(refuse_user)?;
+    let ctx = verified.map(|user| user.ctx);
+    let ctx = ctx.map_err(|error| NoUser::Refused(error.kind, refuse_user(error)))?;
     Ok((ctx, claims))
 }
 

@@ -1,6 +1,6 @@
 //! `alive` and `health` of every service that the server stands in for.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::response::{IntoResponse, Response};
@@ -8,6 +8,9 @@ use http::StatusCode;
 use serde_json::json;
 
 use crate::{error::ApiError, json::Json, routes::Routes};
+
+/// How long a check may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Tells whether the server can do its work.
 #[async_trait]
@@ -61,8 +64,31 @@ pub fn routes<S: Clone + Send + Sync + 'static>(health: Arc<dyn Health>) -> Rout
 }
 
 async fn check(health: Arc<dyn Health>, failed: StatusCode) -> Response {
-    match health.check().await {
+    let checked = tokio::time::timeout(PATIENCE, health.check()).await;
+    match checked.unwrap_or_else(|_| Err("the check took too long".to_owned())) {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(text) => ApiError::new(failed, text).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Stuck;
+
+    #[async_trait]
+    impl Health for Stuck {
+        async fn check(&self) -> Result<(), String> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_that_hangs_has_failed() {
+        let start = tokio::time::Instant::now();
+        let answer = check(Arc::new(Stuck), StatusCode::SERVICE_UNAVAILABLE).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(start.elapsed(), PATIENCE);
     }
 }

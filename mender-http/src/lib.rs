@@ -28,7 +28,7 @@ pub mod serve;
 pub mod testing;
 pub mod users;
 
-pub use app::{Gateway, router, server};
+pub use app::{Gateway, router, server, server_with};
 pub use audience::Audience;
 pub use authenticate::{Authenticate, Caller, DeviceCaller, Internal, UserCaller};
 pub use body::{Body, FromBody, JsonError};

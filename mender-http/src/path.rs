@@ -1,9 +1,10 @@
 //! Path parameters.
 
-use std::sync::Arc;
+use std::{str::FromStr, sync::Arc};
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
+use mender_core::error::Error as Refusal;
 use serde::{
     Deserializer,
     de::{
@@ -53,6 +54,15 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Path<T> {
         let value = T::deserialize(Reader(&params.unwrap_or_default()));
         value.map(Self).map_err(|error| ApiError::no_route().because(error))
     }
+}
+
+/// Reads an id that a path names. What can be no id is unknown, and answered like one that is.
+pub(crate) fn id<T: FromStr>(
+    text: &str,
+    what: &'static str,
+    refuse: impl FnOnce(Refusal) -> ApiError,
+) -> Result<T, ApiError> {
+    text.parse().map_err(|_| refuse(Refusal::not_found(what)))
 }
 
 struct Reader<'a>(&'a Params);

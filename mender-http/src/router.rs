@@ -27,7 +27,7 @@ pub struct Settings {
     pub body_bytes: u64,
     /// How long a request may take that is no stream.
     pub request_timeout: Duration,
-    /// Origins whose pages may call us; CORS is off where there are none.
+    /// Origins whose pages may call us, `*` for any; CORS is off where there are none.
     pub cors_origins: Vec<String>,
     /// Whether answers are compressed.
     pub compression: bool,

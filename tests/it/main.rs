@@ -6,6 +6,8 @@ mod auth_bad_input;
 mod auth_tokens;
 mod docs;
 mod endpoints;
+mod json_bodies;
 mod license;
 mod rate_limits;
 mod support;
+mod unknown_ids;

@@ -1,5 +1,7 @@
 //! `doctor`: what is wrong, and how to mend it.
 
+mod machine;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use mender_core::{
@@ -60,8 +62,24 @@ impl Report {
 
 pub(crate) async fn run(parts: &Distribution, settings: &Settings) -> Result<(), Failure> {
     let mut report = Report::default();
-    report.add("settings", Ok("valid".into()))?;
     report.add("keys", keys(settings))?;
+    let server = &settings.server;
+    let public = machine::tls(server.tls_cert.as_ref(), server.tls_key.as_ref(), None);
+    let internal = machine::tls(
+        server.internal_tls_cert.as_ref(),
+        server.internal_tls_key.as_ref(),
+        server.internal_tls_client_ca.as_ref(),
+    );
+    for (name, found) in [
+        ("certificate", public),
+        ("internal certificate", internal),
+        ("public_url", machine::public_url(settings)),
+        ("open files", machine::open_files(server)),
+    ] {
+        if let Some(found) = found {
+            report.add(name, found)?;
+        }
+    }
     match open(settings).await {
         Err(ill) => report.add("database", Err(ill))?,
         Ok(opened) => stored(parts, settings, opened, &mut report).await?,
@@ -89,7 +107,9 @@ async fn stored(
     };
     let builder = assemble::configured(builder, settings);
     let mender = (parts.extend)(builder).build()?;
-    report.add("database", database(&mender, &env, schema).await)?;
+    let kind = settings.server.database_url().kind();
+    let found = database(&mender, &env, schema).await;
+    report.add("database", found.map(|fine| format!("{kind}; {fine}")))?;
     report.add("blobs", blobs(&mender).await)?;
     if schema.is_some_and(|schema| schema.applied != schema.known) {
         return Ok(());

@@ -74,7 +74,8 @@ pub(crate) fn markdown() -> String {
          `MENDER_EXAMPLE_NAME`, and a line `example_name = \"…\"` of the TOML file that `--config`\n\
          or `MENDER_CONFIG` names. A flag counts more than a variable, a variable more than the\n\
          file, the file more than the default. Unknown names in the file, and unknown variables\n\
-         that begin with `MENDER_`, are errors. An empty variable counts as none.\n",
+         that begin with `MENDER_`, are errors, but for the names of service links that Kubernetes\n\
+         sets, such as `MENDER_SERVICE_HOST`. An empty variable counts as none.\n",
     );
     for table in &TABLES {
         let _ = write!(

@@ -46,6 +46,7 @@ macro_rules! settings {
 mod auth;
 mod docs;
 mod keys;
+mod limits;
 mod server;
 mod sources;
 mod users;
@@ -79,8 +80,8 @@ pub(crate) struct Table {
 }
 
 /// Every setting, by area.
-pub(crate) const TABLES: [Table; 4] =
-    [Server::TABLE, Keys::TABLE, auth::Auth::TABLE, users::Users::TABLE];
+pub(crate) const TABLES: [Table; 5] =
+    [Server::TABLE, Keys::TABLE, auth::Auth::TABLE, users::Users::TABLE, limits::Limits::TABLE];
 
 pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
     TABLES.iter().flat_map(|table| table.settings)
@@ -112,6 +113,7 @@ pub(crate) struct Settings {
     pub(crate) keys: Keys,
     pub(crate) auth: auth::Auth,
     pub(crate) users: users::Users,
+    pub(crate) limits: limits::Limits,
 }
 
 impl Settings {
@@ -126,8 +128,10 @@ impl Settings {
             keys: Keys::read(&given)?,
             auth: auth::Auth::read(&given)?,
             users: users::Users::read(&given)?,
+            limits: limits::Limits::read(&given)?,
         };
         settings.server.check()?;
+        settings.limits.limits(&mender_core::Env::system())?;
         Ok((settings, given))
     }
 

@@ -63,14 +63,21 @@ settings! {
         max_connections: usize = "10000",
         /// Whether answers are compressed.
         compression: bool = "true",
+        /// How long the server goes on taking requests when told to stop, while /ready already
+        /// answers 503: load balancers need some time to notice.
+        shutdown_delay: Duration = "0s",
         /// How long running requests may take when the server stops.
         drain_time: Duration = "30s",
         /// What is logged.
         log_level: LogLevel = "info",
+        /// Whose address the access log has as clientip: 0 is the other end of the connection, N
+        /// the one that the Nth proxy of ours named in X-Forwarded-For. None: it has no address.
+        access_log_proxies: Option<u8> = "",
         /// How log lines look.
         log_format: LogFormat = "text",
         /// OpenTelemetry collector that traces are sent to, by OTLP over HTTP, such as
-        /// http://127.0.0.1:4318. None: no traces.
+        /// http://127.0.0.1:4318. None: no traces. Needs a program built with the feature otel,
+        /// which is not among the default ones.
         otel_endpoint: Option<WebUrl> = "",
     }
 }
@@ -101,6 +108,7 @@ impl Server {
         settings.request_timeout = self.request_timeout;
         settings.cors_origins = self.cors_origins.0.clone();
         settings.compression = self.compression;
+        settings.proxies = self.access_log_proxies;
         settings
     }
 
@@ -108,7 +116,7 @@ impl Server {
     pub(crate) fn limits(&self) -> mender_http::serve::Limits {
         let mut limits = mender_http::serve::Limits::default();
         limits.connections = self.max_connections;
-        limits.head_timeout = self.idle_timeout;
+        limits.idle_timeout = self.idle_timeout;
         limits
     }
 

@@ -18,6 +18,22 @@ pub(crate) const CONFIG: &str = "MENDER_CONFIG";
 const OTHERS: [&str; 5] =
     ["MENDER_TEST_", "MENDER_CI_", "MENDER_COMPAT_", "MENDER_SERVER", "MENDER_REFERENCE_DIR"];
 
+/// Tells whether the name is one of those that Kubernetes and Docker give to every container, for
+/// services such as `mender` or `mender-device-auth`.
+fn is_service_link(variable: &str) -> bool {
+    let port = |rest: &str| {
+        let (number, protocol) = rest.split_once('_').unwrap_or_default();
+        let number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+        let protocol = protocol.split('_').next().unwrap_or_default();
+        number && ["TCP", "UDP", "SCTP"].contains(&protocol)
+    };
+    variable.ends_with("_SERVICE_HOST")
+        || variable.ends_with("_SERVICE_PORT")
+        || variable.contains("_SERVICE_PORT_")
+        || variable.ends_with("_PORT")
+        || variable.match_indices("_PORT_").any(|(at, found)| port(&variable[at + found.len()..]))
+}
+
 /// Where a value was given.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
@@ -80,8 +96,11 @@ impl Given {
                 continue;
             }
             let lower = name.to_ascii_lowercase();
-            let setting =
-                known(&lower).ok_or_else(|| unknown(&variable, &lower, "the environment"))?;
+            let setting = match known(&lower) {
+                Some(setting) => setting,
+                None if is_service_link(&variable) => continue,
+                None => return Err(unknown(&variable, &lower, "the environment")),
+            };
             // Compat: an empty variable counts as none.
             if !value.is_empty() {
                 self.add(setting, value, Source::Variable);
@@ -123,7 +142,7 @@ impl Given {
         };
         T::parse(text).ok_or_else(|| {
             let place = source.place(name);
-            let (value, allowed) = (shown(T::SECRET, text), T::ALLOWED);
+            let (value, allowed) = (shown(T::is_secret(text), text), T::ALLOWED);
             Wrong(format!("{place} is {value}; allowed is {allowed}"))
         })
     }

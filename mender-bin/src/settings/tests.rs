@@ -73,6 +73,8 @@ fn a_wrong_value_is_named_with_what_is_allowed() {
 fn secrets_are_never_shown() {
     let said = wrong(&[], &[("MENDER_DATABASE_URL", "mysql://u:hunter2@h/d")]);
     assert!(said.starts_with("MENDER_DATABASE_URL is not valid; allowed is sqlite://PATH"));
+    let said = wrong(&[], &[("MENDER_DATABASE_URL", "sqlite:a.db")]);
+    assert!(said.starts_with("MENDER_DATABASE_URL is \"sqlite:a.db\"; allowed is sqlite://PATH"));
     let matches = flags_of().get_matches_from(["x", "--default-tenant-token=hunter2"]);
     let (_, given) = Settings::load(&matches, []).unwrap();
     assert!(!show(&given).contains("hunter2"));
@@ -104,6 +106,25 @@ fn variables_of_tests_and_other_tools_are_not_ours() {
     ];
     assert!(load(&[], &variables).is_ok());
     assert!(load(&[], &[("MENDER_SERVER_X", "x")]).is_err());
+}
+
+#[test]
+fn what_kubernetes_says_about_services_is_not_ours() {
+    for link in [
+        "MENDER_SERVICE_HOST",
+        "MENDER_SERVICE_PORT",
+        "MENDER_DEVICE_AUTH_SERVICE_PORT_HTTP",
+        "MENDER_PORT",
+        "MENDER_USERADM_PORT",
+        "MENDER_PORT_8080_TCP",
+        "MENDER_PORT_8080_TCP_ADDR",
+        "MENDER_API_GATEWAY_PORT_53_UDP_PROTO",
+    ] {
+        assert!(load(&[], &[(link, "tcp://10.0.0.1:8080")]).is_ok(), "{link}");
+    }
+    for other in ["MENDER_PORT_X_TCP", "MENDER_PORT_80", "MENDER_PORTS", "MENDER_SERVICE_HOSTS"] {
+        assert!(wrong(&[], &[(other, "x")]).contains("is no setting"), "{other}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use mender_core::secret::Secret;
+use mender_http::ratelimit::{Group, Match, list};
 use tracing_subscriber::EnvFilter;
 
 /// A value that is written as text.
@@ -15,6 +16,11 @@ pub(crate) trait Value: Sized {
 
     /// Whether the flag may stand without a value.
     const SWITCH: bool = false;
+
+    /// Whether this text must not be shown.
+    fn is_secret(_text: &str) -> bool {
+        Self::SECRET
+    }
 
     /// Returns the value; `None` where the text is none.
     fn parse(text: &str) -> Option<Self>;
@@ -71,6 +77,10 @@ impl<T: Value> Value for Option<T> {
     const ALLOWED: &'static str = T::ALLOWED;
     const SECRET: bool = T::SECRET;
 
+    fn is_secret(text: &str) -> bool {
+        T::is_secret(text)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         if text.is_empty() { Some(None) } else { T::parse(text).map(Some) }
     }
@@ -89,6 +99,38 @@ macro_rules! numbers {
 }
 
 numbers!(u32 usize);
+
+impl Value for u8 {
+    const ALLOWED: &'static str = "a whole number from 0 to 255";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Value for Vec<Group> {
+    const ALLOWED: &'static str = "a JSON list of objects such as {\"name\": \"default\", \
+        \"quota\": 30, \"interval\": \"1m\", \"event_expression\": \
+        \"{{with .Identity}}{{.Subject}}{{end}}\"}";
+
+    fn parse(text: &str) -> Option<Self> {
+        list(text).or_else(|_| list(&bracketed(text))).ok()
+    }
+}
+
+impl Value for Vec<Match> {
+    const ALLOWED: &'static str = "a JSON list of objects such as {\"api_pattern\": \"/\", \
+        \"group_expression\": \"default\"}";
+
+    fn parse(text: &str) -> Option<Self> {
+        list(text).or_else(|_| list(&bracketed(text))).ok()
+    }
+}
+
+/// A list of the file has its objects with commas in between.
+fn bracketed(text: &str) -> String {
+    format!("[{text}]")
+}
 
 fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
@@ -199,10 +241,17 @@ impl Value for DatabaseUrl {
         "sqlite://PATH, postgres://USER:PASSWORD@HOST/NAME, mongodb://HOST/NAME or memory:";
     const SECRET: bool = true;
 
+    /// A password stands before `@`, or in the query.
+    fn is_secret(text: &str) -> bool {
+        text.contains(['@', '?'])
+    }
+
     fn parse(text: &str) -> Option<Self> {
-        let schemes = ["sqlite:", "postgres:", "postgresql:", "mongodb:", "mongodb+srv:"];
-        let known = text == "memory:" || schemes.iter().any(|s| text.starts_with(s));
-        known.then(|| Self(text.into()))
+        const SCHEMES: [&str; 5] = ["sqlite", "postgres", "postgresql", "mongodb", "mongodb+srv"];
+        let named = text.split_once("://");
+        let known =
+            named.is_some_and(|(scheme, rest)| SCHEMES.contains(&scheme) && !rest.is_empty());
+        (known || text == "memory:").then(|| Self(text.into()))
     }
 }
 
@@ -210,6 +259,16 @@ impl DatabaseUrl {
     /// Returns the part before the colon.
     pub(crate) fn scheme(&self) -> &str {
         self.0.split_once(':').map_or("", |(scheme, _)| scheme)
+    }
+
+    /// Returns the kind of database, as people call it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.scheme() {
+            "sqlite" => "SQLite",
+            "mongodb" | "mongodb+srv" => "MongoDB",
+            "memory" => "in memory",
+            _ => "PostgreSQL",
+        }
     }
 }
 
@@ -298,6 +357,9 @@ mod tests {
         assert!(!ok::<bool>("maybe") && !ok::<u32>("0") && !ok::<u32>("-1"));
         assert!(!ok::<WebUrl>("ftp://x") && !ok::<WebUrl>("https://"));
         assert!(!ok::<Origins>("example.com") && !ok::<Origins>("https://a/b"));
+        for url in ["sqlite:a.db", "sqlite://", "postgres:a", "mongodb:h/d", "memory:x", "a.db"] {
+            assert!(!ok::<DatabaseUrl>(url), "{url}");
+        }
         assert!(!ok::<DatabaseUrl>("mysql://x") && !ok::<BlobsUrl>("s3://x"));
         assert!(!ok::<LogLevel>("loud") && ok::<LogLevel>("info,mender_http=debug"));
     }

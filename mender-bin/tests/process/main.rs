@@ -3,5 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod commands;
+mod databases;
 mod serving;
+mod stopping;
 mod support;
+mod tls;

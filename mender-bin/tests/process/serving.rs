@@ -1,6 +1,9 @@
 use std::{io::Write as _, net::TcpStream};
 
-use crate::support::{Server, call, eventually, program, text};
+use crate::{
+    commands::login,
+    support::{Server, call, eventually, last_word, program, text},
+};
 
 const MEMORY: &str = "--database-url=memory:";
 
@@ -16,7 +19,17 @@ fn a_server_serves_and_ends_when_told() {
         eventually(&server.internal, "GET /ready", 200);
         let (status, metrics) = call(&server.internal, "GET /metrics", "");
         assert_eq!(status, 200);
-        assert!(metrics.contains("mender_build_info{version="), "{metrics}");
+        for name in [
+            "mender_build_info{version=",
+            "mender_undelivered_events 0",
+            "mender_dead_jobs 0",
+            "mender_due_job_seconds ",
+            "mender_http_request_seconds_bucket{",
+            "mender_http_requests_total{",
+            "process_start_time_seconds 1",
+        ] {
+            assert!(metrics.contains(name), "{name} in {metrics}");
+        }
         server.signal(signal);
         let (code, said) = server.ended();
         assert_eq!(code, Some(0), "{said:#?}");
@@ -49,6 +62,28 @@ fn logs_are_json_where_wanted() {
         assert!(value["message"].is_string() && value["level"].is_string(), "{line}");
     }
     assert!(said.iter().any(|line| line.contains("\"path\":\"/nowhere\"")), "{said:#?}");
+}
+
+#[test]
+fn the_log_has_addresses_where_wanted() {
+    let proxied = [MEMORY, "--log-format=json", "--access-log-proxies=1"];
+    let server = Server::start(&proxied);
+    assert_eq!(call(&server.public, "GET /nowhere", "X-Forwarded-For: 192.0.2.7").0, 404);
+    server.signal("TERM");
+    let (_, said) = server.ended();
+    assert!(said.iter().any(|line| line.contains("\"clientip\":\"192.0.2.7\"")), "{said:#?}");
+}
+
+#[test]
+fn users_are_limited_where_settings_say_so() {
+    let groups = r#"--rate-limits-users-groups={"name":"default","quota":1,"interval":"8760h"}"#;
+    let server = Server::start(&["--rate-limits-users", groups]);
+    let create = login(["user", "create"], "a@b.example", "correct horse");
+    last_word(server.data.path(), &create);
+    let (_, token) = server.log_in("a@b.example", "correct horse");
+    let bearer = format!("Authorization: Bearer {token}");
+    let ask = || call(&server.public, "GET /api/management/v1/useradm/users", &bearer).0;
+    assert_eq!((ask(), ask()), (200, 429));
 }
 
 #[test]

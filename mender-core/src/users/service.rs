@@ -403,6 +403,14 @@ impl Service {
         member.ok_or_else(|| Error::not_found("user"))
     }
 
+    /// Tells whether the tenant has a user.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn any(&self, ctx: &Ctx) -> Result<bool> {
+        Ok(!self.store.accounts(&ctx.tenant, None, 1).await?.is_empty())
+    }
+
     /// Returns all users of the tenant, by id.
     ///
     /// # Errors

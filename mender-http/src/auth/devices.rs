@@ -64,8 +64,6 @@ pub(super) async fn read_request(
     };
     let body = body::read(request).await.map_err(|e| refused(&e))?;
     let text = String::from_utf8_lossy(&body);
-    // Compat: `null` is a request without any field.
-    let text = if text.trim() == "null" { "{}".into() } else { text };
     let asked: wire::AuthRequest = body::decode(text.as_bytes(), true).map_err(|e| refused(&e))?;
     let form = Form::of(mender.auth().config());
     parse(asked, form, body, &headers)

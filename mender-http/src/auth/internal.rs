@@ -7,7 +7,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode};
 use mender_core::{
-    Ctx, DeviceId, Mender, TenantId,
+    Ctx, Mender, TenantId,
     auth::{ExternalId, Limit},
     error::Kind,
     page::MAX_PAGE,
@@ -24,7 +24,7 @@ use crate::{
     error::ApiError,
     json::Json,
     page::Paging,
-    path::Path,
+    path::{self, Path},
     query::Query,
     ratelimit::{Asked, RateLimits},
 };
@@ -340,8 +340,9 @@ pub(super) async fn count(
 pub(super) async fn remove(
     State(mender): State<Mender>,
     Internal(ctx): Internal,
-    Path(id): Path<DeviceId>,
+    Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
+    let id = path::id(&id, "device", error::silent)?;
     mender.auth().remove(&ctx, &id).await.map_err(error::silent)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -361,9 +362,10 @@ pub(super) async fn remove(
 pub(super) async fn patch(
     State(mender): State<Mender>,
     Internal(ctx): Internal,
-    Path(id): Path<DeviceId>,
+    Path(id): Path<String>,
     Body(body): Body<wire::PatchDevice>,
 ) -> Result<StatusCode, ApiError> {
+    let id = path::id(&id, "device", error::silent)?;
     match body.provisioned {
         Some(provisioned) => mender.auth().set_provisioned(&ctx, &id, provisioned).await,
         None => mender.auth().device(&ctx, &id).await.map(|_| ()),
@@ -392,7 +394,7 @@ pub(super) async fn status(
     if id.is_empty() {
         return Err(ApiError::bad_request("device id (did) cannot be empty"));
     }
-    let id: DeviceId = id.parse().map_err(|_| ApiError::no_route())?;
+    let id = path::id(&id, "device", error::device)?;
     let view = mender.auth().device(&ctx, &id).await.map_err(error::device)?;
     Ok(Json(wire::StatusBody { status: view.device.status.as_str().into() }))
 }
@@ -413,13 +415,14 @@ pub(super) async fn status(
 pub(super) async fn external(
     State(mender): State<Mender>,
     Internal(ctx): Internal,
-    Path(id): Path<DeviceId>,
+    Path(id): Path<String>,
     Body(body): Body<wire::External>,
 ) -> Result<StatusCode, ApiError> {
     // Compat: the open edition does not serve this route.
     if matches!(Form::of(mender.auth().config()), Form::Open) {
         return Err(ApiError::no_route());
     }
+    let id = path::id(&id, "device", error::device)?;
     let wire::External { id: name_there, name, provider, .. } = body;
     let external = ExternalId { id: name_there, name, provider };
     match mender.auth().set_external(&ctx, &id, &external).await {

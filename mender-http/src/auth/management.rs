@@ -7,8 +7,8 @@ use http::{
     header::{CONTENT_TYPE, LOCATION},
 };
 use mender_core::{
-    Ctx, DeviceId, Mender,
-    auth::{AuthSetId, DeviceFilter, Identity, Limit, Preauthorization, Status},
+    Ctx, Mender,
+    auth::{DeviceFilter, Identity, Limit, Preauthorization, Status},
     error::Kind,
     page::MAX_PAGE,
     signature::PublicKey,
@@ -26,7 +26,7 @@ use crate::{
     error::ApiError,
     json::Json,
     page::{Paging, Rest},
-    path::Path,
+    path::{self, Path},
     query::Query,
 };
 
@@ -208,8 +208,9 @@ pub(super) async fn count(
 pub(super) async fn get(
     State(mender): State<Mender>,
     UserCaller(ctx): UserCaller,
-    Path(id): Path<DeviceId>,
+    Path(id): Path<String>,
 ) -> Result<Json<wire::Device>, ApiError> {
+    let id = path::id(&id, "device", error::device)?;
     let view = mender.auth().device(&ctx, &id).await.map_err(error::device)?;
     Ok(Json(wire::Device::of(view, Form::of(mender.auth().config()))))
 }
@@ -227,8 +228,9 @@ pub(super) async fn get(
 pub(super) async fn decommission(
     State(mender): State<Mender>,
     UserCaller(ctx): UserCaller,
-    Path(id): Path<DeviceId>,
+    Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
+    let id = path::id(&id, "device", error::silent)?;
     mender.auth().decommission(&ctx, &id).await.map_err(error::silent)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -249,8 +251,10 @@ pub(super) async fn decommission(
 pub(super) async fn delete_set(
     State(mender): State<Mender>,
     UserCaller(ctx): UserCaller,
-    Path((id, aid)): Path<(DeviceId, AuthSetId)>,
+    Path((id, aid)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
+    let id = path::id(&id, "device", error::silent)?;
+    let aid = path::id(&aid, "auth set", error::silent)?;
     mender.auth().delete_set(&ctx, &id, &aid).await.map_err(error::silent)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -271,8 +275,9 @@ pub(super) async fn set_status(
     State(mender): State<Mender>,
     UserCaller(ctx): UserCaller,
     // Compat: the key alone decides, whatever device the path names.
-    Path((_, aid)): Path<(String, AuthSetId)>,
+    Path((_, aid)): Path<(String, String)>,
 ) -> Result<Json<wire::StatusBody>, ApiError> {
+    let aid = path::id(&aid, "auth set", error::set_status)?;
     let status = mender.auth().set_status(&ctx, &aid).await.map_err(error::set_status)?;
     Ok(Json(wire::StatusBody { status: status.as_str().into() }))
 }
@@ -296,12 +301,15 @@ pub(super) async fn set_status(
 pub(super) async fn put_status(
     State(mender): State<Mender>,
     UserCaller(ctx): UserCaller,
-    Path((id, aid)): Path<(DeviceId, AuthSetId)>,
+    Path((id, aid)): Path<(String, String)>,
     Body(body): Body<wire::StatusBody>,
 ) -> Result<StatusCode, ApiError> {
     let settable = [Status::Accepted, Status::Rejected, Status::Pending];
     let status = body.status.parse().ok().filter(|status| settable.contains(status));
     let status = status.ok_or_else(|| ApiError::bad_request("incorrect device status"))?;
+    let aid = path::id(&aid, "auth set", error::set_status)?;
+    // No key is that of a device that can't be.
+    let id = path::id(&id, "auth set", error::set_status)?;
     mender.auth().decide(&ctx, &id, &aid, status).await.map_err(error::set_status)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -319,8 +327,9 @@ pub(super) async fn put_status(
 pub(super) async fn revoke(
     State(mender): State<Mender>,
     UserCaller(ctx): UserCaller,
-    Path(id): Path<AuthSetId>,
+    Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
+    let id = path::id(&id, "auth set", error::silent)?;
     mender.auth().revoke_token(&ctx, &id).await.map_err(error::silent)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -392,9 +401,10 @@ pub(super) async fn limits(
 pub(super) async fn flags(
     State(mender): State<Mender>,
     UserCaller(ctx): UserCaller,
-    Path(id): Path<DeviceId>,
+    Path(id): Path<String>,
     Body(flags): Body<wire::Flags>,
 ) -> Result<StatusCode, ApiError> {
+    let id = path::id(&id, "device", error::device)?;
     mender
         .auth()
         .flag(&ctx, &id, flags.test_device)

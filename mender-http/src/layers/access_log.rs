@@ -11,6 +11,7 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::{
@@ -42,6 +43,7 @@ struct Line {
     method: Method,
     /// The pattern of the route; the path itself where no route is known.
     path: String,
+    route: Option<&'static str>,
     query: Option<String>,
     at: Time,
     client: Option<IpAddr>,
@@ -62,6 +64,7 @@ struct Line {
 impl Drop for Line {
     fn drop(&mut self) {
         let status = if self.finished { self.status } else { GONE };
+        count(&self.method, self.route, status, self.start.elapsed());
         let (mut user, mut device) = (None, None);
         let tenant = self.caller.as_ref().map(|ctx| ctx.tenant.as_str());
         match self.caller.as_ref().map(|ctx| &ctx.actor) {
@@ -101,6 +104,20 @@ impl Drop for Line {
     }
 }
 
+/// Counts a request. Labels are from what we know, because series stay for ever.
+fn count(method: &Method, route: Option<&'static str>, status: u16, took: Duration) {
+    const KNOWN: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+    let method = KNOWN.into_iter().find(|known| method == known).unwrap_or("other");
+    let route = route.unwrap_or("none");
+    let labels = [("method", method), ("route", route)];
+    metrics::histogram!("mender_http_request_seconds", &labels).record(took);
+    let status = status.to_string();
+    metrics::counter!(
+        "mender_http_requests_total", "method" => method, "route" => route, "status" => status
+    )
+    .increment(1);
+}
+
 /// What lines need besides the request.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
@@ -117,6 +134,7 @@ pub(crate) async fn log(State(log): State<Log>, request: Request, next: Next) ->
         start: Instant::now(),
         method: request.method().clone(),
         path: request.uri().path().to_owned(),
+        route: None,
         query: query(audience, request.uri()),
         at: log.env.now(),
         client: log.proxies.and_then(|proxies| client::address(&request, proxies)),
@@ -148,6 +166,7 @@ pub(crate) async fn log(State(log): State<Log>, request: Request, next: Next) ->
     line.caller = extensions.get().cloned();
     if let Some(Matched { path, params, .. }) = extensions.get() {
         line.path = (*path).to_owned();
+        line.route = Some(path);
         let shown = |name: &&str| !["secret", "token"].contains(name);
         let params: Vec<_> = params
             .0

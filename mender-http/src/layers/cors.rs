@@ -18,12 +18,17 @@ use http::{
 
 /// Answers preflights of known origins, before authentication, and marks answers to them.
 /// Everything else, any other `OPTIONS` included, passes as if this layer were not there.
+///
+/// The origin `*` is any, without credentials: pages must bring their token themselves.
 pub(crate) async fn allow(
     State(origins): State<Arc<[String]>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let known = |origin: &&HeaderValue| origins.iter().any(|o| o.as_bytes() == origin.as_bytes());
+    let any = origins.iter().any(|origin| origin == "*");
+    let known = |origin: &&HeaderValue| {
+        any || origins.iter().any(|known| known.as_bytes() == origin.as_bytes())
+    };
     let Some(origin) = request.headers().get(ORIGIN).filter(known).cloned() else {
         let mut response = next.run(request).await;
         response.headers_mut().append(VARY, ORIGIN.into());
@@ -36,8 +41,9 @@ pub(crate) async fn allow(
         next.run(request).await
     };
     let exposed = HeaderValue::from_static("link, location, x-total-count, x-men-requestid");
+    let allowed = if any { HeaderValue::from_static("*") } else { origin };
     let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     headers.append(VARY, ORIGIN.into());
     response

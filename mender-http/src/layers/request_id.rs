@@ -15,7 +15,10 @@ use crate::error::ApiError;
 /// The header that carries the id of a request.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-men-requestid");
 
-/// The id of the request; an extension of the request.
+/// How much of an id is logged and goes into events, in characters. Answers name it whole.
+const NOTED: usize = 256;
+
+/// The id of the request, cut to what is noted of it; an extension of the request.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub Arc<str>);
 
@@ -32,7 +35,8 @@ pub(crate) async fn assign(State(env): State<Env>, mut request: Request, next: N
         None => HeaderValue::from_str(&env.uuid()).unwrap_or(HeaderValue::from_static("-")),
     };
     headers.insert(REQUEST_ID, value.clone());
-    let id = String::from_utf8_lossy(value.as_bytes()).into();
+    let id =
+        String::from_utf8_lossy(value.as_bytes()).chars().take(NOTED).collect::<String>().into();
     request.extensions_mut().insert(RequestId(id));
     let mut response = next.run(request).await;
     response.headers_mut().insert(REQUEST_ID, value);
@@ -41,11 +45,12 @@ pub(crate) async fn assign(State(env): State<Env>, mut request: Request, next: N
 
 /// Writes the id into the body of an error.
 pub(crate) async fn render(request: Request, next: Next) -> Response {
-    let id = request.extensions().get::<RequestId>().cloned();
+    let id = request.headers().get(REQUEST_ID).cloned();
     let mut response = next.run(request).await;
     let error = response.extensions().get::<ApiError>();
     let body = error.filter(|error| error.text().is_some()).zip(id);
-    if let Some(body) = body.map(|(error, RequestId(id))| error.body(&id)) {
+    let body = body.map(|(error, id)| error.body(&String::from_utf8_lossy(id.as_bytes())));
+    if let Some(body) = body {
         *response.body_mut() = body.into();
         response.headers_mut().remove(CONTENT_LENGTH);
     }

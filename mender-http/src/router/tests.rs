@@ -18,8 +18,13 @@ use crate::{
 };
 
 mod limits;
+mod outside;
 
 const DEVICES: &str = "/api/management/v2/devauth/devices";
+
+async fn length(OriginalUri(_): OriginalUri, body: axum::body::Bytes) -> String {
+    body.len().to_string()
+}
 
 fn routes() -> Routes {
     Routes::new()
@@ -52,11 +57,9 @@ fn routes() -> Routes {
                 format!("{:?} {id:?}", ctx.tenant)
             },
         )
-        .post(
-            "/api/management/v1/deployments/artifacts",
-            async |OriginalUri(_): OriginalUri, b: axum::body::Bytes| b.len().to_string(),
-        )
+        .post("/api/management/v1/deployments/artifacts", length)
         .streaming()
+        .post("/api/management/v1/deployments/bounded", length)
         .merge(health::routes(Arc::new(AlwaysHealthy)))
 }
 

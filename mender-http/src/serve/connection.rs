@@ -9,20 +9,27 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower::ServiceExt;
 
-use super::{Limits, Peer, Stop};
+use super::{
+    Limits, Peer, Stop,
+    patience::{Patient, Turn},
+};
 
 /// Answers the requests of a connection until either side ends it.
 pub(super) async fn serve<I>(stream: I, peer: Peer, router: Router, limits: Limits, stop: &Stop)
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let turn = Turn::default();
+    let stream = Patient::new(stream, turn.clone(), limits);
     let service = service_fn(move |mut request: Request<Incoming>| {
+        turn.ask();
         request.extensions_mut().insert(peer);
-        router.clone().oneshot(request)
+        let (turn, asked) = (turn.clone(), router.clone().oneshot(request));
+        async move { asked.await.map(|response| turn.answer(response)) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
+        .header_read_timeout(None)
         .max_headers(limits.headers)
         .max_buf_size(limits.head_bytes)
         .serve_connection(TokioIo::new(stream), service)

@@ -1,6 +1,7 @@
 //! Listeners: HTTP/1.1, plain or with TLS, with limits and an orderly end.
 
 mod connection;
+mod patience;
 mod tls;
 
 use std::{
@@ -11,7 +12,8 @@ use std::{
 };
 
 use axum::Router;
-use tokio::sync::Semaphore;
+use tokio::{net::TcpStream, sync::Semaphore};
+use tokio_rustls::server::TlsStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use crate::layers::client::Peer;
@@ -23,8 +25,12 @@ pub use tls::{Tls, TlsFiles};
 pub struct Limits {
     /// How many connections are open at once; more wait.
     pub connections: usize,
-    /// How long the head of a request may take, and how long a connection may be idle.
+    /// How long the head of a request may take, from its first byte.
     pub head_timeout: Duration,
+    /// How long a connection may be idle before a request.
+    pub idle_timeout: Duration,
+    /// How long a client may read nothing of what is ready for it.
+    pub write_timeout: Duration,
     /// How long the TLS handshake may take.
     pub handshake_timeout: Duration,
     /// How many header lines a request has.
@@ -37,8 +43,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            head_timeout: Duration::from_secs(10),
             // Long, because devices keep their connections between polls.
-            head_timeout: Duration::from_secs(120),
+            idle_timeout: Duration::from_secs(120),
+            write_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
             headers: 100,
             head_bytes: 64 * 1024,
@@ -118,6 +126,7 @@ impl Listener {
             };
             let (router, tls, stop) = (router.clone(), tls.clone(), stop.clone());
             tasks.spawn(async move {
+                let _open = Open::new();
                 let served = async {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "small packets are delayed");
@@ -125,15 +134,10 @@ impl Listener {
                     match tls {
                         None => connection::serve(stream, Peer(peer), router, limits, &stop).await,
                         Some(tls) => {
-                            let handshake = tls.accept(stream);
-                            let limit = limits.handshake_timeout;
-                            match tokio::time::timeout(limit, handshake).await {
-                                Ok(Ok(stream)) => {
-                                    let peer = Peer(peer);
-                                    connection::serve(stream, peer, router, limits, &stop).await;
-                                }
-                                Ok(Err(error)) => tracing::debug!(%error, %peer, "no handshake"),
-                                Err(_) => tracing::debug!(%peer, "the handshake took too long"),
+                            let peer = Peer(peer);
+                            let stream = handshake(&tls, stream, peer, limits, &stop).await;
+                            if let Some(stream) = stream {
+                                connection::serve(stream, peer, router, limits, &stop).await;
                             }
                         }
                     }
@@ -146,6 +150,44 @@ impl Listener {
         tasks.close();
         tasks.wait().await;
         Ok(())
+    }
+}
+
+/// Returns the stream, unless the client fails or the server stops.
+async fn handshake(
+    tls: &Tls,
+    stream: TcpStream,
+    Peer(peer): Peer,
+    limits: Limits,
+    stop: &Stop,
+) -> Option<TlsStream<TcpStream>> {
+    let ended = tokio::select! {
+        ended = tokio::time::timeout(limits.handshake_timeout, tls.accept(stream)) => ended,
+        () = stop.soft.cancelled() => return None,
+        () = stop.hard.cancelled() => return None,
+    };
+    match ended {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => tracing::debug!(%error, %peer, "no handshake"),
+        Err(_) => tracing::debug!(%peer, "the handshake took too long"),
+    }
+    None
+}
+
+/// Counts a connection while it is open.
+struct Open(metrics::Gauge);
+
+impl Open {
+    fn new() -> Self {
+        let gauge = metrics::gauge!("mender_http_connections");
+        gauge.increment(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.decrement(1);
     }
 }
 

@@ -1,15 +1,9 @@
-use std::path::Path;
-
-use rustls::{ClientConfig, RootCertStore, crypto::ring::default_provider};
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
-};
-use tokio_rustls::TlsConnector;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::*;
 use crate::routes::{Routes, Tree};
+
+mod tls;
 
 fn router() -> Router {
     let routes = Routes::<()>::new()
@@ -25,9 +19,9 @@ fn router() -> Router {
 
 async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     // A server that closes at once may give an error instead of the end.
+    let _ = stream.write_all(request.as_bytes()).await;
     let _ = stream.read_to_string(&mut answer).await;
     answer
 }
@@ -84,48 +78,4 @@ async fn too_many_headers_are_refused() {
     let Running { address, .. } = run(listener);
     let answer = ask(TcpStream::connect(address).await.unwrap(), "/quick").await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
-}
-
-fn write_certificate(folder: &Path) -> CertificateDer<'static> {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
-    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap()
-}
-
-async fn ask_tls(address: SocketAddr, authority: CertificateDer<'static>) -> Option<String> {
-    let mut roots = RootCertStore::empty();
-    roots.add(authority).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from("localhost").unwrap();
-    let stream = TcpStream::connect(address).await.unwrap();
-    let connector = TlsConnector::from(Arc::new(config));
-    let stream = connector.connect(name, stream).await.ok()?;
-    Some(ask(stream, "/quick").await)
-}
-
-#[tokio::test]
-async fn certificates_are_replaced_while_it_runs() {
-    let folder = tempfile::tempdir().unwrap();
-    let first = write_certificate(folder.path());
-    let tls = Tls::load(TlsFiles {
-        certificate: folder.path().join("cert.pem"),
-        key: folder.path().join("key.pem"),
-        client_authority: None,
-    })
-    .unwrap();
-    let listener = Listener::bind("127.0.0.1:0").unwrap().with_tls(tls.clone());
-    let Running { address, .. } = run(listener);
-    let answer = ask_tls(address, first.clone()).await.unwrap();
-    assert!(answer.ends_with("quick"), "{answer}");
-    let second = write_certificate(folder.path());
-    tls.reload().unwrap();
-    assert!(ask_tls(address, first).await.is_none());
-    assert!(ask_tls(address, second).await.is_some());
-    std::fs::write(folder.path().join("key.pem"), "nonsense").unwrap();
-    assert!(tls.reload().is_err());
 }

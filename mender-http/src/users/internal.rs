@@ -1,11 +1,11 @@
 use axum::{Extension, extract::State};
 use http::{HeaderMap, StatusCode};
-use mender_core::Mender;
+use mender_core::{Mender, error::Kind};
 
 use super::wire;
 use crate::{
     authenticate::Internal,
-    builtin,
+    builtin::{self, NoUser},
     error::ApiError,
     ratelimit::{Asked, RateLimits, Standing},
 };
@@ -31,17 +31,16 @@ pub(super) async fn verify(
 ) -> Result<StatusCode, ApiError> {
     let limits = limits.and_then(|Extension(limits)| limits.users);
     let asked = Asked::forwarded(&headers);
-    let checked = builtin::user(&mender, &headers).await;
-    if let Err(error) = &checked
-        && error.text() != Some("unauthorized")
-    {
-        return Err(error.clone());
-    }
+    let checked = match builtin::user(&mender, &headers).await {
+        Ok((_, claims)) => Ok(claims),
+        Err(NoUser::Refused(Kind::Unauthenticated | Kind::Forbidden, error)) => Err(error),
+        Err(why) => return Err(why.into()),
+    };
     // Compat: a gateway that does not say what it asks for is an error of its own.
     if asked.path.split('/').count() <= 4 || asked.method.is_empty() {
         return Err(ApiError::internal("the gateway names no request"));
     }
-    let (_, claims) = checked?;
+    let claims = checked?;
     builtin::limit(limits.as_deref(), &claims, asked, Standing::Verified)?;
     Ok(StatusCode::OK)
 }

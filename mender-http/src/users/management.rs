@@ -21,7 +21,7 @@ use crate::{
     identity::Identity,
     json::Json,
     layers::request_id::RequestId,
-    path::Path,
+    path::{self, Path},
     query::Query,
 };
 
@@ -207,7 +207,7 @@ pub(super) async fn get(
 ) -> Result<Json<wire::User>, ApiError> {
     let id = match &ctx {
         Ctx { actor: Actor::User(me), .. } if id == "me" => me.clone(),
-        _ => id.parse().map_err(|_| ApiError::no_route())?,
+        _ => path::id(&id, "user", error::user)?,
     };
     let user = mender.users().user(&ctx, &id).await.map_err(error::user)?;
     Ok(Json(wire::User::of(user, &ctx.tenant)))

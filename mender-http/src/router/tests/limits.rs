@@ -35,11 +35,17 @@ async fn bodies_are_checked() {
 }
 
 #[tokio::test]
-async fn streams_have_no_limit() {
-    let path = "/api/management/v1/deployments/artifacts";
-    let body = " ".repeat(1 << 20);
-    let request = request(Method::POST, path).body(body.into()).unwrap();
-    assert_eq!(answer(app().public, request).await.1, (1 << 20).to_string());
+async fn streams_have_no_limit_but_all_else_has() {
+    let length = (1 << 20) + 1;
+    let send = async |path| {
+        let request = request(Method::POST, path).body(" ".repeat(length).into()).unwrap();
+        let (response, body) = answer(app().public, request).await;
+        (response.status().as_u16(), body)
+    };
+    let streamed = send("/api/management/v1/deployments/artifacts").await;
+    assert_eq!(streamed, (200, length.to_string()));
+    let bounded = send("/api/management/v1/deployments/bounded").await;
+    assert_eq!(bounded.0, 413, "{}", bounded.1);
 }
 
 #[tokio::test]
