@@ -278,7 +278,7 @@ pub(super) async fn set_status(
     Path((_, aid)): Path<(String, String)>,
 ) -> Result<Json<wire::StatusBody>, ApiError> {
     let aid = path::id(&aid, "auth set", error::set_status)?;
-    let status = mender.auth().set_status(&ctx, &aid).await.map_err(error::set_status)?;
+    let status = mender.auth().status_of_set(&ctx, &aid).await.map_err(error::set_status)?;
     Ok(Json(wire::StatusBody { status: status.as_str().into() }))
 }
 

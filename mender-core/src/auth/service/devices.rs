@@ -87,7 +87,7 @@ impl Service {
     ///
     /// # Errors
     /// `NotFound` where there is none.
-    pub async fn set_status(&self, ctx: &Ctx, id: &AuthSetId) -> Result<Status> {
+    pub async fn status_of_set(&self, ctx: &Ctx, id: &AuthSetId) -> Result<Status> {
         let device = self.store.device_of_set(&ctx.tenant, id).await?;
         let device = device.filter(|device| ctx.scope.has_group(device.group.as_deref()));
         let status = device.and_then(|device| device.set(id).map(|set| set.status));

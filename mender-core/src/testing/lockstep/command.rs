@@ -205,7 +205,7 @@ impl Command {
             Self::Count(t, status) => shown(auth.count(&side.ctx(*t), *status).await),
             Self::Show(who) => {
                 let (ctx, device, set) = side.find(*who).await?;
-                let status = auth.set_status(&ctx, &set).await?;
+                let status = auth.status_of_set(&ctx, &set).await?;
                 shown(auth.device(&ctx, &device).await.map(|view| (view, status)))
             }
             Self::Verify(n) => {

@@ -72,13 +72,7 @@ pub(super) fn doc(name: &str, version: i64) -> Doc {
 }
 
 fn write(expect: Expect, put: Put) -> Write {
-    Write {
-        expect,
-        put,
-        events: Vec::new(),
-        lease_until: Time(1000),
-        at: Time(10),
-    }
+    Write { expect, put, events: Vec::new(), lease_until: Time(1000), at: Time(10) }
 }
 
 pub(super) fn insert(doc: Doc) -> Write {
