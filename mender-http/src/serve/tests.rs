@@ -79,3 +79,15 @@ async fn too_many_headers_are_refused() {
     let answer = ask(TcpStream::connect(address).await.unwrap(), "/quick").await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
 }
+
+#[test]
+fn open_connections_are_counted() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    metrics::with_local_recorder(&recorder, || {
+        let open = Open::new();
+        drop(Open::new());
+        assert!(recorder.handle().render().contains("mender_http_connections 1\n"));
+        drop(open);
+    });
+    assert!(recorder.handle().render().contains("mender_http_connections 0\n"));
+}

@@ -1,4 +1,5 @@
-use axum::Router;
+use axum::{Router, extract::Request};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio_util::task::TaskTracker;
 
@@ -101,4 +102,37 @@ async fn answers_may_take_longer_than_heads_and_idle_connections() {
         drop(client);
     };
     tokio::join!(served, reading);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_protocol_may_be_silent() {
+    let (mut client, server) = duplex(1024);
+    let tasks = TaskTracker::new();
+    let echo = tasks.clone();
+    let router = Router::new().fallback(async move |mut request: Request| {
+        let upgraded = hyper::upgrade::on(&mut request);
+        echo.spawn(async move {
+            let mut stream = TokioIo::new(upgraded.await.unwrap());
+            let byte = stream.read_u8().await.unwrap();
+            sleep(Duration::from_secs(500)).await;
+            stream.write_u8(byte).await.unwrap();
+            stream.flush().await.unwrap();
+        });
+        (StatusCode::SWITCHING_PROTOCOLS, [("connection", "upgrade"), ("upgrade", "x")])
+    });
+    let peer = Peer("192.0.2.1:1".parse().unwrap());
+    let stop = Stop::default();
+    let served = connection::serve(server, peer, router, limits(), &stop);
+    let talking = async {
+        let ask = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+        client.write_all(ask).await.unwrap();
+        let mut got = Vec::new();
+        while !got.ends_with(b"\r\n\r\n") {
+            assert_ne!(client.read_buf(&mut got).await.unwrap(), 0);
+        }
+        sleep(Duration::from_secs(500)).await;
+        client.write_u8(7).await.unwrap();
+        assert_eq!(client.read_u8().await.unwrap(), 7);
+    };
+    tokio::join!(served, talking);
 }
