@@ -33,6 +33,10 @@ pub(crate) async fn serve(parts: &Distribution, settings: &Settings) -> Result<(
     let tls = tls(&server.tls_cert, &server.tls_key, &None)?;
     let ca = &server.internal_tls_client_ca;
     let internal_tls = self::tls(&server.internal_tls_cert, &server.internal_tls_key, ca)?;
+    // The usual soft limit is far below what the hard one allows.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     let public = bind("listen", &server.listen.0, tls.clone(), server)?;
     let internal = &server.internal_listen.0;
     let internal = bind("internal_listen", internal, internal_tls.clone(), server)?;

@@ -127,13 +127,14 @@ pub(super) fn public_url(settings: &Settings) -> Option<Result<String, Ill>> {
 /// does not say.
 pub(super) fn open_files(server: &Server) -> Option<Result<String, Ill>> {
     let limits = std::fs::read_to_string(Path::new("/proc/self/limits")).ok()?;
-    Some(enough(soft_limit(&limits)?, server.max_connections))
+    Some(enough(hard_limit(&limits)?, server.max_connections))
 }
 
-/// Returns how many files may be open; `usize::MAX` for any number.
-fn soft_limit(limits: &str) -> Option<usize> {
+/// Returns how many files may be open once the server has raised its own limit as far as it
+/// may; `usize::MAX` for any number.
+fn hard_limit(limits: &str) -> Option<usize> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    match line.split_whitespace().next()? {
+    match line.split_whitespace().nth(1)? {
         "unlimited" => Some(usize::MAX),
         number => number.parse().ok(),
     }
@@ -150,7 +151,7 @@ fn enough(limit: usize, connections: usize) -> Result<String, Ill> {
     ill(
         &format!("{limit} are too few for max_connections, which is {connections}"),
         format!(
-            "raise the soft limit of the server to {needed} or more (ulimit -n, or LimitNOFILE of \
+            "raise the limit of the server to {needed} or more (ulimit -n, or LimitNOFILE of \
              systemd), or lower max_connections"
         ),
     )
@@ -169,12 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn the_soft_limit_of_open_files_is_read() {
+    fn the_most_open_files_are_read() {
         let limits = "Limit   Soft Limit  Hard Limit  Units\n\
                       Max open files            1024                 524288               files\n";
-        assert_eq!(soft_limit(limits), Some(1024));
-        assert_eq!(soft_limit("Max open files   unlimited  unlimited files"), Some(usize::MAX));
-        assert_eq!(soft_limit(""), None);
+        assert_eq!(hard_limit(limits), Some(524_288));
+        assert_eq!(hard_limit("Max open files   unlimited  unlimited files"), Some(usize::MAX));
+        assert_eq!(hard_limit(""), None);
         assert!(enough(1024, 10_000).is_err() && enough(1024, 768).is_ok());
         assert!(enough(usize::MAX, usize::MAX).is_ok());
     }
