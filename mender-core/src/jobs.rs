@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use futures_util::FutureExt;
 use serde_json::Value;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -201,44 +202,62 @@ pub(crate) struct Runner {
 impl Runner {
     /// Runs what is due, until nothing is or it shall stop; returns how many jobs there were.
     ///
-    /// Each is settled when it ends: one that is slow does not make others run again.
+    /// Each job is a task that settles itself: one that is slow does not make others run again,
+    /// and none waits for a connection that another holds and is not polled.
     pub(crate) async fn run_due(&self, stop: &CancellationToken) -> StoreResult<usize> {
         let mut count = 0;
-        let mut running = FuturesUnordered::new();
+        let mut failed = None;
+        let mut running = JoinSet::new();
         loop {
             let free = CLAIM - running.len();
-            if free > 0 && !stop.is_cancelled() {
+            if free > 0 && failed.is_none() && !stop.is_cancelled() {
                 let now = self.env.now();
                 let kinds = self.workers.keys().cloned().collect();
                 let claim = Claim { kinds, now, lease_until: now + LEASE, limit: free };
-                let claimed = self.jobs.claim_jobs(&claim).await?;
-                count += claimed.len();
-                running.extend(claimed.into_iter().map(|job| self.run(job)));
+                match self.jobs.claim_jobs(&claim).await {
+                    Ok(claimed) => {
+                        count += claimed.len();
+                        for job in claimed {
+                            running.spawn(self.run(job));
+                        }
+                    }
+                    Err(error) => failed = Some(error),
+                }
             }
-            match running.next().await {
-                Some(settled) => self.jobs.settle_jobs(&[settled]).await?,
-                None => return Ok(count),
+            match running.join_next().await {
+                Some(Ok(settled)) => failed = failed.or(settled.err()),
+                Some(Err(error)) => tracing::warn!(%error, "a job ended without an answer"),
+                None => return failed.map_or(Ok(count), Err),
             }
         }
     }
 
-    async fn run(&self, job: Job) -> (Job, Verdict) {
-        let Some(worker) = self.workers.get(&job.kind) else {
-            let verdict = Verdict::Dead { at: self.env.now(), error: "nobody runs it".into() };
-            return (job, verdict);
-        };
-        let call = AssertUnwindSafe(worker.run(&job)).catch_unwind();
-        let failed = |what: &'static str| Progress::Failed(Error::internal(what));
-        let progress = match tokio::time::timeout(PATIENCE, call).await {
-            Ok(Ok(progress)) => progress,
-            Ok(Err(_)) => failed("the worker panicked"),
-            Err(_) => failed("the job took too long"),
-        };
-        if let Progress::Failed(error) | Progress::Dead(error) = &progress {
-            let (kind, key, attempt) = (&job.kind, &job.key, job.attempt);
-            tracing::warn!(kind, key, attempt, %error, "a job failed");
+    /// Runs a job and settles it.
+    fn run(&self, job: Job) -> impl Future<Output = StoreResult<()>> + Send + 'static {
+        let (env, jobs) = (self.env.clone(), self.jobs.clone());
+        let worker = self.workers.get(&job.kind).cloned();
+        async move {
+            let progress = match worker {
+                Some(worker) => work(worker.as_ref(), &job).await,
+                None => Progress::Dead(Error::internal("nobody runs it")),
+            };
+            if let Progress::Failed(error) | Progress::Dead(error) = &progress {
+                let (kind, key, attempt) = (&job.kind, &job.key, job.attempt);
+                tracing::warn!(kind, key, attempt, %error, "a job failed");
+            }
+            let verdict = verdict(&env, &job, progress);
+            jobs.settle_jobs(&[(job, verdict)]).await
         }
-        let verdict = verdict(&self.env, &job, progress);
-        (job, verdict)
+    }
+}
+
+/// Calls a worker. A panic and too long a time count as failures.
+async fn work(worker: &dyn Worker, job: &Job) -> Progress {
+    let call = AssertUnwindSafe(worker.run(job)).catch_unwind();
+    let failed = |what: &'static str| Progress::Failed(Error::internal(what));
+    match tokio::time::timeout(PATIENCE, call).await {
+        Ok(Ok(progress)) => progress,
+        Ok(Err(_)) => failed("the worker panicked"),
+        Err(_) => failed("the job took too long"),
     }
 }

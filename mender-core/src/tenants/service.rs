@@ -51,6 +51,7 @@ pub struct Service {
     store: Arc<dyn Store>,
     journal: Arc<dyn Journal>,
     by_token: Arc<Cache<Option<Standing>>>,
+    by_id: Arc<Cache<Standing>>,
 }
 
 impl std::fmt::Debug for Service {
@@ -66,8 +67,10 @@ impl Service {
         journal: Arc<dyn Journal>,
     ) -> Self {
         let by_token = Arc::new(Cache::new(TOPIC, 10_000));
+        let by_id = Arc::new(Cache::new(TOPIC, 10_000));
         kernel.register(by_token.clone());
-        Self { kernel, store, journal, by_token }
+        kernel.register(by_id.clone());
+        Self { kernel, store, journal, by_token, by_id }
     }
 
     /// Makes a tenant, with a token for its devices.
@@ -105,8 +108,8 @@ impl Service {
         Ok(tenant)
     }
 
-    /// Suspends a tenant, or lets it work again. Tokens that were issued before stay valid until
-    /// they are revoked.
+    /// Suspends a tenant, or lets it work again. While it is suspended, none of its tokens is
+    /// valid, neither of users nor of devices.
     ///
     /// # Errors
     /// `NotFound` where there is none.
@@ -156,12 +159,70 @@ impl Directory for Service {
         if tenant.is_default() {
             return Ok(Standing::full(tenant.clone()));
         }
-        let stored = self.store.tenant(tenant).await?;
-        Ok(stored.map_or_else(|| Standing::full(tenant.clone()), Standing::from))
+        let load = async || {
+            let stored = self.store.tenant(tenant).await?;
+            Ok(stored.map_or_else(|| Standing::full(tenant.clone()), Standing::from))
+        };
+        let fresh = self.kernel.is_fresh();
+        self.by_id.get_or_load(fresh, &TenantId::default(), tenant.as_str(), load).await
     }
 
     async fn tenants(&self, after: Option<&TenantId>, limit: usize) -> Result<Vec<TenantId>> {
         let tenants = self.store.tenants(after, limit).await?;
         Ok(tenants.into_iter().map(|tenant| tenant.id).collect())
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::{
+        Mender, auth,
+        secret::{HashCost, Secret},
+        testing::TestDevice,
+        users::{self, Login, NewUser},
+    };
+
+    #[tokio::test]
+    async fn nobody_of_a_suspended_tenant_gets_in() {
+        let cheap = HashCost::CHEAPEST;
+        let mender = Mender::in_memory()
+            .auth_config(auth::Config { tenants: true, ..auth::Config::default() })
+            .users_config(users::Config {
+                tenants: true,
+                hash_cost: cheap,
+                ..users::Config::default()
+            })
+            .build()
+            .unwrap();
+        let system = Ctx::system(TenantId::default());
+        let new = NewTenant { name: "acme".into(), plan: Plan::Os, addons: Vec::new() };
+        let tenant = mender.tenants().create(&system, &new).await.unwrap();
+        let ctx = Ctx::system(tenant.id.clone());
+        let email = "a@acme.com";
+        let new = NewUser {
+            email: email.parse().unwrap(),
+            password: "correct horse".into(),
+            id: None,
+            roles: Vec::new(),
+        };
+        mender.users().create(&ctx, &new).await.unwrap();
+        let password = Secret::new("correct horse");
+        let login = Login { email: email.into(), password, forever: false };
+        let user = mender.users().log_in("", &login).await.unwrap();
+        let ask = TestDevice::new(r#"{"mac":"1"}"#, 1).of_tenant(&tenant.token).request();
+        let device = mender.auth().auto_authenticate(&ctx, &ask).await.unwrap();
+
+        let gets_in = async || {
+            mender.drain().await.unwrap();
+            let user = mender.users().verify(&user, "").await.is_ok();
+            (user, mender.auth().verify(&device, "").await.is_ok())
+        };
+        assert_eq!(gets_in().await, (true, true));
+        let tenants = mender.tenants();
+        tenants.set_status(&system, &tenant.id, TenantStatus::Suspended).await.unwrap();
+        assert_eq!(gets_in().await, (false, false));
+        tenants.set_status(&system, &tenant.id, TenantStatus::Active).await.unwrap();
+        assert_eq!(gets_in().await, (true, true));
     }
 }

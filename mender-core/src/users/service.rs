@@ -359,6 +359,9 @@ impl Service {
         if found.tenant.as_str() != claims.tenant || !account.is_member(&found.tenant) {
             return Err(unauthorized());
         }
+        if self.directory.standing(&found.tenant).await?.status == TenantStatus::Suspended {
+            return Err(unauthorized());
+        }
         let ctx = Ctx::new(found.tenant.clone(), Actor::User(user.clone()), Scope::All);
         Ok(VerifiedUser { ctx: ctx.with_request(trace), user, session })
     }

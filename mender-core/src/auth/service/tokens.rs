@@ -11,7 +11,7 @@ use crate::{
     ctx::Ctx,
     error::{Error, Kind, Result},
     id::{DeviceId, TenantId},
-    tenants::Addon,
+    tenants::{Addon, TenantStatus},
     token::{Numbered, Parts},
 };
 
@@ -57,6 +57,11 @@ impl Service {
         let known = self.kernel.is_fresh() && self.contacts.knows(&tenant, &device, hash.as_ref());
         if !known {
             self.check(token, &tenant, &device, hash.as_ref()).await?;
+        }
+        if self.config.tenants
+            && self.directory.standing(&tenant).await?.status == TenantStatus::Suspended
+        {
+            return Err(refused());
         }
         self.contacts.contact(&tenant, &device, now);
         let Claims { plan, trial, addons, .. } = unproven;
