@@ -122,7 +122,7 @@ impl Driver for Postgres {
         let mut attempt = 0;
         loop {
             let answer = timeout(PATIENCE, self.try_read(&queries)).await;
-            let answer = answer.unwrap_or_else(|_| Err(Fail::Lost(silent())));
+            let answer = answer.unwrap_or_else(|_| Err(Fail::Final(silent())));
             match self.watched(answer) {
                 Err(Fail::Busy(error) | Fail::Lost(error)) => {
                     attempt += 1;
