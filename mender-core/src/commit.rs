@@ -49,6 +49,11 @@ pub enum IndexKey {
     Field(&'static str, String),
     /// Where the aggregate stands in this order. One value for each order.
     Order(&'static str, String),
+    /// An index text of the aggregate's own making, below U+007F or escaped.
+    Text(String),
+    /// Where the aggregate stands among those that have a place under this name. Names are the
+    /// data's, and many: stores keep the place, and no index of it.
+    Sort(String, String),
 }
 
 /// A decision: what to store, or nothing.

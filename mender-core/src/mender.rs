@@ -13,6 +13,7 @@ use crate::{
     error::{Error, Kind, Result},
     feed::{self, Feed},
     id::TenantId,
+    inventory,
     jobs::{Jobs, Runner},
     kernel::Kernel,
     kit::MemoryStores,
@@ -33,11 +34,14 @@ impl<S: Journal + Feed + Quotas> Base for S {}
 
 /// Everything that a server stores, in one value.
 pub trait Stores:
-    auth::Store + tenants::Store + users::Store + Journal + Jobs + Feed + Quotas
+    auth::Store + inventory::Store + tenants::Store + users::Store + Base + Jobs
 {
 }
 
-impl<S: auth::Store + tenants::Store + users::Store + Journal + Jobs + Feed + Quotas> Stores for S {}
+impl<S> Stores for S where
+    S: auth::Store + inventory::Store + tenants::Store + users::Store + Base + Jobs
+{
+}
 
 struct Inner {
     kernel: Arc<Kernel>,
@@ -46,6 +50,7 @@ struct Inner {
     bases: Vec<Arc<dyn Base>>,
     runner: Runner,
     auth: Arc<auth::Service>,
+    inventory: Arc<inventory::Service>,
     tenants: Arc<tenants::Service>,
     users: Arc<users::Service>,
     blobs: Arc<dyn Blobs>,
@@ -89,6 +94,12 @@ impl Mender {
     #[must_use]
     pub fn auth(&self) -> &auth::Service {
         &self.0.auth
+    }
+
+    /// Returns the use cases of inventory.
+    #[must_use]
+    pub fn inventory(&self) -> &inventory::Service {
+        &self.0.inventory
     }
 
     /// Returns the use cases of tenants.

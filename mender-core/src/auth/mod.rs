@@ -24,6 +24,6 @@ pub use model::{
     AcceptRule, AuthSet, AuthSetId, AuthTenant, Device, DeviceFilter, ExternalId, Identity,
     InvalidIdentity, Limit, MAX_SETS, Seen, Status, Tier, Unknown, Usage,
 };
-pub(crate) use react::CountUsage;
+pub(crate) use react::{CountUsage, FollowGroups};
 pub use service::{AuthRequest, Config, DeviceView, Preauthorization, Service, Verified};
 pub use store::Store;

@@ -1,4 +1,5 @@
-//! What happens by itself: every day the accepted devices of every tenant are counted.
+//! What happens by itself: every day the accepted devices of every tenant are counted, and the
+//! static groups of devices are copied.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,9 +8,12 @@ use serde_json::{Value, json};
 
 use crate::{
     auth::service::Service,
+    ctx::Ctx,
     env::Time,
-    error::Result,
-    id::TenantId,
+    error::{Error, Kind, Result},
+    event::{Event, Fact as _, Kinds, Outcome, Subscriber},
+    id::{DeviceId, TenantId},
+    inventory::{Facts, FactsOf, GroupOf, InventoryEvent},
     jobs::{Job, NewJob, Progress, Worker},
     tenants::Directory,
 };
@@ -77,5 +81,61 @@ impl Worker for CountUsage {
                 Progress::Again(PAUSE)
             }
         }
+    }
+}
+
+/// Copies the static group of a device, which the scopes of users depend on.
+pub(crate) struct FollowGroups {
+    pub(crate) auth: Arc<Service>,
+    pub(crate) source: Arc<dyn GroupOf>,
+}
+
+impl FollowGroups {
+    /// Looks at the source: events may come late, twice and in any order.
+    async fn follow(&self, event: &Event) -> Result<()> {
+        let fact = InventoryEvent::of(event).map_err(|e| Error::internal("event").because(e))?;
+        let InventoryEvent::Regrouped { device, .. } = fact else {
+            return Ok(());
+        };
+        let group = self.source.group_of(&event.tenant, &device).await?;
+        let ctx = Ctx::system(event.tenant.clone());
+        match self.auth.set_group(&ctx, &device, group.as_deref()).await {
+            // Inventory may know devices that nobody authenticated.
+            Err(error) if error.kind == Kind::NotFound => Ok(()),
+            answer => answer,
+        }
+    }
+}
+
+#[async_trait]
+impl Subscriber for FollowGroups {
+    fn name(&self) -> &'static str {
+        "auth.groups"
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::Only(&[InventoryEvent::REGROUPED])
+    }
+
+    async fn handle(&self, events: &[Event]) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(events.len());
+        for event in events {
+            outcomes.push(self.follow(event).await.into());
+        }
+        outcomes
+    }
+}
+
+#[async_trait]
+impl FactsOf for Service {
+    async fn facts_of(&self, tenant: &TenantId, device: &DeviceId) -> Result<Option<Facts>> {
+        let device = self.stored(tenant, device).await?.filter(|device| !device.leaving);
+        Ok(device.map(|device| Facts {
+            revision: device.version.0,
+            status: device.status,
+            identity: device.identity.attributes(),
+            tier: device.tier,
+            test: device.test,
+        }))
     }
 }

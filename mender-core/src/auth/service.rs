@@ -131,6 +131,11 @@ impl Service {
             .ok_or_else(|| Error::not_found("device"))
     }
 
+    /// Loads a device, whoever asks.
+    pub(super) async fn stored(&self, tenant: &TenantId, id: &DeviceId) -> Result<Option<Device>> {
+        Ok(self.store.device(tenant, id).await?)
+    }
+
     async fn commit(&self, ctx: &Ctx, commit: Commit<Device>) -> Result<()> {
         let write = |commit| self.store.commit_device(&ctx.tenant, commit);
         Ok(self.kernel.commit(ctx, &self.journal, commit, write).await?)

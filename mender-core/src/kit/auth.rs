@@ -171,6 +171,7 @@ impl<D: DocStore> Kit<D> {
                     body,
                     index: Vec::new(),
                     orders: Vec::new(),
+                    sorts: Vec::new(),
                 }),
                 events: events.clone(),
                 lease_until,

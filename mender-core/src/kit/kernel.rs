@@ -43,7 +43,7 @@ fn own_doc<T: Serialize>(id: DocId, version: Version, stored: &T) -> StoreResult
     let body = serde_json::to_string(&Body { a: stored, c: Vec::new() })
         .map_err(|e| StoreError::corrupt(id.kind, e))?;
     let unique = id.id.clone();
-    Ok(Doc { id, version, unique, body, index: Vec::new(), orders: Vec::new() })
+    Ok(Doc { id, version, unique, body, index: Vec::new(), orders: Vec::new(), sorts: Vec::new() })
 }
 
 #[async_trait]

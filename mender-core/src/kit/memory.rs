@@ -1,6 +1,7 @@
 //! Documents in memory: validate, then apply, under one lock.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     ops::Bound,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -13,6 +14,7 @@ use crate::{
     error::{StoreError, StoreResult},
     event::Event,
     id::{EventId, TenantId},
+    index::{Clause, Span},
     kit::{Doc, DocId, DocStore, Expect, Plan, Put, Write},
 };
 
@@ -21,7 +23,7 @@ use crate::{
 struct Shelf {
     docs: BTreeMap<String, Doc>,
     unique: HashMap<String, String>,
-    index: HashMap<String, BTreeSet<String>>,
+    index: BTreeMap<String, BTreeSet<String>>,
     orders: HashMap<&'static str, BTreeSet<(String, String)>>,
     tombstones: BTreeMap<String, (Time, String)>,
 }
@@ -74,24 +76,60 @@ impl Shelf {
         self.docs.insert(id.clone(), doc.clone());
     }
 
-    /// The ids that fit the conditions; `None`: all do.
-    fn candidates<'a>(&'a self, plan: &'a Plan) -> Option<HashSet<&'a str>> {
-        let mut found: Option<HashSet<&str>> =
-            plan.ids.as_ref().map(|ids| ids.iter().map(String::as_str).collect());
-        for any in &plan.all {
-            let with = |text| self.index.get(text).into_iter().flatten().map(String::as_str);
-            let ids: HashSet<&str> = any.iter().flat_map(with).collect();
-            found = Some(match found {
-                Some(found) => found.intersection(&ids).copied().collect(),
-                None => ids,
-            });
+    /// The index texts in a span, each with the ids of its documents.
+    fn texts<'a>(
+        &'a self,
+        span: &'a Span,
+    ) -> Box<dyn Iterator<Item = (&'a String, &'a BTreeSet<String>)> + 'a> {
+        match span {
+            Span::At(text) => Box::new(self.index.get_key_value(text).into_iter()),
+            Span::Within { from, to } if from >= to => Box::new(std::iter::empty()),
+            Span::Within { from, to } => Box::new(
+                self.index.range::<String, _>((Bound::Included(from), Bound::Excluded(to))),
+            ),
         }
-        found
+    }
+
+    fn within<'a>(&'a self, spans: &'a [Span]) -> HashSet<&'a str> {
+        let found = spans.iter().flat_map(|span| self.texts(span));
+        found.flat_map(|(_, ids)| ids.iter().map(String::as_str)).collect()
+    }
+
+    /// Tells of each id whether it fits the conditions.
+    fn fits<'a>(&'a self, plan: &'a Plan) -> impl Fn(&str) -> bool + 'a {
+        let ids: Option<HashSet<&str>> =
+            plan.ids.as_ref().map(|ids| ids.iter().map(String::as_str).collect());
+        let found = |clause: &'a Clause| {
+            (self.within(&clause.some), clause.none.as_deref().map(|none| self.within(none)))
+        };
+        let clauses: Vec<_> = plan.all.iter().map(found).collect();
+        move |id| {
+            let holds = |(some, none): &(HashSet<&str>, Option<HashSet<&str>>)| {
+                some.contains(id) || none.as_ref().is_some_and(|none| !none.contains(id))
+            };
+            ids.as_ref().is_none_or(|ids| ids.contains(id)) && clauses.iter().all(holds)
+        }
     }
 
     fn matching<'a>(&'a self, plan: &'a Plan) -> Box<dyn Iterator<Item = &'a Doc> + 'a> {
-        let found = self.candidates(plan);
-        let fits = move |id: &str| found.as_ref().is_none_or(|found| found.contains(id));
+        let ordered = self.ordered(plan);
+        if plan.sorts.is_empty() {
+            return ordered;
+        }
+        let mut sorted: Vec<&Doc> = ordered.collect();
+        sorted.sort_by(|a, b| {
+            let by_place = |(name, descending): &(String, bool)| {
+                let order = place(a, name).cmp(&place(b, name));
+                if *descending { order.reverse() } else { order }
+            };
+            plan.sorts.iter().map(by_place).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+        });
+        Box::new(sorted.into_iter())
+    }
+
+    /// The documents that fit, by the declared order or by id.
+    fn ordered<'a>(&'a self, plan: &'a Plan) -> Box<dyn Iterator<Item = &'a Doc> + 'a> {
+        let fits = self.fits(plan);
         match plan.order {
             None => {
                 let after = plan.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
@@ -116,6 +154,11 @@ impl Shelf {
             }
         }
     }
+}
+
+/// The place of a document under a name.
+fn place<'a>(doc: &'a Doc, name: &str) -> Option<&'a str> {
+    doc.sorts.iter().find(|(known, _)| known == name).map(|(_, place)| place.as_str())
 }
 
 fn is_empty_range(plan: &Plan) -> bool {
@@ -171,6 +214,16 @@ impl DocStore for MemoryDocs {
     async fn count(&self, plan: &Plan) -> StoreResult<u64> {
         let count = |shelf: &Shelf| shelf.matching(plan).count() as u64;
         Ok(self.with(plan.kind, &plan.tenant, count).unwrap_or_default())
+    }
+
+    async fn tally(&self, plan: &Plan, within: &Span) -> StoreResult<Vec<(String, u64)>> {
+        let tally = |shelf: &Shelf| -> Vec<(String, u64)> {
+            let fits = shelf.fits(plan);
+            let count = |ids: &BTreeSet<String>| ids.iter().filter(|id| fits(id)).count() as u64;
+            let counts = shelf.texts(within).map(|(text, ids)| (text.clone(), count(ids)));
+            counts.filter(|(_, count)| *count > 0).collect()
+        };
+        Ok(self.with(plan.kind, &plan.tenant, tally).unwrap_or_default())
     }
 
     async fn write(&self, write: &Write) -> StoreResult<()> {

@@ -2,6 +2,7 @@
 //! [`DocStore`] and has them all through [`Kit`].
 
 mod auth;
+mod inventory;
 mod kernel;
 pub mod memory;
 mod quota;
@@ -20,6 +21,7 @@ use crate::{
     event::Event,
     feed::FeedEntry,
     id::{TenantId, Version},
+    index::{Clause, Span},
     secret::token_hash,
 };
 
@@ -92,6 +94,8 @@ pub struct Doc {
     /// Where it stands in declared orders: the name of the order and the place. Compared by
     /// bytes; all characters are below U+007F, or escaped so that they sort alike.
     pub orders: Vec<(&'static str, String)>,
+    /// Where it stands among those that have a place under a name of the data's; not indexed.
+    pub sorts: Vec<(String, String)>,
 }
 
 /// What must be so for a write to happen.
@@ -154,8 +158,11 @@ pub struct Plan {
     pub tenant: TenantId,
     /// Only these ids.
     pub ids: Option<Vec<String>>,
-    /// For each list: the document has at least one of its texts in its index.
-    pub all: Vec<Vec<String>>,
+    /// What must hold for its index texts.
+    pub all: Vec<Clause>,
+    /// What it is sorted by first: the names of places, and whether the greatest come first.
+    /// Documents without a place come first, and last where the greatest come first.
+    pub sorts: Vec<(String, bool)>,
     /// The order; `None`: by id.
     pub order: Option<&'static str>,
     /// Only what comes after this place, or id.
@@ -177,6 +184,7 @@ impl Plan {
             tenant: tenant.clone(),
             ids: None,
             all: Vec::new(),
+            sorts: Vec::new(),
             order: None,
             after: None,
             until: None,
@@ -188,7 +196,7 @@ impl Plan {
     /// Only those with one of the texts in the index.
     #[must_use]
     pub fn any(mut self, texts: impl IntoIterator<Item = String>) -> Self {
-        self.all.push(texts.into_iter().collect());
+        self.all.push(Clause::some(texts.into_iter().map(Span::At).collect()));
         self
     }
 
@@ -220,6 +228,10 @@ pub trait DocStore: Send + Sync + 'static {
     /// Counts the documents of a plan, without regard to `skip` and `limit`.
     async fn count(&self, plan: &Plan) -> StoreResult<u64>;
 
+    /// Counts the documents of a plan, without regard to order, `skip` and `limit`, by each of
+    /// their index texts in a span; in the order of the texts.
+    async fn tally(&self, plan: &Plan, within: &Span) -> StoreResult<Vec<(String, u64)>>;
+
     /// Writes, or does nothing: `Conflict` where the expectation fails, `Duplicate` (with any
     /// field) where the unique text is another document's.
     async fn write(&self, write: &Write) -> StoreResult<()>;
@@ -244,10 +256,12 @@ pub trait DocStore: Send + Sync + 'static {
 }
 
 /// The kinds of documents that the kit keeps; a driver may prepare a collection for each.
-pub const KINDS: [&str; 9] = [
+pub const KINDS: [&str; 11] = [
     "auth.device",
     "auth.tenant",
     "auth.seen",
+    "inventory.device",
+    "inventory.filter",
     "tenants.tenant",
     "users.account",
     "kit.job",
@@ -315,10 +329,13 @@ fn doc_id<A: Aggregate>(tenant: &TenantId, id: &str) -> DocId {
 fn doc_of<A: Aggregate>(tenant: &TenantId, aggregate: &A, c: Vec<String>) -> StoreResult<Doc> {
     let mut index = Vec::new();
     let mut orders = Vec::new();
+    let mut sorts = Vec::new();
     for key in aggregate.index() {
         match key {
             IndexKey::Field(name, value) => index.push(field(name, &value)),
             IndexKey::Order(name, place) => orders.push((name, sortable(&place))),
+            IndexKey::Text(text) => index.push(text),
+            IndexKey::Sort(name, place) => sorts.push((name, place)),
         }
     }
     let body = serde_json::to_string(&Body { a: aggregate, c })
@@ -330,6 +347,7 @@ fn doc_of<A: Aggregate>(tenant: &TenantId, aggregate: &A, c: Vec<String>) -> Sto
         body,
         index,
         orders,
+        sorts,
     })
 }
 

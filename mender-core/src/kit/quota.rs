@@ -106,6 +106,7 @@ impl<D: DocStore> Kit<D> {
                 body,
                 index: Vec::new(),
                 orders: oldest.map(|at| (OLDEST, sortable_time(at))).into_iter().collect(),
+                sorts: Vec::new(),
             };
             let write =
                 Write { expect, put: Put::Doc(doc), events: Vec::new(), lease_until: at, at };

@@ -8,6 +8,7 @@ use crate::{
     error::{Error, Result},
     event::Subscriber,
     feed::Feed,
+    inventory,
     jobs::{Jobs, Runner, Worker},
     kernel::Kernel,
     lifecycle::{Forget, ForgetTenant, Lifecycle},
@@ -36,6 +37,7 @@ impl<S: ?Sized> Clone for Port<S> {
 pub struct Builder {
     env: Option<Env>,
     auth: Option<Port<dyn auth::Store>>,
+    inventory: Option<Port<dyn inventory::Store>>,
     tenants: Option<Port<dyn tenants::Store>>,
     users: Option<Port<dyn users::Store>>,
     jobs: Option<Arc<dyn Jobs>>,
@@ -48,6 +50,7 @@ pub struct Builder {
     mail: Option<Arc<dyn Mail>>,
     public_url: String,
     auth_config: auth::Config,
+    inventory_config: inventory::Config,
     users_config: users::Config,
     subscribers: Vec<Arc<dyn Subscriber>>,
     workers: Vec<Arc<dyn Worker>>,
@@ -67,6 +70,7 @@ impl Builder {
         let all = Arc::new(stores);
         let base: Arc<dyn Base> = all.clone();
         self.auth = Some(Port { store: all.clone(), base: base.clone() });
+        self.inventory = Some(Port { store: all.clone(), base: base.clone() });
         self.tenants = Some(Port { store: all.clone(), base: base.clone() });
         self.users = Some(Port { store: all.clone(), base: base.clone() });
         self.base = Some(base);
@@ -79,6 +83,14 @@ impl Builder {
     pub fn auth_store<S: auth::Store + Base>(mut self, store: S) -> Self {
         let store = Arc::new(store);
         self.auth = Some(Port { base: store.clone(), store });
+        self
+    }
+
+    /// Stores inventory elsewhere.
+    #[must_use]
+    pub fn inventory_store<S: inventory::Store + Base>(mut self, store: S) -> Self {
+        let store = Arc::new(store);
+        self.inventory = Some(Port { base: store.clone(), store });
         self
     }
 
@@ -161,6 +173,13 @@ impl Builder {
         self
     }
 
+    /// How inventory behaves.
+    #[must_use]
+    pub fn inventory_config(mut self, config: inventory::Config) -> Self {
+        self.inventory_config = config;
+        self
+    }
+
     /// How users log in.
     #[must_use]
     pub fn users_config(mut self, config: users::Config) -> Self {
@@ -202,13 +221,14 @@ impl Builder {
         let jobs = need(self.jobs, "stores()")?;
         let (auth, tenants) = (need(self.auth, "stores()")?, need(self.tenants, "stores()")?);
         let users = need(self.users, "stores()")?;
+        let inventory = need(self.inventory, "stores()")?;
         let keys = match self.keys {
             None if self.ephemeral => Keyring::ephemeral(&env)?,
             keys => need(keys, "keys()")?,
         };
         let keys = Arc::new(keys);
         let mut bases = vec![base.clone()];
-        for other in [&auth.base, &tenants.base, &users.base] {
+        for other in [&auth.base, &inventory.base, &tenants.base, &users.base] {
             // Only the addresses count: one value may have several tables of methods.
             if !bases.iter().any(|known| std::ptr::addr_eq(&raw const **known, &raw const **other))
             {
@@ -239,11 +259,23 @@ impl Builder {
             self.auth_config,
         ));
 
+        let inventory = Arc::new(inventory::Service::new(
+            kernel.clone(),
+            inventory.store,
+            inventory.base,
+            self.inventory_config,
+        ));
+
         let mut areas = self.areas;
-        areas.push(auth.clone());
+        areas.extend([inventory.clone() as Arc<dyn Forget>, auth.clone()]);
         let lifecycle = Arc::new(Lifecycle { env: env.clone(), jobs: jobs.clone(), areas });
         let mut subscribers = self.subscribers;
         subscribers.push(lifecycle.clone());
+        let follow =
+            inventory::FollowDevices { inventory: inventory.clone(), source: auth.clone() };
+        subscribers.push(Arc::new(follow));
+        let follow = auth::FollowGroups { auth: auth.clone(), source: inventory.clone() };
+        subscribers.push(Arc::new(follow));
         let mut workers: BTreeMap<String, Arc<dyn Worker>> = BTreeMap::new();
         let usage: Arc<dyn Worker> =
             Arc::new(auth::CountUsage { service: auth.clone(), directory: tenants.clone() });
@@ -272,6 +304,7 @@ impl Builder {
             bases,
             runner,
             auth,
+            inventory,
             tenants,
             users,
             blobs: self.blobs.unwrap_or_else(|| Arc::new(NoBlobs)),

@@ -1,0 +1,148 @@
+//! Searches.
+
+use crate::{
+    ctx::Ctx,
+    error::{Error, Result},
+    id::{DeviceId, TenantId},
+    index::{Clause, Sort, Span},
+    inventory::{
+        entries,
+        model::{AttributeName, Device, Place, name},
+        query::{Compiled, MAX_TERMS, Query, Search},
+        service::{CHUNK, Service, scoped},
+    },
+    page::PageRequest,
+};
+
+/// A page of devices.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// The devices, in the order of the search.
+    pub devices: Vec<Device>,
+    /// How many devices fit, on all pages.
+    pub total: u64,
+}
+
+/// What sorts a device among others: the place of each key, and its own.
+type Rank = (Vec<(bool, Option<String>)>, Place);
+
+impl Service {
+    /// Returns a page of the devices that fit.
+    ///
+    /// # Errors
+    /// `Invalid` for a predicate that makes no sense, and those of the store.
+    pub async fn search(&self, ctx: &Ctx, query: &Query, page: PageRequest) -> Result<Found> {
+        if query.filters.len() > MAX_TERMS || query.sort.len() > MAX_TERMS {
+            let what = format!("at most {MAX_TERMS} filters and sort keys");
+            return Err(Error::invalid("filters", what));
+        }
+        let compiled = query.compile().map_err(|e| Error::invalid("filters", e.to_string()))?;
+        let Compiled { search, patterns } = compiled;
+        let search = scoped(ctx, search);
+        if patterns.is_empty() {
+            return self.found(&ctx.tenant, &search, page).await;
+        }
+        let fits = |device: &Device| patterns.iter().all(|pattern| pattern.fits(device));
+        self.found_by_walking(&ctx.tenant, search, fits, page).await
+    }
+
+    /// Returns a page of the devices whose attribute begins with a text: a value of the identity,
+    /// the id, or the name that users gave.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn search_prefix(
+        &self,
+        ctx: &Ctx,
+        attribute: &AttributeName,
+        beginning: &str,
+        page: PageRequest,
+    ) -> Result<Found> {
+        let is_name = *attribute == AttributeName::tag(name::NAME);
+        let attribute = match (attribute.scope.as_str(), attribute.name.as_str()) {
+            (AttributeName::IDENTITY, "id") => AttributeName::device_id(),
+            (AttributeName::IDENTITY, _) => attribute.clone(),
+            _ if is_name => attribute.clone(),
+            _ => return Ok(Found::default()),
+        };
+        let texts = format!("{}s{}", entries::prefix(&attribute), crate::kit::sortable(beginning));
+        let clause = Clause::some(vec![Span::beginning(&texts)]);
+        self.found(&ctx.tenant, &scoped(ctx, Search::all().and(clause)), page).await
+    }
+
+    pub(super) async fn found(
+        &self,
+        tenant: &TenantId,
+        search: &Search,
+        page: PageRequest,
+    ) -> Result<Found> {
+        if search.is_nothing() {
+            return Ok(Found::default());
+        }
+        let (skip, size) = (page.skip(), page.size as usize);
+        let devices = self.store.search_inventory(tenant, search, skip, size).await?;
+        // The last page tells how many there are.
+        let is_last = devices.len() < size && (skip == 0 || !devices.is_empty());
+        let total = if is_last {
+            skip + devices.len() as u64
+        } else {
+            self.count(tenant, search).await?.max(skip + devices.len() as u64)
+        };
+        Ok(Found { devices, total })
+    }
+
+    /// Looks at every device that comes into question: costs as much as there are.
+    async fn found_by_walking(
+        &self,
+        tenant: &TenantId,
+        search: Search,
+        fits: impl Fn(&Device) -> bool,
+        page: PageRequest,
+    ) -> Result<Found> {
+        let mut ranked: Vec<(Rank, DeviceId)> = Vec::new();
+        let mut after = None;
+        loop {
+            let devices = self.store.walk_inventory(tenant, &search, after, CHUNK).await?;
+            let Some(last) = devices.last() else { break };
+            after = Some(last.place);
+            let fitting = devices.iter().filter(|device| fits(device));
+            ranked.extend(fitting.map(|device| (rank(device, &search), device.id.clone())));
+        }
+        ranked.sort_by(|(a, _), (b, _)| compare(a, b));
+        let total = ranked.len() as u64;
+        let skip = usize::try_from(page.skip()).unwrap_or(usize::MAX);
+        let ids: Vec<DeviceId> =
+            ranked.into_iter().skip(skip).take(page.size as usize).map(|(_, id)| id).collect();
+        let wanted = Search::all().with_ids(ids.clone());
+        let mut devices = self.store.search_inventory(tenant, &wanted, 0, ids.len()).await?;
+        devices.sort_by_key(|device| ids.iter().position(|id| *id == device.id));
+        Ok(Found { devices, total })
+    }
+}
+
+/// Returns what sorts a device in a search.
+fn rank(device: &Device, search: &Search) -> Rank {
+    let entries = entries::entries(device);
+    let place = |Sort { prefix, descending }: &Sort| {
+        let wanted = |entry: &&entries::Entry| {
+            let edge = if *descending { entry.is_last } else { entry.is_first };
+            edge && entry.text.starts_with(prefix.as_str())
+        };
+        (*descending, entries.iter().find(wanted).map(|entry| entry.text.clone()))
+    };
+    let mut keys: Vec<_> = search.sorts.iter().map(place).collect();
+    if !search.words.is_empty() {
+        let has = entries::words_of(device);
+        let count = search.words.iter().filter(|word| has.contains(word)).count();
+        keys.push((true, Some(format!("{count:08}"))));
+    }
+    (keys, device.place)
+}
+
+fn compare(a: &Rank, b: &Rank) -> std::cmp::Ordering {
+    let keys = a.0.iter().zip(&b.0).map(|((descending, a), (_, b))| {
+        let order = a.cmp(b);
+        if *descending { order.reverse() } else { order }
+    });
+    keys.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then).then(a.1.cmp(&b.1))
+}
