@@ -24,8 +24,8 @@ mod words;
 
 pub use events::{FilterEvent, InventoryEvent};
 pub use model::{
-    Attribute, AttributeName, Attributes, Device, Facts, Filter, FilterId, GroupName, InvalidGroup,
-    InvalidValue, NewAttribute, Place, Value, name,
+    Attribute, AttributeName, Attributes, Coordinates, Device, Facts, Filter, FilterId, GroupName,
+    InvalidGroup, InvalidValue, NewAttribute, Place, Value, name,
 };
 pub use query::{InvalidPredicate, MAX_TERMS, Op, Operand, Predicate, Query, Search};
 pub(crate) use react::{FactsOf, FollowDevices};

@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 mod attributes;
+mod coordinates;
 mod value;
 
 pub use attributes::{Attribute, AttributeName, Attributes, NewAttribute};
+pub use coordinates::Coordinates;
 pub use value::{InvalidValue, Value};
 
 use crate::{

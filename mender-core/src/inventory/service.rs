@@ -223,7 +223,7 @@ impl Service {
     }
 
     /// Counts the devices of a search by the texts of an attribute. May be two seconds old.
-    async fn tally(
+    pub(crate) async fn tally(
         &self,
         tenant: &TenantId,
         search: &Search,
