@@ -13,7 +13,7 @@ use crate::{
     health::{self, Health},
     router::{self, Routers, Settings},
     routes::Routes,
-    users,
+    search, users,
 };
 
 struct Database(Mender);
@@ -28,7 +28,10 @@ impl Health for Database {
 /// Returns the routes of every area.
 #[must_use]
 pub fn routes(mender: &Mender) -> Routes<Mender> {
-    auth::routes().merge(users::routes()).merge(health::routes(Arc::new(Database(mender.clone()))))
+    auth::routes()
+        .merge(users::routes())
+        .merge(search::routes())
+        .merge(health::routes(Arc::new(Database(mender.clone()))))
 }
 
 /// Whom the internal listener takes public requests from.

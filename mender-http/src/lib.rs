@@ -22,6 +22,7 @@ pub mod query;
 pub mod ratelimit;
 pub mod router;
 pub mod routes;
+pub mod search;
 #[cfg(feature = "serve")]
 pub mod serve;
 #[cfg(feature = "testing")]

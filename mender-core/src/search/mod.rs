@@ -15,4 +15,4 @@ pub use geo::{Area, Distance, InvalidDistance};
 pub use index::{Hits, IndexDoc, SearchIndex, SortText};
 pub use model::{Aggregation, Bucket, DeviceSearch, Term};
 pub(crate) use react::FollowInventory;
-pub use service::{MAX_ATTRIBUTES, MAX_BUCKETS, Service};
+pub use service::{MAX_ATTRIBUTES, MAX_BUCKETS, MAX_WINDOW, Service};

@@ -15,6 +15,9 @@ use crate::{
 /// How many attributes an index of old could tell apart; clients show it as a limit.
 pub const MAX_ATTRIBUTES: usize = 100;
 
+/// How deep pages go: the last device of a page, counted from the first.
+pub const MAX_WINDOW: u64 = 10_000;
+
 /// How many buckets one answer has at most.
 pub const MAX_BUCKETS: usize = 10_000;
 
@@ -76,13 +79,18 @@ impl Service {
     /// Returns a page of the devices that fit.
     ///
     /// # Errors
-    /// `Invalid` for a predicate that makes no sense, and those of the index and the store.
+    /// `Invalid` for a predicate that makes no sense and a page beyond [`MAX_WINDOW`], and those
+    /// of the index and the store.
     pub async fn search(
         &self,
         ctx: &Ctx,
         wanted: &DeviceSearch,
         page: PageRequest,
     ) -> Result<Found> {
+        if page.skip() + u64::from(page.size) > MAX_WINDOW {
+            let what = format!("page * per_page must be no greater than {MAX_WINDOW}");
+            return Err(Error::invalid("page", what));
+        }
         let (search, fits) = self.inventory.compile(ctx, &wanted.query)?;
         let Some(area) = wanted.area else {
             if let Some(fits) = fits {

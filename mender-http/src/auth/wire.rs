@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+pub(super) use crate::error::ErrorBody;
 use crate::{
     body::{FromBody, JsonError},
     error::ApiError,
@@ -417,13 +418,6 @@ impl From<Rule> for AcceptRule {
         let Rule { name, identity } = rule;
         Self { name, identity }
     }
-}
-
-/// An error.
-#[derive(Serialize, ToSchema)]
-pub(super) struct ErrorBody {
-    error: String,
-    request_id: String,
 }
 
 /// Reads a tier; empty is standard.
