@@ -18,7 +18,7 @@ pub(crate) fn done<T>(answer: StoreResult<T>) -> T {
 ///
 /// # Panics
 /// Where the server is required and there is none.
-#[cfg(any(feature = "postgres", feature = "mongodb"))]
+#[cfg(any(feature = "postgres", feature = "mongodb", feature = "opensearch"))]
 pub(crate) fn server(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "tests learn which servers run")]
     let setting = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
