@@ -30,6 +30,8 @@ pub use model::{
 pub use query::{InvalidPredicate, MAX_TERMS, Op, Operand, Predicate, Query, Search};
 pub(crate) use react::{FactsOf, FollowDevices};
 pub(crate) use service::GroupOf;
-pub use service::{Config, Found, How, Moved, NameCount, Service, Statistics, Statuses};
+pub use service::{
+    Config, Found, How, Line, LineOutcome, Moved, NameCount, Service, Statistics, Statuses,
+};
 pub use store::{Store, Tally};
 pub use words::words;

@@ -305,7 +305,7 @@ pub(super) struct Compiled {
 }
 
 /// The device id where it is named like an attribute.
-fn resolved(name: &AttributeName) -> AttributeName {
+pub(super) fn resolved(name: &AttributeName) -> AttributeName {
     if name.scope == AttributeName::IDENTITY && name.name == "id" {
         return AttributeName::device_id();
     }

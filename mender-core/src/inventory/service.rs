@@ -28,12 +28,14 @@ mod groups;
 mod search;
 mod statistics;
 mod statuses;
+mod transfer;
 
 pub use crate::inventory::logic::How;
 pub use groups::Moved;
 pub use search::Found;
 pub use statistics::{NameCount, Statistics};
 pub use statuses::Statuses;
+pub use transfer::{Line, LineOutcome};
 
 /// How inventory behaves.
 #[derive(Clone, Debug, Eq, PartialEq)]
