@@ -145,7 +145,17 @@ fn operand(env: &Env, depth: u32) -> Operand {
         0 => Operand::Null,
         1 | 2 if depth > 0 => Operand::List(some(env, 4, |env| operand(env, depth - 1))),
         3 => Operand::Value(Value::Text(pick(env, &["d1", "d2", "2026-01-01T12:00:00Z"]).into())),
-        _ => Operand::Value(value(env)),
+        // Lists are written as such: a value is never one.
+        _ => match value(env) {
+            Value::Texts(_) | Value::Numbers(_) if depth == 0 => Operand::Null,
+            Value::Texts(all) => {
+                Operand::List(all.into_iter().map(Value::Text).map(Operand::Value).collect())
+            }
+            Value::Numbers(all) => {
+                Operand::List(all.into_iter().map(Value::Number).map(Operand::Value).collect())
+            }
+            scalar => Operand::Value(scalar),
+        },
     }
 }
 
@@ -173,7 +183,7 @@ pub fn query(env: &Env, ids: &[DeviceId]) -> Query {
         } else {
             vec![]
         },
-        text: is_one_of(6).then(|| text(env)),
+        text: is_one_of(4).then(|| some(env, 4, text).join(" ")),
     }
 }
 

@@ -130,14 +130,17 @@ impl Draft {
 
     /// Writes the condition that a clause holds; `None`: it always does.
     fn holds(&mut self, clause: &Clause) -> Option<String> {
+        // Every value that is bound is used.
+        if clause.none.as_ref().is_some_and(Vec::is_empty) {
+            return None;
+        }
         let some = self.has(Index::Entries, &clause.some);
-        let Some(none) = &clause.none else {
-            return Some(some.map_or_else(|| "1 = 0".into(), |some| format!("({some})")));
-        };
-        let none = self.has(Index::Entries, none)?;
-        Some(match some {
-            None => format!("NOT ({none})"),
-            Some(some) => format!("({some} OR NOT ({none}))"),
+        let none = clause.none.as_deref().and_then(|none| self.has(Index::Entries, none));
+        Some(match (some, none) {
+            (None, None) => "1 = 0".into(),
+            (Some(some), None) => format!("({some})"),
+            (None, Some(none)) => format!("NOT ({none})"),
+            (Some(some), Some(none)) => format!("({some} OR NOT ({none}))"),
         })
     }
 
