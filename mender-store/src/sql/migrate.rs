@@ -30,6 +30,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     2 "0002_tenants",
     3 "0003_users",
     4 "0004_auth",
+    5 "0005_inventory",
 };
 
 /// Which migrations were applied.

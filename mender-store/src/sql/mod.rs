@@ -9,12 +9,13 @@
 //! | `migrate` | the embedded migrations |
 //! | `filter` | conditions and orders that depend on what is asked |
 //! | `kernel` | events, jobs, feed, quotas; the tail of every commit |
-//! | `auth`, `tenants`, `users` | the ports of the areas |
+//! | `auth`, `inventory`, `tenants`, `users` | the ports of the areas |
 
 mod auth;
 mod expand;
 mod facade;
 mod filter;
+mod inventory;
 mod kernel;
 mod migrate;
 #[cfg(feature = "postgres")]
@@ -38,6 +39,7 @@ pub fn statements() -> Vec<Stmt> {
     [
         kernel::statements(),
         auth::statements(),
+        inventory::statements(),
         tenants::STATEMENTS.to_vec(),
         users::STATEMENTS.to_vec(),
     ]

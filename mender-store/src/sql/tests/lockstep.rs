@@ -21,7 +21,7 @@ use serde_json::json;
 use super::support::{Db, databases, setting};
 use crate::SqlStore;
 
-const CALLS: usize = 80;
+const CALLS: usize = 120;
 
 /// Both stores, and where the random choices come from.
 struct Pair {
@@ -51,6 +51,8 @@ macro_rules! both {
         answer
     }};
 }
+
+mod inventory;
 
 impl Pair {
     fn below(&self, bound: u64) -> u64 {
@@ -325,13 +327,16 @@ async fn case(seed: u64) {
             name: format!("{name}, seed {seed}"),
         };
         for _ in 0..CALLS {
-            match pair.below(10) {
-                0..4 => pair.commit_device().await,
-                4 => pair.read_devices().await,
+            match pair.below(16) {
+                0..3 => pair.commit_device().await,
+                3 => pair.read_devices().await,
+                4 => pair.filters().await,
                 5 => pair.contacts().await,
                 6 => pair.commit_auth_tenant().await,
                 7..9 => pair.users().await,
-                _ => pair.tenants().await,
+                9 => pair.tenants().await,
+                10..14 => pair.commit_inventory().await,
+                _ => pair.read_inventory().await,
             }
         }
         pair.read_devices().await;

@@ -3,6 +3,7 @@ mod kernel;
 mod lockstep;
 mod plans;
 mod schema;
+mod searches;
 #[cfg(feature = "postgres")]
 mod server;
 #[cfg(feature = "sqlite")]

@@ -1,0 +1,172 @@
+//! How many devices fit, exactly or nearly.
+
+use mender_core::{
+    StoreResult, TenantId,
+    index::Span,
+    inventory::{Search, Tally},
+};
+
+use super::draft::{Draft, Index, Lead, is_point, points};
+use crate::{
+    SqlStore,
+    sql::{facade::Query, value::Row},
+};
+
+/// How many clauses are compared; nobody asks for more that each say much.
+const COMPARED: usize = 8;
+
+/// The most matches of a clause that are counted before an exact count begins.
+const MANY: usize = 50_000;
+
+pub(super) fn number(row: Option<&Row>, col: &'static str) -> StoreResult<u64> {
+    Ok(row.map_or(Ok(0), |row| row.int(col))?.unsigned_abs())
+}
+
+/// Counts the texts in spans, up to a number: at least as many as devices.
+pub(super) fn nearly(tenant: &TenantId, index: Index, spans: &[Span], most: usize) -> Query {
+    let mut draft = Draft::new(tenant);
+    let union = draft.union(index, spans, false);
+    let limit = draft.limit(0, most);
+    let text = format!("SELECT COUNT(*) AS n FROM ({union}{limit}) AS m");
+    draft.finish(text)
+}
+
+/// Counts the devices of a tenant, up to a number.
+pub(super) fn nearly_all(tenant: &TenantId, most: usize) -> Query {
+    let mut draft = Draft::new(tenant);
+    let limit = draft.limit(0, most);
+    let text = format!(
+        "SELECT COUNT(*) AS n FROM \
+         (SELECT l.place FROM inventory_devices AS l WHERE l.tenant_id = $1{limit}) AS m"
+    );
+    draft.finish(text)
+}
+
+/// Counts the devices of a search.
+pub(super) fn count(tenant: &TenantId, search: &Search, lead: Lead) -> Query {
+    let mut draft = Draft::new(tenant);
+    let places = draft.places(search, lead, None);
+    draft.finish(format!("SELECT COUNT(*) AS n FROM {places}"))
+}
+
+/// Counts the devices of a search that have a value to sort by in the span.
+pub(super) fn count_valued(
+    tenant: &TenantId,
+    search: &Search,
+    descending: bool,
+    span: Span,
+) -> Query {
+    let mut draft = Draft::new(tenant);
+    let places = draft.valued(search, descending, &[span]);
+    draft.finish(format!("SELECT COUNT(*) AS n FROM {places}"))
+}
+
+/// Counts the devices of a search by their texts in a span.
+pub(super) fn tally(
+    tenant: &TenantId,
+    search: &Search,
+    lead: Lead,
+    within: &Span,
+    limit: usize,
+) -> Query {
+    let mut draft = Draft::new(tenant);
+    let places = draft.places(search, lead, None);
+    let range = draft.ranges("e.entry", std::slice::from_ref(within)).concat();
+    let texts = if lead == Lead::All && search.all.is_empty() && search.words.is_empty() {
+        format!("inventory_entries AS e WHERE e.tenant_id = $1 AND {range}")
+    } else {
+        format!(
+            "(SELECT l.place FROM {places}) AS p CROSS JOIN inventory_entries AS e \
+             WHERE e.tenant_id = $1 AND e.place = p.place AND {range}"
+        )
+    };
+    // What is left over is summed even where nothing is listed.
+    let limit = draft.limit(0, limit.max(1));
+    let text = format!(
+        "SELECT t.entry, t.n, CAST(SUM(t.n) OVER () AS BIGINT) AS total FROM \
+         (SELECT e.entry, COUNT(*) AS n FROM {texts} GROUP BY e.entry) AS t \
+         ORDER BY t.n DESC, t.entry{limit} -- few: texts are fewer than devices"
+    );
+    draft.finish(text)
+}
+
+impl SqlStore {
+    /// Chooses where to look for the devices of a search: where the fewest are. Returns how many
+    /// come from there, up to `most`.
+    pub(super) async fn lead(
+        &self,
+        tenant: &TenantId,
+        search: &Search,
+        most: usize,
+    ) -> StoreResult<(Lead, usize)> {
+        if let Some(ids) = &search.ids {
+            return Ok((Lead::Ids, ids.len()));
+        }
+        let all = search.all.iter().enumerate();
+        let fit = all.filter(|(_, clause)| clause.none.is_none()).take(COMPARED);
+        let fit: Vec<usize> = fit.map(|(at, _)| at).collect();
+        let of_clause = |at: &usize| nearly(tenant, Index::Entries, &search.all[*at].some, most);
+        let mut queries: Vec<Query> = fit.iter().map(of_clause).collect();
+        let mut leads: Vec<Lead> = fit.iter().map(|at| Lead::Clause(*at)).collect();
+        if !search.words.is_empty() {
+            queries.push(nearly(tenant, Index::Words, &points(&search.words), most));
+            leads.push(Lead::Words);
+        }
+        if leads.is_empty() {
+            queries.push(nearly_all(tenant, most));
+            leads.push(Lead::All);
+        }
+        let answers = self.sql.read_all(queries).await?;
+        let mut best = (Lead::All, usize::MAX, true);
+        for (lead, rows) in leads.into_iter().zip(&answers) {
+            let count = usize::try_from(number(rows.first(), "n")?).unwrap_or(usize::MAX);
+            let is_range = !matches!(lead, Lead::Clause(at) if is_point(&search.all[at]));
+            // One text before several where it is the same: its devices come in order.
+            if (count, is_range) < (best.1, best.2) {
+                best = (lead, count, is_range);
+            }
+        }
+        Ok((best.0, best.1))
+    }
+
+    pub(super) async fn counted(&self, tenant: &TenantId, search: &Search) -> StoreResult<u64> {
+        let lead = self.lead_of_all(tenant, search).await?;
+        let (stmt, vals) = count(tenant, search, lead);
+        number(self.sql.read_one(stmt, vals).await?.as_ref(), "n")
+    }
+
+    /// Chooses where to look where every device is needed anyway.
+    pub(super) async fn lead_of_all(
+        &self,
+        tenant: &TenantId,
+        search: &Search,
+    ) -> StoreResult<Lead> {
+        match search.all.as_slice() {
+            _ if search.ids.is_some() => Ok(Lead::Ids),
+            _ if !search.words.is_empty() => Ok(Lead::Words),
+            [] => Ok(Lead::All),
+            [one] if one.none.is_none() => Ok(Lead::Clause(0)),
+            _ => Ok(self.lead(tenant, search, MANY).await?.0),
+        }
+    }
+
+    pub(super) async fn tallied(
+        &self,
+        tenant: &TenantId,
+        search: &Search,
+        within: &Span,
+        limit: usize,
+    ) -> StoreResult<Tally> {
+        let lead = self.lead_of_all(tenant, search).await?;
+        let (stmt, vals) = tally(tenant, search, lead, within, limit);
+        let rows = self.sql.read(stmt, vals).await?;
+        let mut others = number(rows.first(), "total")?;
+        let mut top = Vec::with_capacity(rows.len());
+        for row in rows.iter().take(limit) {
+            let n = number(Some(row), "n")?;
+            others -= n;
+            top.push((row.text("entry")?.to_owned(), n));
+        }
+        Ok(Tally { top, others })
+    }
+}

@@ -1,0 +1,247 @@
+//! Statements that depend on what is searched for. Values are pushed and bound, never written.
+
+use mender_core::{
+    DeviceId, TenantId,
+    index::{Clause, Sort, Span},
+    inventory::{Search, entries},
+};
+
+use crate::sql::{
+    facade::{Query, Stmt},
+    value::Val,
+};
+
+/// What devices are found by, and the column of the texts.
+#[derive(Clone, Copy)]
+pub(super) enum Index {
+    Entries,
+    Words,
+}
+
+impl Index {
+    fn table(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Entries => ("inventory_entries", "entry"),
+            Self::Words => ("inventory_words", "word"),
+        }
+    }
+}
+
+/// Where the places of a search come from; what else is asked is looked up for each of them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Lead {
+    /// All devices of the tenant, by place.
+    All,
+    /// The devices with the wanted ids.
+    Ids,
+    /// The devices with one of the wanted words, each with the number of its words.
+    Words,
+    /// The devices for which this clause holds, which has no exceptions. Where it is one text
+    /// they come by place.
+    Clause(usize),
+}
+
+/// Tells whether it holds for the devices with one text, and no others.
+pub(super) fn is_point(clause: &Clause) -> bool {
+    matches!(clause.some.as_slice(), [Span::At(_)]) && clause.none.is_none()
+}
+
+fn texts(ids: &[DeviceId]) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
+}
+
+/// The spans of these texts.
+pub(super) fn points(texts: &[String]) -> Vec<Span> {
+    texts.iter().cloned().map(Span::At).collect()
+}
+
+/// A statement in the making. Its first parameter is the tenant.
+pub(super) struct Draft {
+    vals: Vec<Val>,
+}
+
+impl Draft {
+    pub(super) fn new(tenant: &TenantId) -> Self {
+        Self { vals: vec![tenant.into()] }
+    }
+
+    /// Binds a value; returns its number.
+    pub(super) fn push(&mut self, val: impl Into<Val>) -> usize {
+        self.vals.push(val.into());
+        self.vals.len()
+    }
+
+    pub(super) fn finish(self, text: String) -> Query {
+        (Stmt::dynamic(text), self.vals)
+    }
+
+    /// Writes what a page ends with.
+    pub(super) fn limit(&mut self, skip: u64, limit: usize) -> String {
+        let limit = self.push(limit);
+        if skip == 0 {
+            return format!(" LIMIT ${limit}");
+        }
+        let skip = self.push(i64::try_from(skip).unwrap_or(i64::MAX));
+        format!(" LIMIT ${limit} OFFSET ${skip}")
+    }
+
+    /// Writes a condition on a column for each range of texts; together they are the spans.
+    pub(super) fn ranges(&mut self, column: &str, spans: &[Span]) -> Vec<String> {
+        let mut points = Vec::new();
+        let mut ranges = Vec::new();
+        for span in spans {
+            match span {
+                Span::At(text) => points.push(text.clone()),
+                Span::Within { from, to } => {
+                    let (from, to) = (self.push(from), self.push(to));
+                    ranges.push(format!("{column} >= ${from} AND {column} < ${to}"));
+                }
+            }
+        }
+        match points.len() {
+            0 => {}
+            1 => {
+                let n = self.push(points.remove(0));
+                ranges.push(format!("{column} = ${n}"));
+            }
+            _ => {
+                let n = self.push(points);
+                ranges.push(format!("{column} @in(${n})"));
+            }
+        }
+        ranges
+    }
+
+    /// Writes the condition that the device of a place has a text in one of the spans.
+    fn has(&mut self, index: Index, spans: &[Span]) -> Option<String> {
+        let (table, column) = index.table();
+        // The offset keeps databases from making a join of it, which would read whole ranges
+        // for the sake of one page.
+        let exists = |range: String| {
+            format!(
+                "EXISTS (SELECT 1 FROM {table} AS e WHERE e.tenant_id = $1 \
+                 AND e.place = l.place AND {range} LIMIT 1 OFFSET 0)"
+            )
+        };
+        let ranges = self.ranges(&format!("e.{column}"), spans);
+        let all: Vec<String> = ranges.into_iter().map(exists).collect();
+        (!all.is_empty()).then(|| all.join(" OR "))
+    }
+
+    /// Writes the condition that a clause holds; `None`: it always does.
+    fn holds(&mut self, clause: &Clause) -> Option<String> {
+        // Every value that is bound is used.
+        if clause.none.as_ref().is_some_and(Vec::is_empty) {
+            return None;
+        }
+        let some = self.has(Index::Entries, &clause.some);
+        let none = clause.none.as_deref().and_then(|none| self.has(Index::Entries, none));
+        Some(match (some, none) {
+            (None, None) => "1 = 0".into(),
+            (Some(some), None) => format!("({some})"),
+            (None, Some(none)) => format!("NOT ({none})"),
+            (Some(some), Some(none)) => format!("({some} OR NOT ({none}))"),
+        })
+    }
+
+    /// Writes the union of the ranges of an index, each device once where `is_once`.
+    pub(super) fn union(&mut self, index: Index, spans: &[Span], is_once: bool) -> String {
+        let (table, column) = index.table();
+        let ranges = self.ranges(&format!("e.{column}"), spans);
+        let distinct = if is_once && ranges.len() < 2 { "DISTINCT " } else { "" };
+        let select = |range: &String| {
+            format!("SELECT {distinct}e.place FROM {table} AS e WHERE e.tenant_id = $1 AND {range}")
+        };
+        let all: Vec<String> = ranges.iter().map(select).collect();
+        all.join(if is_once { " UNION " } else { " UNION ALL " })
+    }
+
+    /// Writes where places come from, as `l`, with the first conditions.
+    fn lead(&mut self, search: &Search, lead: Lead) -> (String, Vec<String>) {
+        let devices = |condition: Vec<String>| {
+            let tenant = "l.tenant_id = $1".to_owned();
+            let all = std::iter::once(tenant).chain(condition);
+            ("inventory_devices AS l".to_owned(), all.collect())
+        };
+        match lead {
+            Lead::All => devices(vec![]),
+            Lead::Ids => {
+                let n = self.push(texts(search.ids.as_deref().unwrap_or_default()));
+                devices(vec![format!("l.id @in(${n})")])
+            }
+            Lead::Words => {
+                let n = self.push(search.words.clone());
+                let words = format!(
+                    "(SELECT w.place, COUNT(*) AS words FROM inventory_words AS w \
+                     WHERE w.tenant_id = $1 AND w.word @in(${n}) GROUP BY w.place) AS l"
+                );
+                (words, vec![])
+            }
+            Lead::Clause(at) if is_point(&search.all[at]) => {
+                let mut all = vec!["l.tenant_id = $1".to_owned()];
+                all.extend(self.ranges("l.entry", &search.all[at].some));
+                ("inventory_entries AS l".into(), all)
+            }
+            Lead::Clause(at) => {
+                let union = self.union(Index::Entries, &search.all[at].some, true);
+                (format!("({union}) AS l"), vec![])
+            }
+        }
+    }
+
+    /// Writes the conditions that `lead` does not see to.
+    fn others(&mut self, search: &Search, lead: Option<Lead>) -> Vec<String> {
+        let mut all = Vec::new();
+        if let Some(ids) = search.ids.as_ref().filter(|_| lead != Some(Lead::Ids)) {
+            let n = self.push(texts(ids));
+            all.push(format!(
+                "EXISTS (SELECT 1 FROM inventory_devices AS e WHERE e.tenant_id = $1 \
+                 AND e.place = l.place AND e.id @in(${n}) LIMIT 1 OFFSET 0)"
+            ));
+        }
+        if !search.words.is_empty() && lead != Some(Lead::Words) {
+            all.extend(
+                self.has(Index::Words, &points(&search.words)).map(|words| format!("({words})")),
+            );
+        }
+        for (at, clause) in search.all.iter().enumerate() {
+            if lead != Some(Lead::Clause(at)) {
+                all.extend(self.holds(clause));
+            }
+        }
+        all
+    }
+
+    /// Writes `l WHERE …`: the places of a search, each once.
+    pub(super) fn places(&mut self, search: &Search, lead: Lead, after: Option<i64>) -> String {
+        let (from, mut all) = self.lead(search, lead);
+        if let Some(after) = after {
+            let n = self.push(after);
+            all.push(format!("l.place > ${n}"));
+        }
+        all.extend(self.others(search, Some(lead)));
+        if all.is_empty() { from } else { format!("{from} WHERE {}", all.join(" AND ")) }
+    }
+
+    /// Writes `l WHERE …`: the places of a search that have a value to sort by in these spans,
+    /// with the value as `l.entry`.
+    pub(super) fn valued(&mut self, search: &Search, descending: bool, spans: &[Span]) -> String {
+        let edges = if descending { "2, 3" } else { "1, 3" };
+        let mut all = vec![format!("l.tenant_id = $1 AND l.edge IN ({edges})")];
+        // Invariant: one range, or points alone.
+        all.extend(self.ranges("l.entry", spans));
+        all.extend(self.others(search, None));
+        format!("inventory_entries AS l WHERE {}", all.join(" AND "))
+    }
+
+    /// Writes the value that a device is sorted by, an empty text where it has none.
+    pub(super) fn key(&mut self, sort: &Sort) -> String {
+        let ranges = self.ranges("e.entry", &[entries::any_element(&sort.prefix)]);
+        let (most, edges) = if sort.descending { ("MAX", "2, 3") } else { ("MIN", "1, 3") };
+        format!(
+            "COALESCE((SELECT {most}(e.entry) FROM inventory_entries AS e WHERE e.tenant_id = $1 \
+             AND e.place = l.place AND {} AND e.edge IN ({edges})), '')",
+            ranges.concat()
+        )
+    }
+}
