@@ -7,6 +7,7 @@ mod device;
 mod env;
 mod faulty;
 mod fixtures;
+mod inventory;
 mod kernel;
 mod lockstep;
 mod tenants;
