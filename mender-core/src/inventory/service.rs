@@ -301,3 +301,6 @@ impl GroupOf for Service {
         Ok(device.and_then(|device| device.group().map(str::to_owned)))
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

@@ -94,12 +94,9 @@ impl Service {
         let (skip, size) = (page.skip(), page.size as usize);
         let devices = self.store.search_inventory(tenant, search, skip, size).await?;
         // The last page tells how many there are.
+        let seen = if devices.is_empty() { 0 } else { skip + devices.len() as u64 };
         let is_last = devices.len() < size && (skip == 0 || !devices.is_empty());
-        let total = if is_last {
-            skip + devices.len() as u64
-        } else {
-            self.count(tenant, search).await?.max(skip + devices.len() as u64)
-        };
+        let total = if is_last { seen } else { self.count(tenant, search).await?.max(seen) };
         Ok(Found { devices, total })
     }
 
