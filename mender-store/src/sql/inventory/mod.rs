@@ -61,7 +61,7 @@ pub(super) fn statements() -> Vec<Stmt> {
 }
 
 /// The statements for a search.
-fn forms(search: &Search) -> Vec<Query> {
+pub(super) fn forms(search: &Search) -> Vec<Query> {
     let tenant = TenantId::default();
     let lead = match search {
         Search { ids: Some(_), .. } => Lead::Ids,
