@@ -1,16 +1,18 @@
 //! The index in OpenSearch finds what the primary store finds, and follows it.
 
-mod support;
+#[path = "support/server.rs"]
+mod server;
 
 use mender_core::{
-    Ctx, Mender, TenantId,
+    Builder, Ctx, Mender, TenantId,
     inventory::{AttributeName, NewAttribute, Op, Operand, Predicate, Query, Value},
+    kit::MemoryStores,
     page::PageRequest,
-    search::{DeviceSearch, Term},
-    testing::TestEnv,
+    search::{DeviceSearch, SearchIndex as _, Term},
+    testing::{TestEnv, inventory_queries::reports_alike},
 };
 use mender_store::OpenSearch;
-use support::{done, server};
+use server::{done, server};
 
 /// A server whose reports come from an index of its own, and a second way to the index.
 struct Rig {
@@ -28,7 +30,7 @@ impl Rig {
         let open = || done(OpenSearch::options().name(&name).open(&url));
         let time = TestEnv::seeded(7);
         let builder = Mender::in_memory().env(time.env()).search_index(open());
-        let mender = builder.build().unwrap();
+        let mender = done(builder.build());
         let ctx = Ctx::system(TenantId::default());
         Some(Self { mender, index: open(), time, ctx })
     }
@@ -38,19 +40,20 @@ impl Rig {
             NewAttribute::new(AttributeName::inventory(*name), value.clone())
         };
         let new = attributes.iter().map(new).collect();
-        self.mender.inventory().create(&self.ctx, &id.parse().unwrap(), new).await.unwrap();
+        let id = done(id.parse());
+        done(self.mender.inventory().create(&self.ctx, &id, new).await);
     }
 
     /// Has the index know everything.
     async fn settle(&self) {
-        self.mender.drain().await.unwrap();
+        done(self.mender.drain().await);
         done(self.index.refresh().await);
     }
 
     async fn found(&self, query: &Query) -> (Vec<String>, u64) {
         let search = DeviceSearch { query: query.clone(), area: None };
         let page = PageRequest::default();
-        let found = self.mender.search().search(&self.ctx, &search, page).await.unwrap();
+        let found = done(self.mender.search().search(&self.ctx, &search, page).await);
         (found.devices.iter().map(|device| device.id.to_string()).collect(), found.total)
     }
 }
@@ -60,7 +63,7 @@ fn text(text: &str) -> Value {
 }
 
 fn filter(name: &str, op: Op, value: impl Into<serde_json::Value>) -> Query {
-    let value = Operand::from_json(&value.into()).unwrap();
+    let value = done(Operand::from_json(&value.into()));
     let name = AttributeName::inventory(name);
     Query { filters: vec![Predicate { name, op, value }], ..Query::default() }
 }
@@ -83,6 +86,25 @@ async fn changes_and_ends_arrive() {
     rig.create("d1", &[("a", text("y"))]).await;
     rig.settle().await;
     assert_eq!(rig.found(&filter("a", Op::Eq, "y")).await.1, 2);
+}
+
+#[tokio::test]
+async fn reports_from_the_index_are_those_from_the_primary_store() {
+    let Some(url) = server("opensearch") else { return };
+    for seed in 0..12 {
+        let name = format!("t{}", mender_core::Env::system().uuid());
+        let open = || done(OpenSearch::options().name(&name).open(&url));
+        let primary =
+            async |builder: Builder| done(builder.stores(MemoryStores::default()).build());
+        let indexed = async |builder: Builder| {
+            done(builder.stores(MemoryStores::default()).search_index(open()).build())
+        };
+        let settle = async |mender: &Mender| {
+            done(mender.drain().await);
+            done(open().refresh().await);
+        };
+        reports_alike(seed, primary, indexed, settle).await;
+    }
 }
 
 #[tokio::test]
@@ -113,7 +135,6 @@ async fn an_index_is_built_anew_while_it_answers() {
         rig.create(&format!("d{n}"), &[("a", text("x"))]).await;
     }
     rig.settle().await;
-    use mender_core::search::SearchIndex as _;
     done(rig.index.begin_rebuild().await);
     // What is under way is taken up by both.
     rig.create("late", &[("a", text("x"))]).await;

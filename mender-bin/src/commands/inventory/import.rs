@@ -96,11 +96,11 @@ fn imported(column: &str) -> Option<AttributeName> {
 }
 
 /// The lines of a table.
-fn table(
-    file: impl Read + Send + 'static,
+fn table<R: Read>(
+    file: R,
     wanted: &Import,
     path: &Path,
-) -> Result<impl Iterator<Item = Result<Line, Failure>> + use<>, Failure> {
+) -> Result<impl Iterator<Item = Result<Line, Failure>> + use<R>, Failure> {
     let mut table = csv::ReaderBuilder::new().flexible(true).from_reader(file);
     let header = table.headers().map_err(|e| file_failed(path, e))?.clone();
     // Spreadsheets may put a mark before the first character.
@@ -125,11 +125,11 @@ fn table(
 }
 
 /// The lines of a file of objects.
-fn objects(
-    file: impl Read + Send + 'static,
+fn objects<R: Read>(
+    file: R,
     wanted: &Import,
     path: &Path,
-) -> impl Iterator<Item = Result<Line, Failure>> + use<> {
+) -> impl Iterator<Item = Result<Line, Failure>> + use<R> {
     let (by, path) = (wanted.by.clone(), path.to_owned());
     let mut file = BufReader::new(file);
     let mut number = 0;
