@@ -11,6 +11,7 @@ use crate::{
     authenticate::{Authenticate, TrustGateway},
     builtin::BuiltIn,
     health::{self, Health},
+    inventory,
     router::{self, Routers, Settings},
     routes::Routes,
     users,
@@ -28,7 +29,10 @@ impl Health for Database {
 /// Returns the routes of every area.
 #[must_use]
 pub fn routes(mender: &Mender) -> Routes<Mender> {
-    auth::routes().merge(users::routes()).merge(health::routes(Arc::new(Database(mender.clone()))))
+    auth::routes()
+        .merge(inventory::routes())
+        .merge(users::routes())
+        .merge(health::routes(Arc::new(Database(mender.clone()))))
 }
 
 /// Whom the internal listener takes public requests from.
