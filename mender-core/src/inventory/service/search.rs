@@ -84,12 +84,13 @@ impl Service {
         }
         let (skip, size) = (page.skip(), page.size as usize);
         let devices = self.store.search_inventory(tenant, search, skip, size).await?;
-        // The last page tells how many there are.
-        let is_last = devices.len() < size && (skip == 0 || !devices.is_empty());
-        let total = if is_last {
-            skip + devices.len() as u64
-        } else {
-            self.count(tenant, search).await?.max(skip + devices.len() as u64)
+        let up_to_here = skip + devices.len() as u64;
+        let is_beyond = skip > 0 && devices.is_empty();
+        let total = match devices.len() < size {
+            _ if is_beyond => self.count(tenant, search).await?,
+            // The last page tells how many there are.
+            true => up_to_here,
+            false => self.count(tenant, search).await?.max(up_to_here),
         };
         Ok(Found { devices, total })
     }
