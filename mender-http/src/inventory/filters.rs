@@ -4,7 +4,10 @@ use axum::{
     extract::{OriginalUri, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, StatusCode, header::LOCATION};
+use http::{
+    HeaderValue, StatusCode,
+    header::{ALLOW, LOCATION},
+};
 use mender_core::{Ctx, Mender, page::MAX_PAGE};
 
 use super::{error, links_and_total, wire};
@@ -92,6 +95,12 @@ pub(super) async fn get(
     UserCaller(ctx): UserCaller,
     Path(id): Path<String>,
 ) -> Result<Json<wire::SavedFilter>, ApiError> {
+    if id == "search" {
+        // Compat: the search beside the filters is none of them.
+        let allow = HeaderValue::from_static("POST, OPTIONS");
+        let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
+        return Err(error.with_header(ALLOW, allow));
+    }
     shown(&mender, &ctx, &id).await
 }
 
