@@ -68,6 +68,7 @@ pub(super) struct ShownAttribute {
 
 /// A device.
 #[derive(Serialize, ToSchema)]
+#[schema(as = DeviceInventory)]
 pub(super) struct Device {
     id: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]

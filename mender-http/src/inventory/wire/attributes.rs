@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, fmt};
 
 use mender_core::{
-    Time,
+    DeviceId, Time,
+    id::InvalidId,
     inventory::{AttributeName, InvalidValue, NewAttribute, Value, name},
 };
 use serde::{Deserialize, Deserializer};
@@ -167,6 +168,11 @@ pub(in crate::inventory) struct NewDevice {
     #[serde(default)]
     #[schema(value_type = Vec<Attribute>)]
     attributes: Attributes,
+    /// Must be a time, and is ignored.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[expect(dead_code, reason = "only its form matters")]
+    updated_ts: Option<Time>,
 }
 
 impl FromBody for NewDevice {
@@ -178,15 +184,13 @@ impl FromBody for NewDevice {
 }
 
 impl NewDevice {
-    pub(in crate::inventory) fn read(
-        self,
-    ) -> Result<(mender_core::DeviceId, Vec<NewAttribute>), Faults> {
+    pub(in crate::inventory) fn read(self) -> Result<(DeviceId, Vec<NewAttribute>), Faults> {
         let mut faults = Faults::default();
         faults.note("id", name_fault(&self.id));
         let attributes = self.attributes.read(None);
         faults.note("attributes", attributes.as_ref().err().map(|inner| format!("({inner})")));
         faults.check()?;
-        let invalid = |error: mender_core::id::InvalidId| {
+        let invalid = |error: InvalidId| {
             let mut faults = Faults::default();
             faults.add("id", error.to_string());
             faults
