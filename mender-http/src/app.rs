@@ -11,6 +11,7 @@ use crate::{
     authenticate::{Authenticate, TrustGateway},
     builtin::BuiltIn,
     health::{self, Health},
+    inventory,
     router::{self, Routers, Settings},
     routes::Routes,
     search, users,
@@ -29,8 +30,9 @@ impl Health for Database {
 #[must_use]
 pub fn routes(mender: &Mender) -> Routes<Mender> {
     auth::routes()
-        .merge(users::routes())
+        .merge(inventory::routes())
         .merge(search::routes())
+        .merge(users::routes())
         .merge(health::routes(Arc::new(Database(mender.clone()))))
 }
 

@@ -14,6 +14,7 @@ pub mod docs;
 pub mod error;
 pub mod health;
 pub mod identity;
+pub mod inventory;
 pub mod json;
 pub mod layers;
 pub mod page;

@@ -78,10 +78,12 @@ impl std::fmt::Debug for Service {
     }
 }
 
-/// The clause for devices with this text as the value of an attribute.
+/// The clause for devices with one of these texts as the value of an attribute.
 fn is(name: &AttributeName, texts: impl IntoIterator<Item = String>) -> Clause {
     let prefix = entries::prefix(name);
-    let spans = texts.into_iter().map(|text| Span::At(entries::entry(&prefix, &Value::Text(text))));
+    // U+0000 is in no text, and not every store can be asked for it.
+    let texts = texts.into_iter().filter(|text| !text.contains('\0'));
+    let spans = texts.map(|text| Span::At(entries::entry(&prefix, &Value::Text(text))));
     Clause::some(spans.collect())
 }
 

@@ -188,6 +188,7 @@ pub fn query(env: &Env, ids: &[DeviceId]) -> Query {
             vec![]
         },
         text: is_one_of(4).then(|| some(env, 4, text).join(" ")),
+        plain_names: is_one_of(8),
     }
 }
 

@@ -245,7 +245,7 @@ impl Search {
             let (name, value) = (AttributeName::identity("id"), Operand::List(Vec::new()));
             all.push(Predicate { name, op: Op::In, value });
         }
-        let query = Query { filters: all, sort, ids, text: None };
+        let query = Query { filters: all, sort, ids, ..Query::default() };
         let area = area(geo_distance_filter, geo_bounding_box_filter)?;
         let selected = (!selected.is_empty()).then_some(selected);
         Ok((DeviceSearch { query, area }, selected, page_of(page, per_page)))

@@ -86,6 +86,8 @@ impl Value {
             match item {
                 Json::String(s) => texts.push(text(s)?),
                 Json::Number(n) => numbers.extend(n.as_f64()),
+                // Compat: only the first element tells what the others must be.
+                _ if !texts.is_empty() || !numbers.is_empty() => return Err(InvalidValue::Mixed),
                 other => return Err(InvalidValue::Element(kind(other))),
             }
             if !texts.is_empty() && !numbers.is_empty() {

@@ -76,6 +76,9 @@ impl Service {
             _ if is_name => attribute.clone(),
             _ => return Ok(Found::default()),
         };
+        if beginning.contains('\0') {
+            return Ok(Found::default());
+        }
         let texts = format!("{}s{}", entries::prefix(&attribute), crate::kit::sortable(beginning));
         let clause = Clause::some(vec![Span::beginning(&texts)]);
         self.found(&ctx.tenant, &scoped(ctx, Search::all().and(clause)), page).await

@@ -103,7 +103,7 @@ impl Service {
         lines: &[Line],
         by: &AttributeName,
     ) -> Result<BTreeMap<String, Vec<DeviceId>>> {
-        let by = resolved(by);
+        let by = resolved(by, false);
         let prefix = entries::prefix(&by);
         let search = Search::all().and(is(&by, lines.iter().map(|line| line.key.clone())));
         let search = scoped(ctx, search);
