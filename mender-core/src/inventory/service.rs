@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -140,8 +143,9 @@ impl Service {
         Ok(device)
     }
 
-    /// Loads a device, or makes one as it would be recorded now.
-    async fn known(&self, ctx: &Ctx, id: &DeviceId) -> Result<Known> {
+    /// Loads a device, or makes one as it would be recorded now; `crowded`: where its usual place
+    /// was another device's.
+    async fn known(&self, ctx: &Ctx, id: &DeviceId, crowded: bool) -> Result<Known> {
         if let Some(device) = self.stored(ctx, id).await? {
             return Ok(Known::Stored(device));
         }
@@ -150,7 +154,11 @@ impl Service {
         }
         let env = self.kernel.env();
         let now = env.now();
-        let place = Place::new(now, env.below(Place::PER_MILLISECOND));
+        let place = if crowded {
+            Place::new(now, env.below(Place::PER_MILLISECOND))
+        } else {
+            Place::usual(now, id)
+        };
         Ok(Known::New(Device::new(id.clone(), place, now)))
     }
 
@@ -171,11 +179,14 @@ impl Service {
         id: &DeviceId,
         decide: impl Fn(Known) -> Result<Commit<Device>>,
     ) -> Result<()> {
+        let crowded = AtomicBool::new(false);
         let attempt = || async {
-            let commit = decide(self.known(ctx, id).await?)?;
+            let known = self.known(ctx, id, crowded.load(Ordering::Relaxed)).await?;
+            let commit = decide(known)?;
             match self.commit(ctx, commit).await {
                 // Another device has the place: take another one.
                 Err(e) if e.kind == Kind::Conflict && e.what == "place" => {
+                    crowded.store(true, Ordering::Relaxed);
                     Err(StoreError::Conflict.into())
                 }
                 answer => answer,

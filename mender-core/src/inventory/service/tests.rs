@@ -1,5 +1,8 @@
 //! The use cases, on a server in memory.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
+#![expect(clippy::needless_pass_by_value, reason = "values and answers are given where they arise")]
+
 mod devices;
 mod filters;
 mod groups;
