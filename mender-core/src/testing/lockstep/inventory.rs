@@ -141,6 +141,7 @@ fn query(env: &Env) -> Query {
         sort: some(env, 2, || (name(env), env.below(2) == 0)),
         ids: Vec::new(),
         text: (env.below(4) == 0).then(|| pick(env, &words).into()),
+        plain_names: env.below(8) == 0,
     }
 }
 
