@@ -27,7 +27,7 @@ pub use model::{
     Attribute, AttributeName, Attributes, Coordinates, Device, Facts, Filter, FilterId, GroupName,
     InvalidGroup, InvalidValue, NewAttribute, Place, Value, name,
 };
-pub use query::{InvalidPredicate, MAX_TERMS, Op, Operand, Predicate, Query, Search};
+pub use query::{InvalidPredicate, MAX_KEYS, MAX_TERMS, Op, Operand, Predicate, Query, Search};
 pub(crate) use react::{FactsOf, FollowDevices};
 pub(crate) use service::GroupOf;
 pub use service::{

@@ -18,8 +18,11 @@ use crate::{
     index::{Clause, Sort, Span},
 };
 
-/// The most predicates, sort keys and list elements of a search; nobody has so many in mind.
+/// The most predicates of a search; nobody has so many in mind.
 pub const MAX_TERMS: usize = 100;
+
+/// The most keys of an order: MongoDB sorts by 32, and two of them are ours.
+pub const MAX_KEYS: usize = 30;
 
 /// The most elements of a list that a predicate compares with.
 const MAX_OPERANDS: usize = 1000;

@@ -8,7 +8,7 @@ use crate::{
     inventory::{
         entries,
         model::{AttributeName, Device, Place, name},
-        query::{Compiled, MAX_TERMS, Query, Search},
+        query::{Compiled, MAX_KEYS, MAX_TERMS, Query, Search},
         service::{CHUNK, Service, scoped},
     },
     page::PageRequest,
@@ -46,9 +46,11 @@ impl Service {
         ctx: &Ctx,
         query: &Query,
     ) -> Result<(Search, Option<impl Fn(&Device) -> bool + use<>>)> {
-        if query.filters.len() > MAX_TERMS || query.sort.len() > MAX_TERMS {
-            let what = format!("at most {MAX_TERMS} filters and sort keys");
-            return Err(Error::invalid("filters", what));
+        if query.filters.len() > MAX_TERMS {
+            return Err(Error::invalid("filters", format!("at most {MAX_TERMS} filters")));
+        }
+        if query.sort.len() > MAX_KEYS {
+            return Err(Error::invalid("sort", format!("at most {MAX_KEYS} sort keys")));
         }
         let compiled = query.compile().map_err(|e| Error::invalid("filters", e.to_string()))?;
         let Compiled { search, patterns } = compiled;

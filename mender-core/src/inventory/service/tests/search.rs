@@ -84,6 +84,10 @@ async fn operands_that_make_no_sense_are_refused() {
     let query = Query { filters: vec![term; 101], ..Query::default() };
     let answer = w.inventory().search(&w.ctx, &query, page()).await;
     assert_eq!(kind(answer), Kind::Invalid { field: "filters" });
+    let sort = vec![(AttributeName::tag("a"), true); 31];
+    let query = Query { sort, ..Query::default() };
+    let answer = w.inventory().search(&w.ctx, &query, page()).await;
+    assert_eq!(kind(answer), Kind::Invalid { field: "sort" });
 }
 
 #[tokio::test]
