@@ -1,4 +1,5 @@
 //! The inventory over HTTP, on memory: what the transcripts in `tests/compat` leave out.
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic where tests would")]
 
 mod bad_input;
 mod filters;
