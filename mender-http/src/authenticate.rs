@@ -83,11 +83,19 @@ impl Authenticate for TrustGateway {
             Audience::Devices => Err(ApiError::empty(StatusCode::UNAUTHORIZED)),
             _ if claims.user => {
                 let user: UserId = parse(&claims.subject)?;
-                Ok(Caller::User(Ctx::new(tenant, Actor::User(user), Scope::All)))
+                Ok(Caller::User(Ctx::new(tenant, Actor::User(user), scope(credentials.headers))))
             }
             _ => Err(ApiError::unauthorized("unauthorized")),
         }
     }
+}
+
+/// What a user may see, as a service in front of this one decided: the groups of a header.
+pub(crate) fn scope(headers: &HeaderMap) -> Scope {
+    let given = headers.get("x-men-rbac-inventory-groups").and_then(|value| value.to_str().ok());
+    let groups = given.unwrap_or_default().split(',').map(str::trim);
+    let groups: Vec<String> = groups.filter(|group| !group.is_empty()).map(str::to_owned).collect();
+    if groups.is_empty() { Scope::All } else { Scope::Only { groups: Some(groups), tags: None } }
 }
 
 fn parse<T: FromStr>(text: &str) -> Result<T, ApiError> {

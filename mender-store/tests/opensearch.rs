@@ -13,6 +13,7 @@ use mender_core::{
 };
 use mender_store::OpenSearch;
 use server::{done, server};
+use tokio::task::JoinSet;
 
 /// A server whose reports come from an index of its own, and a second way to the index.
 struct Rig {
@@ -174,10 +175,12 @@ async fn what_happened_while_the_engine_was_away_is_taken_up_when_it_is_back() {
     assert_eq!(found.unwrap().total, 1);
     let proxy = tokio::net::TcpListener::bind(address).await.unwrap();
     let target = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-    let forward = tokio::spawn(async move {
+    let mut forward = JoinSet::new();
+    forward.spawn(async move {
+        let mut connections = JoinSet::new();
         while let Ok((mut here, _)) = proxy.accept().await {
             let Ok(mut there) = tokio::net::TcpStream::connect(&target).await else { return };
-            tokio::spawn(async move {
+            connections.spawn(async move {
                 let _ = tokio::io::copy_bidirectional(&mut here, &mut there).await;
             });
         }
@@ -188,5 +191,4 @@ async fn what_happened_while_the_engine_was_away_is_taken_up_when_it_is_back() {
     done(index.refresh().await);
     assert_eq!(mender.search().search(&ctx, &all, page).await.unwrap().total, 1);
     assert!(mender.search().waiting_since().is_none());
-    forward.abort();
 }

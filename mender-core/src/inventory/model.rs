@@ -208,6 +208,9 @@ impl Device {
 impl Aggregate for Device {
     const KIND: &'static str = "inventory.device";
 
+    /// A report may be as large as a request, and other scopes come on top of it.
+    const MAX_BYTES: usize = 4 << 20;
+
     fn id(&self) -> &str {
         self.id.as_str()
     }

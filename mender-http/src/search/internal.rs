@@ -2,10 +2,15 @@ use axum::{
     extract::{OriginalUri, State},
     response::Response,
 };
+use http::HeaderMap;
 use mender_core::Mender;
 
 use super::{management, wire};
-use crate::{authenticate::Internal, body::Body, error::ApiError};
+use crate::{
+    authenticate::{Internal, scope},
+    body::Body,
+    error::ApiError,
+};
 
 const TAG: &str = "reporting, internal";
 
@@ -27,7 +32,11 @@ pub(super) fn health() {}
 /// Searches the devices of a tenant.
 #[utoipa::path(post, path = "/api/internal/v1/reporting/tenants/{tenant_id}/devices/search",
     tag = TAG,
-    params(("tenant_id" = String, Path, description = "the tenant")),
+    params(
+        ("tenant_id" = String, Path, description = "the tenant"),
+        ("X-MEN-RBAC-Inventory-Groups" = Option<String>, Header,
+         description = "only devices in these groups, with commas in between"),
+    ),
     request_body = wire::Search,
     responses(
         (status = 200, description = "the devices", body = Vec<wire::Device>),
@@ -35,9 +44,11 @@ pub(super) fn health() {}
     ))]
 pub(super) async fn search(
     State(mender): State<Mender>,
-    Internal(ctx): Internal,
+    Internal(mut ctx): Internal,
+    headers: HeaderMap,
     OriginalUri(uri): OriginalUri,
     Body(asked): Body<wire::Search>,
 ) -> Result<Response, ApiError> {
+    ctx.scope = scope(&headers);
     management::found(&mender, &ctx, uri.path(), asked).await
 }
