@@ -65,3 +65,46 @@ impl<K: Clone + Eq + Hash, V: Clone> Memo<K, V> {
         Ok(value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// Asks for an answer that takes this long to find out; returns how often it was.
+    async fn ask(memo: &Memo<u8, u8>, asked: &AtomicU32, takes: u64, is_worth: bool) -> u32 {
+        let find_out = async || {
+            tokio::time::sleep(Duration::from_millis(takes)).await;
+            asked.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, ()>(1)
+        };
+        memo.get(&0, find_out, async || Ok(is_worth)).await.unwrap();
+        asked.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dear_answers_are_remembered_for_two_seconds() {
+        let (memo, asked) = (Memo::new(), AtomicU32::new(0));
+        assert_eq!(ask(&memo, &asked, 50, true).await, 1);
+        assert_eq!(ask(&memo, &asked, 50, true).await, 1);
+        tokio::time::advance(LIFE).await;
+        assert_eq!(ask(&memo, &asked, 50, true).await, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn cheap_answers_and_those_not_worth_it_are_found_out_anew() {
+        let (memo, asked) = (Memo::new(), AtomicU32::new(0));
+        assert_eq!(ask(&memo, &asked, 5, true).await, 1);
+        assert_eq!(ask(&memo, &asked, 50, false).await, 2);
+        assert_eq!(ask(&memo, &asked, 50, true).await, 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_several_who_ask_the_same_one_finds_out() {
+        let (memo, asked) = (Memo::new(), AtomicU32::new(0));
+        let all = (0..8).map(|_| ask(&memo, &asked, 50, true));
+        let counts = futures_util::future::join_all(all).await;
+        assert_eq!(counts, [1; 8]);
+    }
+}
