@@ -15,6 +15,7 @@ use std::{
 
 use mender::{
     Event, StoreError, StoreResult, TenantId, Time, Version, async_trait,
+    index::Span,
     kit::{Doc, DocId, DocStore, Expect, KINDS, Kit, MemoryDocs, Plan, Put, Write},
     testing::contract::{Adapter, Harness, main as run_contract},
 };
@@ -56,6 +57,7 @@ struct Content {
     body: String,
     index: Vec<String>,
     orders: Vec<(String, String)>,
+    sorts: Vec<(String, String)>,
 }
 
 fn kind_of(text: &str) -> StoreResult<&'static str> {
@@ -107,10 +109,10 @@ async fn replay(memory: &MemoryDocs, line: Line) -> StoreResult<()> {
             let id = DocId { kind: kind_of(&kind)?, tenant, id };
             let put = match doc {
                 None => Put::Nothing { id, note },
-                Some(Content { version, unique, body, index, orders }) => {
+                Some(Content { version, unique, body, index, orders, sorts }) => {
                     // The names of orders live as long as the program.
                     let orders = orders.into_iter().map(|(o, place)| (&*o.leak(), place)).collect();
-                    Put::Doc(Doc { id, version, unique, body, index, orders })
+                    Put::Doc(Doc { id, version, unique, body, index, orders, sorts })
                 }
             };
             let expect = was.map_or(Expect::Absent, Expect::At);
@@ -128,9 +130,9 @@ impl DocStore for LogDocs {
         let (doc, note) = match &write.put {
             Put::Nothing { note, .. } => (None, note.clone()),
             Put::Doc(doc) => {
-                let Doc { id: _, version, unique, body, index, orders } = doc.clone();
+                let Doc { id: _, version, unique, body, index, orders, sorts } = doc.clone();
                 let orders = orders.into_iter().map(|(o, place)| (o.to_owned(), place)).collect();
-                (Some(Content { version, unique, body, index, orders }), None)
+                (Some(Content { version, unique, body, index, orders, sorts }), None)
             }
         };
         let DocId { kind, tenant, id } = write.put.id().clone();
@@ -186,6 +188,10 @@ impl DocStore for LogDocs {
 
     async fn count(&self, plan: &Plan) -> StoreResult<u64> {
         self.memory.count(plan).await
+    }
+
+    async fn tally(&self, plan: &Plan, within: &Span) -> StoreResult<Vec<(String, u64)>> {
+        self.memory.tally(plan, within).await
     }
 
     async fn tombstone(&self, id: &DocId) -> StoreResult<Option<String>> {

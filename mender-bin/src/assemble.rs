@@ -6,7 +6,7 @@ use mender_core::{Builder, Mender, feed::Feed, kit::MemoryStores};
 
 use crate::{
     failure::Failure,
-    settings::{Server, Settings},
+    settings::{Inventory, Server, Settings},
 };
 
 /// Who opens the stores.
@@ -156,18 +156,48 @@ fn files(_: Builder, _: &Path) -> Result<Builder, Failure> {
 }
 
 #[cfg_attr(
-    all(feature = "sqlite", feature = "postgres", feature = "mongodb", feature = "fs"),
+    all(
+        feature = "sqlite",
+        feature = "postgres",
+        feature = "mongodb",
+        feature = "fs",
+        feature = "opensearch"
+    ),
     expect(dead_code, reason = "nothing is left out")
 )]
 fn without(feature: &str) -> Failure {
     Failure::new(format!("built without the `{feature}` feature"))
 }
 
+/// Adds what answers reports, where it is not the database.
+fn with_index(builder: Builder, settings: &Inventory) -> Result<Builder, Failure> {
+    match &settings.search_url {
+        Some(url) => index(builder, settings, &url.0).map_err(|f| f.during("search")),
+        None => Ok(builder),
+    }
+}
+
+#[cfg(feature = "opensearch")]
+fn index(builder: Builder, settings: &Inventory, url: &str) -> Result<Builder, Failure> {
+    let options = mender_store::OpenSearch::options()
+        .name(&settings.search_index)
+        .shards(settings.search_shards)
+        .replicas(settings.search_replicas.into());
+    Ok(builder.search_index(options.open(url)?))
+}
+
+#[cfg(not(feature = "opensearch"))]
+fn index(_: Builder, _: &Inventory, _: &str) -> Result<Builder, Failure> {
+    Err(without("opensearch"))
+}
+
 /// Adds what the settings of the areas say.
-pub(crate) fn configured(builder: Builder, settings: &Settings) -> Builder {
+pub(crate) fn configured(builder: Builder, settings: &Settings) -> Result<Builder, Failure> {
     let url = settings.server.public_url.as_ref();
-    builder
+    let builder = with_index(builder, &settings.inventory)?;
+    Ok(builder
         .public_url(url.map(|url| url.0.clone()).unwrap_or_default())
         .auth_config(settings.auth.config())
-        .users_config(settings.users_config())
+        .inventory_config(settings.inventory.config())
+        .users_config(settings.users_config()))
 }

@@ -42,6 +42,12 @@ enum Command {
     /// See and repeat what could not be delivered.
     #[command(subcommand)]
     Events(Events),
+    /// Move tags and attributes of devices between the server and files.
+    #[command(subcommand)]
+    Inventory(Inventory),
+    /// Manage the search index that answers reports.
+    #[command(subcommand)]
+    Search(Search),
     /// Look for what is wrong, and say how to mend it. Exits with 1 if anything is.
     Doctor,
     /// Manage keys.
@@ -153,6 +159,73 @@ pub(crate) enum Events {
 }
 
 #[derive(Subcommand)]
+pub(crate) enum Inventory {
+    /// Write what is known about every device, one line each.
+    ///
+    /// In CSV, the first column is the id, and each attribute has a column SCOPE/NAME. A cell holds
+    /// a text, a number, or JSON: lists, and texts that look like numbers or JSON.
+    Export(Export),
+    /// Set tags and attributes of known devices, as a file says.
+    ///
+    /// It reads what `export` writes, or any CSV whose first line names the columns. Columns of
+    /// other scopes than tags and inventory are passed over, and so are empty cells.
+    Import(Import),
+}
+
+#[derive(Args)]
+pub(crate) struct Export {
+    /// The tenant.
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub(crate) tenant: String,
+    /// The form of the file.
+    #[arg(long, default_value = "csv")]
+    pub(crate) format: FileFormat,
+    /// Only attributes of this scope; may be repeated.
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub(crate) scopes: Vec<String>,
+    /// The file to write; standard output where it is left out.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Import {
+    /// The tenant.
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub(crate) tenant: String,
+    /// The form of the file.
+    #[arg(long, default_value = "csv")]
+    pub(crate) format: FileFormat,
+    /// What names a device: `id`, or an attribute as SCOPE/NAME, such as identity/mac. In CSV it
+    /// is the column with this name.
+    #[arg(long, value_name = "NAME", default_value = "id")]
+    pub(crate) by: String,
+    /// Remove tags that the file does not give.
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Take every cell of a CSV file as text.
+    #[arg(long)]
+    pub(crate) text: bool,
+    /// The file to read; `-` is standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq, ValueEnum)]
+pub(crate) enum FileFormat {
+    /// A table.
+    Csv,
+    /// A JSON object on each line.
+    Jsonl,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Search {
+    /// Build the index anew from the database, while the old one answers.
+    Reindex,
+}
+
+#[derive(Subcommand)]
 pub(crate) enum Key {
     /// Make a private key.
     ///
@@ -211,6 +284,10 @@ pub(crate) async fn run(
         Command::User(user) => commands::user::run(parts, &settings, user).await,
         Command::Tenant(tenant) => commands::tenant::run(parts, &settings, tenant).await,
         Command::Events(events) => commands::events::run(parts, &settings, events).await,
+        Command::Inventory(inventory) => {
+            commands::inventory::run(parts, &settings, inventory).await
+        }
+        Command::Search(search) => commands::search::run(parts, &settings, search).await,
         Command::Doctor => commands::doctor::run(parts, &settings).await,
         _ => commands::print(&settings::show(&given)),
     }

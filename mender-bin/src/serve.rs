@@ -104,7 +104,7 @@ async fn mender(parts: &Distribution, settings: &Settings, env: Env) -> Result<M
     let keys = keys::load_or_create(&env, settings)?;
     let builder = opened.builder.env(env).keys(keys);
     let builder = assemble::with_blobs(builder, &settings.server)?;
-    let builder = assemble::configured(builder, settings);
+    let builder = assemble::configured(builder, settings)?;
     Ok((parts.extend)(builder).build()?)
 }
 

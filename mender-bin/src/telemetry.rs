@@ -79,6 +79,10 @@ impl Metrics {
             "How long the longest due job has been waiting; 0 where none is due."
         );
         metrics::describe_gauge!(
+            "mender_search_lag_seconds",
+            "How far the search index lies behind, as far as this node knows."
+        );
+        metrics::describe_gauge!(
             "process_start_time_seconds",
             "When the server started, in seconds since 1970."
         );
@@ -116,5 +120,9 @@ async fn count(mender: &Mender) -> mender_core::Result<()> {
     metrics::gauge!("mender_dead_jobs").set(dead.len() as f64);
     let waiting = mender.longest_due().await?;
     metrics::gauge!("mender_due_job_seconds").set(waiting.as_secs_f64());
+    if mender.search().has_index() {
+        let lag = mender.search().waiting_since().map(|since| mender.env().now().since(since));
+        metrics::gauge!("mender_search_lag_seconds").set(lag.unwrap_or_default().as_secs_f64());
+    }
     Ok(())
 }

@@ -156,6 +156,12 @@ impl Error {
         matches!(source, Some(StoreError::Conflict))
     }
 
+    /// Tells whether the input is to blame: the same again would be refused again.
+    #[must_use]
+    pub fn is_of_input(&self) -> bool {
+        !matches!(self.kind, Kind::Unavailable | Kind::Internal | Kind::TooMany)
+    }
+
     /// Keeps the cause, for the log.
     #[must_use]
     pub fn because(mut self, source: impl Into<Source>) -> Self {

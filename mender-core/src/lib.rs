@@ -24,6 +24,7 @@ pub mod outbox;
 pub mod page;
 mod port;
 pub mod quota;
+pub mod search;
 pub mod secret;
 pub mod signature;
 pub mod tenants;

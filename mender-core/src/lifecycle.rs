@@ -49,7 +49,9 @@ impl Lifecycle {
     }
 
     async fn leave(&self, event: &Event) -> Result<()> {
-        let Ok(DeviceEvent::Leaving { device, .. }) = DeviceEvent::of(event) else {
+        let Ok(DeviceEvent::Leaving { device, .. } | DeviceEvent::Removed { device }) =
+            DeviceEvent::of(event)
+        else {
             return Err(Error::internal("not a leaving device"));
         };
         self.forget(&event.tenant, &device).await?;
@@ -72,7 +74,8 @@ impl Subscriber for Lifecycle {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::Only(&[DeviceEvent::LEAVING])
+        // A device that never came is removed at once, without leaving first.
+        Kinds::Only(&[DeviceEvent::LEAVING, DeviceEvent::REMOVED])
     }
 
     async fn handle(&self, events: &[Event]) -> Vec<Outcome> {

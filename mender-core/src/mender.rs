@@ -22,7 +22,7 @@ use crate::{
     outbound::Outbound,
     outbox::{Courier, Journal},
     quota::Quotas,
-    tenants, users,
+    search, tenants, users,
 };
 
 pub use builder::Builder;
@@ -51,6 +51,7 @@ struct Inner {
     runner: Runner,
     auth: Arc<auth::Service>,
     inventory: Arc<inventory::Service>,
+    search: Arc<search::Service>,
     tenants: Arc<tenants::Service>,
     users: Arc<users::Service>,
     blobs: Arc<dyn Blobs>,
@@ -100,6 +101,12 @@ impl Mender {
     #[must_use]
     pub fn inventory(&self) -> &inventory::Service {
         &self.0.inventory
+    }
+
+    /// Returns the use cases of search.
+    #[must_use]
+    pub fn search(&self) -> &search::Service {
+        &self.0.search
     }
 
     /// Returns the use cases of tenants.

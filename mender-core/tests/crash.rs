@@ -6,6 +6,7 @@ mod crash {
     pub(crate) mod auth;
     pub(crate) mod docs;
     pub(crate) mod harness;
+    pub(crate) mod inventory;
     pub(crate) mod told;
     pub(crate) mod users;
 }

@@ -11,9 +11,10 @@ use crate::{
     authenticate::{Authenticate, TrustGateway},
     builtin::BuiltIn,
     health::{self, Health},
+    inventory,
     router::{self, Routers, Settings},
     routes::Routes,
-    users,
+    search, users,
 };
 
 struct Database(Mender);
@@ -28,7 +29,11 @@ impl Health for Database {
 /// Returns the routes of every area.
 #[must_use]
 pub fn routes(mender: &Mender) -> Routes<Mender> {
-    auth::routes().merge(users::routes()).merge(health::routes(Arc::new(Database(mender.clone()))))
+    auth::routes()
+        .merge(inventory::routes())
+        .merge(search::routes())
+        .merge(users::routes())
+        .merge(health::routes(Arc::new(Database(mender.clone()))))
 }
 
 /// Whom the internal listener takes public requests from.

@@ -43,9 +43,23 @@ impl Audience {
                 Self::Anyone
             }
             ["api", "management", ..] => Self::Management,
-            // Only the internal listener has these: the workflow engine, the inventory's old form.
+            // Only the internal listener has these: the workflow engine, and what gateways make of
+            // the inventory's paths.
             ["api", "internal" | "0.1.0" | "v1", ..] | ["status"] => Self::Internal,
             _ => Self::Anyone,
+        }
+    }
+
+    /// Returns whom a request is for that a gateway in front hands on: it verified a token for
+    /// the paths of the inventory, too, before it made others of them.
+    #[must_use]
+    pub fn behind_gateway(method: &Method, path: &str) -> Self {
+        let segments = segments(path).unwrap_or_default();
+        let segments: Vec<_> = segments.iter().map(String::as_str).collect();
+        match segments[..] {
+            ["api", "0.1.0", "attributes", ..] => Self::Devices,
+            ["api", "0.1.0", ..] => Self::Management,
+            _ => Self::of(method, path),
         }
     }
 }
@@ -78,5 +92,14 @@ mod tests {
         ] {
             assert_eq!(of(path), audience, "{path}");
         }
+    }
+
+    #[test]
+    fn what_gateways_rewrite_needs_the_token_that_it_needed_before() {
+        let behind = |path| Audience::behind_gateway(&Method::GET, path);
+        assert_eq!(behind("/api/0.1.0/attributes"), Audience::Devices);
+        assert_eq!(behind("/api/0.1.0/devices"), Audience::Management);
+        assert_eq!(behind("/api/internal/v1/x"), Audience::Internal);
+        assert_eq!(of("/api/0.1.0/devices"), Audience::Internal);
     }
 }

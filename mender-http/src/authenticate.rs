@@ -100,9 +100,12 @@ pub(crate) async fn layer(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let audience = Audience::of(request.method(), request.uri().path());
-    // The gateway in front of the internal listener has already asked for what it wants.
     let behind = request.extensions().get::<OnInternal>().is_some();
+    let audience = match behind {
+        true => Audience::behind_gateway(request.method(), request.uri().path()),
+        false => Audience::of(request.method(), request.uri().path()),
+    };
+    // The gateway in front of the internal listener has already asked for what it wants.
     let open = behind && request.method() == Method::OPTIONS;
     if open || !matches!(audience, Audience::Devices | Audience::Management) {
         return next.run(request).await;

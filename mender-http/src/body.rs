@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, LengthLimitError};
 use serde::de::DeserializeOwned;
 
 use self::object::Object;
+pub(crate) use self::object::{Item, or_default};
 use crate::error::ApiError;
 
 mod object;
@@ -174,8 +175,7 @@ pub fn decode<T: DeserializeOwned>(body: &[u8], whole: bool) -> Result<T, JsonEr
         return Err(JsonError::Empty);
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let value =
-        T::deserialize(Object::new(&mut reader, body)).map_err(|error| explain(body, &error))?;
+    let value = T::deserialize(Object(&mut reader)).map_err(|error| explain(body, &error))?;
     if whole && let Err(error) = reader.end() {
         let c = locate(body, &error);
         return Err(JsonError::Syntax(format!("invalid character {c} after top-level value")));

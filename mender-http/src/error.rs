@@ -190,6 +190,14 @@ fn chain(error: &Error) -> String {
     text
 }
 
+/// The body of an error, for the document of the interface.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "documents what [`ApiError`] writes")]
+pub(crate) struct ErrorBody {
+    error: String,
+    request_id: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,7 @@ pub mod docs;
 pub mod error;
 pub mod health;
 pub mod identity;
+pub mod inventory;
 pub mod json;
 pub mod layers;
 pub mod page;
@@ -22,6 +23,7 @@ pub mod query;
 pub mod ratelimit;
 pub mod router;
 pub mod routes;
+pub mod search;
 #[cfg(feature = "serve")]
 pub mod serve;
 #[cfg(feature = "testing")]

@@ -49,6 +49,21 @@ impl Paging {
         Self { page: PageRequest::new(number, size), path: uri.path().into(), query }
     }
 
+    /// The page that a request asks for elsewhere than in its query.
+    #[must_use]
+    pub fn given(uri: &Uri, page: PageRequest) -> Self {
+        Self { page, path: uri.path().into(), query: Query::of(uri) }
+    }
+
+    /// Links to another beginning of the path, where it begins like this.
+    #[must_use]
+    pub fn moved(mut self, from: &str, to: &str) -> Self {
+        if let Some(rest) = self.path.strip_prefix(from) {
+            self.path = format!("{to}{rest}");
+        }
+        self
+    }
+
     /// Returns the headers of the answer: a line of `Link` per relation, and `X-Total-Count`
     /// where the total is known.
     #[must_use]

@@ -82,13 +82,15 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         T: 'static,
     {
         let audience = Audience::of(&method, path);
+        // What a gateway rewrites is public.
+        let is_public = Audience::behind_gateway(&method, path) != Audience::Internal;
         let call: Call<S> = Arc::new(move |request, state| {
             let answer = handler.clone().call(request, state);
             Box::pin(answer)
         });
         self.targets.push(Target {
             endpoint: Endpoint {
-                options: !self.without_options && audience != Audience::Internal,
+                options: !self.without_options && is_public,
                 method,
                 path,
                 audience,

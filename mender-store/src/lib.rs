@@ -1,4 +1,5 @@
-//! Storage adapters of the Mender server: SQL databases, document databases, local files.
+//! Storage adapters of the Mender server: SQL databases, document databases, local files, search
+//! engines.
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod connect;
@@ -6,6 +7,8 @@ mod connect;
 mod fs;
 #[cfg(feature = "mongodb")]
 mod mongodb;
+#[cfg(feature = "opensearch")]
+mod opensearch;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 #[doc(hidden)]
 pub mod sql;
@@ -16,3 +19,5 @@ pub use crate::mongodb::{MongoDocs, MongoStores};
 pub use connect::{Role, SqlOptions, SqlStore};
 #[cfg(feature = "fs")]
 pub use fs::LocalBlobs;
+#[cfg(feature = "opensearch")]
+pub use opensearch::{OpenSearch, OpenSearchOptions};

@@ -23,7 +23,7 @@ mender_start() {
 }
 
 mender_export() {
-  echo "export MENDER_COMPAT_BASE=http://127.0.0.1:$port"
+  echo "export MENDER_COMPAT_BASE=http${MENDER_TLS_CERT:+s}://127.0.0.1:$port"
   echo "export MENDER_COMPAT_INTERNAL=http://127.0.0.1:$mender_internal"
   echo "export MENDER_COMPAT_USER=tester@example.com"
   echo "export MENDER_COMPAT_PASSWORD=tester-password"

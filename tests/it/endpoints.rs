@@ -30,6 +30,11 @@ fn nameless(path: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
+/// What gateways make of documented paths.
+fn is_rewritten(operation: &str) -> bool {
+    operation.contains(" /api/0.1.0/")
+}
+
 /// Health is answered alike for every service, and documented where an area is.
 fn is_health(operation: &str) -> bool {
     ["/alive", "/health", "/status"].iter().any(|end| operation.ends_with(end))
@@ -52,7 +57,7 @@ async fn what_is_routed_is_documented_and_what_is_documented_is_routed() {
     let routed: BTreeSet<String> = app::routes(&app.mender)
         .endpoints()
         .map(|e| format!("{} {}", e.method, nameless(e.path)))
-        .filter(|operation| !is_health(operation))
+        .filter(|operation| !is_health(operation) && !is_rewritten(operation))
         .collect();
     let documented: BTreeSet<String> = documented(&app)
         .await

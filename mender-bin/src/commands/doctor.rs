@@ -105,7 +105,7 @@ async fn stored(
         Ok(builder) => builder,
         Err(failure) => return report.add("blobs", ill(&failure, "see the setting blobs_url")),
     };
-    let builder = assemble::configured(builder, settings);
+    let builder = assemble::configured(builder, settings)?;
     let mender = (parts.extend)(builder).build()?;
     let kind = settings.server.database_url().kind();
     let found = database(&mender, &env, schema).await;

@@ -2,7 +2,10 @@
 
 pub(crate) mod doctor;
 pub(crate) mod events;
+pub(crate) mod inventory;
 pub(crate) mod key;
+mod progress;
+pub(crate) mod search;
 pub(crate) mod tenant;
 pub(crate) mod user;
 
@@ -40,7 +43,7 @@ async fn mender(parts: &Distribution, settings: &Settings) -> Result<Mender, Fai
     // Commands make no tokens, and may run as a user who may not read the keys.
     let builder = opened.builder.env(Env::system()).ephemeral_keys();
     let builder = assemble::with_blobs(builder, &settings.server)?;
-    let builder = assemble::configured(builder, settings);
+    let builder = assemble::configured(builder, settings)?;
     Ok((parts.extend)(builder).build()?)
 }
 

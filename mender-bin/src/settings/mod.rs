@@ -45,6 +45,7 @@ macro_rules! settings {
 
 mod auth;
 mod docs;
+mod inventory;
 mod keys;
 mod limits;
 mod server;
@@ -55,6 +56,7 @@ pub(crate) mod value;
 use clap::ArgMatches;
 
 pub(crate) use docs::{flags, markdown, show};
+pub(crate) use inventory::Inventory;
 pub(crate) use keys::Keys;
 pub(crate) use server::Server;
 pub(crate) use sources::Given;
@@ -80,8 +82,14 @@ pub(crate) struct Table {
 }
 
 /// Every setting, by area.
-pub(crate) const TABLES: [Table; 5] =
-    [Server::TABLE, Keys::TABLE, auth::Auth::TABLE, users::Users::TABLE, limits::Limits::TABLE];
+pub(crate) const TABLES: [Table; 6] = [
+    Server::TABLE,
+    Keys::TABLE,
+    auth::Auth::TABLE,
+    inventory::Inventory::TABLE,
+    users::Users::TABLE,
+    limits::Limits::TABLE,
+];
 
 pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
     TABLES.iter().flat_map(|table| table.settings)
@@ -112,6 +120,7 @@ pub(crate) struct Settings {
     pub(crate) server: Server,
     pub(crate) keys: Keys,
     pub(crate) auth: auth::Auth,
+    pub(crate) inventory: inventory::Inventory,
     pub(crate) users: users::Users,
     pub(crate) limits: limits::Limits,
 }
@@ -127,6 +136,7 @@ impl Settings {
             server: Server::read(&given)?,
             keys: Keys::read(&given)?,
             auth: auth::Auth::read(&given)?,
+            inventory: inventory::Inventory::read(&given)?,
             users: users::Users::read(&given)?,
             limits: limits::Limits::read(&given)?,
         };

@@ -100,12 +100,21 @@ macro_rules! numbers {
 
 numbers!(u32 usize);
 
-impl Value for u8 {
-    const ALLOWED: &'static str = "a whole number from 0 to 255";
+macro_rules! small_numbers {
+    ($($type:ty: $allowed:literal;)+) => {$(
+        impl Value for $type {
+            const ALLOWED: &'static str = $allowed;
 
-    fn parse(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
+            fn parse(text: &str) -> Option<Self> {
+                text.parse().ok()
+            }
+        }
+    )+};
+}
+
+small_numbers! {
+    u8: "a whole number from 0 to 255";
+    u16: "a whole number from 0 to 65535";
 }
 
 impl Value for Vec<Group> {
@@ -229,6 +238,23 @@ impl Value for WebUrl {
     fn parse(text: &str) -> Option<Self> {
         web(text).filter(|rest| !rest.is_empty())?;
         Some(Self(text.trim_end_matches('/').into()))
+    }
+}
+
+/// Where a search engine is. May contain a password.
+#[derive(Clone)]
+pub(crate) struct SearchUrl(pub(crate) String);
+
+impl Value for SearchUrl {
+    const ALLOWED: &'static str = "http:// or https://USER:PASSWORD@HOST:PORT";
+    const SECRET: bool = true;
+
+    fn is_secret(text: &str) -> bool {
+        text.contains('@')
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        web(text).filter(|rest| !rest.is_empty()).map(|_| Self(text.into()))
     }
 }
 

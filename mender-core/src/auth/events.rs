@@ -101,4 +101,6 @@ impl Fact for DeviceEvent {}
 impl DeviceEvent {
     /// The kind of [`DeviceEvent::Leaving`].
     pub const LEAVING: &'static str = "device.leaving";
+    /// The kind of [`DeviceEvent::Removed`].
+    pub const REMOVED: &'static str = "device.removed";
 }

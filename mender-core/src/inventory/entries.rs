@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::digest;
 
 use super::{
-    model::{Attribute, AttributeName, Device, Value},
+    model::{Attribute, AttributeName, Coordinates, Device, Value},
     words::words,
 };
 use crate::{
@@ -53,6 +53,12 @@ pub struct Entry {
     pub is_first: bool,
     /// Whether it is the greatest element.
     pub is_last: bool,
+}
+
+/// The degrees to the north where a device is, which can be searched for like an attribute.
+#[must_use]
+pub fn latitude() -> AttributeName {
+    AttributeName::new("", "latitude")
 }
 
 /// Returns what the index texts of an attribute begin with.
@@ -172,6 +178,9 @@ fn of_attribute(name: &AttributeName, value: &Value, found: &mut BTreeMap<String
 pub fn entries(device: &Device) -> Vec<Entry> {
     let mut found = BTreeMap::new();
     of_attribute(&AttributeName::device_id(), &Value::Text(device.id.to_string()), &mut found);
+    if let Some(place) = Coordinates::of(&device.attributes) {
+        of_attribute(&latitude(), &Value::Number(place.latitude), &mut found);
+    }
     // What the server and users know comes before what a device reports without end.
     for reported in [false, true] {
         for (scope, name, Attribute { value, .. }) in device.attributes.iter() {

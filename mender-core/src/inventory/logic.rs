@@ -248,14 +248,24 @@ pub fn set_status(known: Known, status: Status, revision: i64) -> Option<Commit<
     Some(known.commit_to(to))
 }
 
-/// Copies what device authentication knows, unless something newer is known already.
-pub fn learn(known: Known, facts: &Facts) -> Commit<Device> {
-    let Facts { revision, status, identity, tier, test } = facts;
-    if is_old(&known, *revision) {
-        return Commit::nothing();
-    }
+/// Copies what device authentication knows, unless something newer is known already, and notes
+/// a contact, whose time never goes back.
+pub fn learn(known: Known, facts: &Facts, seen: Option<Time>) -> Commit<Device> {
     let mut to = known.device().clone();
-    put_status(&mut to, *status, *revision);
+    if !is_old(&known, facts.revision) {
+        copy(&mut to, facts);
+    }
+    let name = AttributeName::system(name::SEEN);
+    let before = to.attributes.value(&name).and_then(Value::as_time);
+    if let Some(at) = seen.filter(|at| before.is_none_or(|before| before < *at)) {
+        to.attributes.set(&name, Value::Time(at).into());
+    }
+    known.commit_to(to)
+}
+
+fn copy(to: &mut Device, facts: &Facts) {
+    let Facts { revision, status, identity, tier, test } = facts;
+    put_status(to, *status, *revision);
     to.attributes.retain(AttributeName::IDENTITY, |known| {
         known == name::STATUS || identity.contains_key(known)
     });
@@ -273,19 +283,7 @@ pub fn learn(known: Known, facts: &Facts) -> Commit<Device> {
     let is_special = *tier != Tier::Standard;
     system(name::TIER, is_special.then(|| Value::Text(tier.as_str().into())));
     system(name::TEST, test.then_some(Value::Flag(true)));
-    to.identities = identities(&to);
-    known.commit_to(to)
-}
-
-/// Notes a contact; the time never goes back.
-pub fn see(was: &Device, at: Time) -> Commit<Device> {
-    let name = AttributeName::system(name::SEEN);
-    if was.attributes.value(&name).and_then(Value::as_time).is_some_and(|known| known >= at) {
-        return Commit::nothing();
-    }
-    let mut to = was.clone();
-    to.attributes.set(&name, Value::Time(at).into());
-    Known::Stored(was.clone()).commit_to(to)
+    to.identities = identities(to);
 }
 
 /// Notes how many alerts there are.

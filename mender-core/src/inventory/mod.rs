@@ -24,12 +24,14 @@ mod words;
 
 pub use events::{FilterEvent, InventoryEvent};
 pub use model::{
-    Attribute, AttributeName, Attributes, Device, Facts, Filter, FilterId, GroupName, InvalidGroup,
-    InvalidValue, NewAttribute, Place, Value, name,
+    Attribute, AttributeName, Attributes, Coordinates, Device, Facts, Filter, FilterId, GroupName,
+    InvalidGroup, InvalidValue, NewAttribute, Place, Value, name,
 };
-pub use query::{InvalidPredicate, MAX_TERMS, Op, Operand, Predicate, Query, Search};
+pub use query::{InvalidPredicate, MAX_KEYS, MAX_TERMS, Op, Operand, Predicate, Query, Search};
 pub(crate) use react::{FactsOf, FollowDevices};
 pub(crate) use service::GroupOf;
-pub use service::{Config, Found, How, Moved, NameCount, Service, Statistics, Statuses};
+pub use service::{
+    Config, Found, How, Line, LineOutcome, Moved, NameCount, Service, Statistics, Statuses,
+};
 pub use store::{Store, Tally};
 pub use words::words;

@@ -1,12 +1,15 @@
 use std::{fmt, str::FromStr};
 
+use ring::digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
 mod attributes;
+mod coordinates;
 mod value;
 
 pub use attributes::{Attribute, AttributeName, Attributes, NewAttribute};
+pub use coordinates::Coordinates;
 pub use value::{InvalidValue, Value};
 
 use crate::{
@@ -128,6 +131,15 @@ impl Place {
 
     /// How many places there are in one millisecond.
     pub const PER_MILLISECOND: u64 = 1 << Self::RANDOM;
+
+    /// The place of a device created now that says nothing of the order in which devices of one
+    /// millisecond were told of: many are told of at the same time.
+    #[must_use]
+    pub fn usual(now: Time, id: &DeviceId) -> Self {
+        let hash = digest::digest(&digest::SHA256, id.as_str().as_bytes());
+        let below = hash.as_ref()[..4].iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
+        Self::new(now, below)
+    }
 
     /// The place of a device created now; `random` is below [`Self::PER_MILLISECOND`].
     #[must_use]

@@ -18,8 +18,11 @@ use crate::{
     index::{Clause, Sort, Span},
 };
 
-/// The most predicates, sort keys and list elements of a search; nobody has so many in mind.
+/// The most predicates of a search; nobody has so many in mind.
 pub const MAX_TERMS: usize = 100;
+
+/// The most keys of an order: MongoDB sorts by 32, and two of them are ours.
+pub const MAX_KEYS: usize = 30;
 
 /// The most elements of a list that a predicate compares with.
 const MAX_OPERANDS: usize = 1000;
@@ -235,6 +238,8 @@ pub struct Query {
     /// Free text: devices with at least one of its words, those with the most first. `None`: no
     /// restriction.
     pub text: Option<String>,
+    /// Whether `identity/id` is an attribute like any other, and not the id of the device.
+    pub plain_names: bool,
 }
 
 /// A search as stores understand it.
@@ -304,9 +309,9 @@ pub(super) struct Compiled {
     pub(super) patterns: Vec<Pattern>,
 }
 
-/// The device id where it is named like an attribute.
-fn resolved(name: &AttributeName) -> AttributeName {
-    if name.scope == AttributeName::IDENTITY && name.name == "id" {
+/// The device id where it is named like an attribute, unless names are plain.
+pub(super) fn resolved(name: &AttributeName, plain: bool) -> AttributeName {
+    if !plain && name.scope == AttributeName::IDENTITY && name.name == "id" {
         return AttributeName::device_id();
     }
     name.clone()
@@ -317,7 +322,7 @@ impl Query {
     pub(super) fn compile(&self) -> Result<Compiled, InvalidPredicate> {
         let mut compiled = Compiled::default();
         for predicate in &self.filters {
-            predicate.compile(&mut compiled)?;
+            predicate.compile(&mut compiled, self.plain_names)?;
         }
         compiled.search.ids = (!self.ids.is_empty()).then(|| self.ids.clone());
         let Some(text) = &self.text else {
@@ -335,8 +340,10 @@ impl Query {
 
     fn sorts(&self) -> Vec<Sort> {
         let mut known = BTreeSet::new();
-        let keys =
-            self.sort.iter().map(|(name, descending)| (prefix(&resolved(name)), *descending));
+        let key = |(name, descending): &(AttributeName, bool)| {
+            (prefix(&resolved(name, self.plain_names)), *descending)
+        };
+        let keys = self.sort.iter().map(key);
         let new = keys.filter(|(prefix, _)| known.insert(prefix.clone()));
         new.map(|(prefix, descending)| Sort { prefix, descending }).collect()
     }
@@ -369,9 +376,9 @@ impl Predicate {
         }
     }
 
-    fn compile(&self, to: &mut Compiled) -> Result<(), InvalidPredicate> {
+    fn compile(&self, to: &mut Compiled, plain: bool) -> Result<(), InvalidPredicate> {
         self.check()?;
-        let name = resolved(&self.name);
+        let name = resolved(&self.name, plain);
         let prefix = prefix(&name);
         let clause = match self.op {
             Op::Eq | Op::In => self.equal(&prefix),

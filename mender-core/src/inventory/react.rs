@@ -12,6 +12,7 @@ use crate::{
     event::{Event, Fact, Kinds, Outcome, Subscriber},
     id::{DeviceId, TenantId},
     inventory::{model::Facts, service::Service},
+    lifecycle::Forget as _,
 };
 
 /// What inventory asks device authentication.
@@ -24,34 +25,48 @@ pub(crate) trait FactsOf: Send + Sync + 'static {
 /// Copies what device authentication knows of a device whenever it changes.
 ///
 /// Events may come late, twice and in any order: each makes it look at the source, and what is
-/// older than what is stored is passed over. A device that left is not recorded again.
+/// older than what is stored is passed over. A device that left is not recorded again; one that
+/// was removed without leaving, as nobody but the inventory knew it, is forgotten here.
 pub(crate) struct FollowDevices {
     pub(crate) inventory: Arc<Service>,
     pub(crate) source: Arc<dyn FactsOf>,
 }
 
-/// The device that an event is about, and when it was in contact.
-fn subject(event: &Event) -> Result<(DeviceId, Option<Time>)> {
+/// What events say about a device, beyond that something changed.
+#[derive(Clone, Copy, Debug, Default)]
+struct News {
+    /// When it was in contact.
+    seen: Option<Time>,
+    /// Whether it was removed.
+    removed: bool,
+}
+
+/// The device that an event is about, and the news.
+fn subject(event: &Event) -> Result<(DeviceId, News)> {
     let fact = DeviceEvent::of(event).map_err(|e| Error::internal("event").because(e))?;
     Ok(match fact {
-        DeviceEvent::Seen { device, at } => (device, Some(at)),
+        DeviceEvent::Seen { device, at } => (device, News { seen: Some(at), removed: false }),
+        DeviceEvent::Removed { device } => (device, News { seen: None, removed: true }),
         DeviceEvent::Recorded { device, .. }
         | DeviceEvent::StatusChanged { device, .. }
         | DeviceEvent::Provisioned { device, .. }
         | DeviceEvent::TierChanged { device, .. }
         | DeviceEvent::Flagged { device, .. }
         | DeviceEvent::Rejected { device, .. }
-        | DeviceEvent::Leaving { device, .. }
-        | DeviceEvent::Removed { device } => (device, None),
+        | DeviceEvent::Leaving { device, .. } => (device, News::default()),
     })
 }
 
 impl FollowDevices {
-    async fn follow(&self, tenant: &TenantId, device: &DeviceId, seen: Option<Time>) -> Result<()> {
-        let Some(facts) = self.source.facts_of(tenant, device).await? else {
-            return Ok(());
-        };
-        self.inventory.learn(&Ctx::system(tenant.clone()), device, &facts, seen).await
+    async fn follow(&self, tenant: &TenantId, device: &DeviceId, news: News) -> Result<()> {
+        match self.source.facts_of(tenant, device).await? {
+            Some(facts) => {
+                let ctx = Ctx::system(tenant.clone());
+                self.inventory.learn(&ctx, device, &facts, news.seen).await
+            }
+            None if news.removed => self.inventory.forget_device(tenant, device).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -68,26 +83,28 @@ impl Subscriber for FollowDevices {
             "device.tier_changed",
             "device.flagged",
             "device.seen",
+            "device.removed",
         ])
     }
 
     async fn handle(&self, events: &[Event]) -> Vec<Outcome> {
         // Several events about one device need one look.
-        let mut subjects: BTreeMap<(TenantId, DeviceId), Option<Time>> = BTreeMap::new();
-        let about: Vec<Result<(DeviceId, Option<Time>)>> = events.iter().map(subject).collect();
+        let mut subjects: BTreeMap<(TenantId, DeviceId), News> = BTreeMap::new();
+        let about: Vec<Result<(DeviceId, News)>> = events.iter().map(subject).collect();
         for (event, about) in events.iter().zip(&about) {
-            if let Ok((device, seen)) = about {
-                let at = subjects.entry((event.tenant.clone(), device.clone())).or_default();
-                *at = (*at).max(*seen);
+            if let Ok((device, news)) = about {
+                let known = subjects.entry((event.tenant.clone(), device.clone())).or_default();
+                known.seen = known.seen.max(news.seen);
+                known.removed |= news.removed;
             }
         }
         let mut failed = BTreeMap::new();
-        for ((tenant, device), seen) in subjects {
-            if let Err(error) = self.follow(&tenant, &device, seen).await {
+        for ((tenant, device), news) in subjects {
+            if let Err(error) = self.follow(&tenant, &device, news).await {
                 failed.insert((tenant, device), error.to_string());
             }
         }
-        let outcome = |(event, about): (&Event, Result<(DeviceId, Option<Time>)>)| match about {
+        let outcome = |(event, about): (&Event, Result<(DeviceId, News)>)| match about {
             Err(error) => Outcome::Dead(error),
             Ok((device, _)) => match failed.get(&(event.tenant.clone(), device)) {
                 Some(error) => Outcome::Retry(Error::internal(error.clone())),

@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -28,12 +31,14 @@ mod groups;
 mod search;
 mod statistics;
 mod statuses;
+mod transfer;
 
 pub use crate::inventory::logic::How;
 pub use groups::Moved;
 pub use search::Found;
 pub use statistics::{NameCount, Statistics};
 pub use statuses::Statuses;
+pub use transfer::{Line, LineOutcome};
 
 /// How inventory behaves.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -76,10 +81,12 @@ impl std::fmt::Debug for Service {
     }
 }
 
-/// The clause for devices with this text as the value of an attribute.
+/// The clause for devices with one of these texts as the value of an attribute.
 fn is(name: &AttributeName, texts: impl IntoIterator<Item = String>) -> Clause {
     let prefix = entries::prefix(name);
-    let spans = texts.into_iter().map(|text| Span::At(entries::entry(&prefix, &Value::Text(text))));
+    // U+0000 is in no text, and not every store can be asked for it.
+    let texts = texts.into_iter().filter(|text| !text.contains('\0'));
+    let spans = texts.map(|text| Span::At(entries::entry(&prefix, &Value::Text(text))));
     Clause::some(spans.collect())
 }
 
@@ -136,8 +143,9 @@ impl Service {
         Ok(device)
     }
 
-    /// Loads a device, or makes one as it would be recorded now.
-    async fn known(&self, ctx: &Ctx, id: &DeviceId) -> Result<Known> {
+    /// Loads a device, or makes one as it would be recorded now; `crowded`: where its usual place
+    /// was another device's.
+    async fn known(&self, ctx: &Ctx, id: &DeviceId, crowded: bool) -> Result<Known> {
         if let Some(device) = self.stored(ctx, id).await? {
             return Ok(Known::Stored(device));
         }
@@ -146,7 +154,11 @@ impl Service {
         }
         let env = self.kernel.env();
         let now = env.now();
-        let place = Place::new(now, env.below(Place::PER_MILLISECOND));
+        let place = if crowded {
+            Place::new(now, env.below(Place::PER_MILLISECOND))
+        } else {
+            Place::usual(now, id)
+        };
         Ok(Known::New(Device::new(id.clone(), place, now)))
     }
 
@@ -167,11 +179,14 @@ impl Service {
         id: &DeviceId,
         decide: impl Fn(Known) -> Result<Commit<Device>>,
     ) -> Result<()> {
+        let crowded = AtomicBool::new(false);
         let attempt = || async {
-            let commit = decide(self.known(ctx, id).await?)?;
+            let known = self.known(ctx, id, crowded.load(Ordering::Relaxed)).await?;
+            let commit = decide(known)?;
             match self.commit(ctx, commit).await {
                 // Another device has the place: take another one.
                 Err(e) if e.kind == Kind::Conflict && e.what == "place" => {
+                    crowded.store(true, Ordering::Relaxed);
                     Err(StoreError::Conflict.into())
                 }
                 answer => answer,
@@ -223,7 +238,7 @@ impl Service {
     }
 
     /// Counts the devices of a search by the texts of an attribute. May be two seconds old.
-    async fn tally(
+    pub(crate) async fn tally(
         &self,
         tenant: &TenantId,
         search: &Search,
@@ -299,3 +314,6 @@ impl GroupOf for Service {
         Ok(device.and_then(|device| device.group().map(str::to_owned)))
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

@@ -89,7 +89,7 @@ pub struct Doc {
     pub unique: String,
     /// The content.
     pub body: String,
-    /// What it is found by. The same text may stand in many documents.
+    /// What it is found by. The same text may stand in many documents, and once in each.
     pub index: Vec<String>,
     /// Where it stands in declared orders: the name of the order and the place. Compared by
     /// bytes; all characters are below U+007F, or escaped so that they sort alike.
@@ -228,8 +228,8 @@ pub trait DocStore: Send + Sync + 'static {
     /// Counts the documents of a plan, without regard to `skip` and `limit`.
     async fn count(&self, plan: &Plan) -> StoreResult<u64>;
 
-    /// Counts the documents of a plan, without regard to order, `skip` and `limit`, by each of
-    /// their index texts in a span; in the order of the texts.
+    /// Counts the documents of a plan, without regard to order, bounds, `skip` and `limit`, by
+    /// each of their index texts in a span; in the order of the texts.
     async fn tally(&self, plan: &Plan, within: &Span) -> StoreResult<Vec<(String, u64)>>;
 
     /// Writes, or does nothing: `Conflict` where the expectation fails, `Duplicate` (with any

@@ -16,6 +16,7 @@ use crate::{
     mender::{Base, Inner, Mender, Stores},
     outbound::{NoOutbound, Outbound},
     outbox::{Courier, DELIVER, Deliveries, Journal},
+    search::{self, SearchIndex},
     tenants,
     token::Keyring,
     users,
@@ -48,6 +49,7 @@ pub struct Builder {
     bus: Option<Arc<dyn Bus>>,
     outbound: Option<Arc<dyn Outbound>>,
     mail: Option<Arc<dyn Mail>>,
+    index: Option<Arc<dyn SearchIndex>>,
     public_url: String,
     auth_config: auth::Config,
     inventory_config: inventory::Config,
@@ -149,6 +151,13 @@ impl Builder {
     #[must_use]
     pub fn mail(mut self, mail: impl Mail) -> Self {
         self.mail = Some(Arc::new(mail));
+        self
+    }
+
+    /// Has reports answered from an index of devices; from the primary store where not called.
+    #[must_use]
+    pub fn search_index(mut self, index: impl SearchIndex) -> Self {
+        self.index = Some(Arc::new(index));
         self
     }
 
@@ -266,6 +275,14 @@ impl Builder {
             self.inventory_config,
         ));
 
+        let lag = Arc::default();
+        let search = Arc::new(search::Service::new(
+            inventory.clone(),
+            tenants.clone(),
+            self.index.clone(),
+            Arc::clone(&lag),
+        ));
+
         let mut areas = self.areas;
         areas.extend([inventory.clone() as Arc<dyn Forget>, auth.clone()]);
         let lifecycle = Arc::new(Lifecycle { env: env.clone(), jobs: jobs.clone(), areas });
@@ -276,6 +293,10 @@ impl Builder {
         subscribers.push(Arc::new(follow));
         let follow = auth::FollowGroups { auth: auth.clone(), source: inventory.clone() };
         subscribers.push(Arc::new(follow));
+        if let Some(index) = self.index {
+            let (env, inventory) = (env.clone(), inventory.clone());
+            subscribers.push(Arc::new(search::FollowInventory { env, inventory, index, lag }));
+        }
         let mut workers: BTreeMap<String, Arc<dyn Worker>> = BTreeMap::new();
         let usage: Arc<dyn Worker> =
             Arc::new(auth::CountUsage { service: auth.clone(), directory: tenants.clone() });
@@ -305,6 +326,7 @@ impl Builder {
             runner,
             auth,
             inventory,
+            search,
             tenants,
             users,
             blobs: self.blobs.unwrap_or_else(|| Arc::new(NoBlobs)),

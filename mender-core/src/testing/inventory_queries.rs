@@ -4,13 +4,17 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 use crate::{
     ctx::Ctx,
     env::{Env, Time},
+    event::{Event, Kinds, Outcome, Subscriber},
     id::{DeviceId, TenantId},
     inventory::{AttributeName, How, NewAttribute, Op, Operand, Predicate, Query, Value, name},
     mender::{Builder, Mender},
     page::PageRequest,
+    search::{DeviceSearch, Term},
     testing::TestEnv,
 };
 
@@ -184,6 +188,25 @@ pub fn query(env: &Env, ids: &[DeviceId]) -> Query {
             vec![]
         },
         text: is_one_of(4).then(|| some(env, 4, text).join(" ")),
+        plain_names: is_one_of(8),
+    }
+}
+
+/// Has every event be written on both sides: each draws from the randomness for its id.
+struct Everyone;
+
+#[async_trait]
+impl Subscriber for Everyone {
+    fn name(&self) -> &'static str {
+        "everyone"
+    }
+
+    fn kinds(&self) -> Kinds {
+        Kinds::All
+    }
+
+    async fn handle(&self, events: &[Event]) -> Vec<Outcome> {
+        events.iter().map(|_| Outcome::Done).collect()
     }
 }
 
@@ -232,6 +255,28 @@ async fn overview(mender: &Mender) -> String {
     format!("{groups:?}\n{names:?}\n{statistics:?}")
 }
 
+/// Reports; tells what was found and counted.
+async fn reported(mender: &Mender, query: &Query, page: PageRequest) -> String {
+    let ctx = Ctx::system(TenantId::default());
+    let wanted = DeviceSearch { query: query.clone(), area: None };
+    let found = match mender.search().search(&ctx, &wanted, page).await {
+        Ok(found) => format!("{} of them: {:?}", found.total, found.devices),
+        Err(error) => format!("{:?}: {}", error.kind, error.what),
+    };
+    let term = |(scope, name): &(&str, &str), terms| Term {
+        name: (*name).to_owned(),
+        attribute: AttributeName::new(*scope, *name),
+        limit: 2,
+        terms,
+    };
+    let terms = [term(&NAMES[0], vec![term(&NAMES[1], vec![])]), term(&NAMES[5], vec![])];
+    let counted = match mender.search().aggregate(&ctx, &terms, &wanted).await {
+        Ok(counted) => format!("{counted:?}"),
+        Err(error) => format!("{:?}: {}", error.kind, error.what),
+    };
+    format!("{found}\n{counted}")
+}
+
 /// Makes the same random inventory on two servers, and compares what random searches find. Each
 /// side gets a builder that lacks nothing but stores, for which it gives empty ones.
 ///
@@ -242,8 +287,33 @@ pub async fn searches_alike(
     left: impl AsyncFn(Builder) -> Mender,
     right: impl AsyncFn(Builder) -> Mender,
 ) {
+    alike(seed, left, right, async |_| (), found).await;
+}
+
+/// As [`searches_alike`], but compares reports: what may come from an index beside the store.
+/// `settle` has the index of a side know everything.
+///
+/// # Panics
+/// As [`searches_alike`].
+pub async fn reports_alike(
+    seed: u64,
+    left: impl AsyncFn(Builder) -> Mender,
+    right: impl AsyncFn(Builder) -> Mender,
+    settle: impl AsyncFn(&Mender),
+) {
+    alike(seed, left, right, settle, reported).await;
+}
+
+async fn alike(
+    seed: u64,
+    left: impl AsyncFn(Builder) -> Mender,
+    right: impl AsyncFn(Builder) -> Mender,
+    settle: impl AsyncFn(&Mender),
+    ask: impl AsyncFn(&Mender, &Query, PageRequest) -> String,
+) {
     let times = (TestEnv::seeded(seed), TestEnv::seeded(seed));
-    let builder = |time: &TestEnv| Mender::builder().env(time.env()).ephemeral_keys();
+    let builder =
+        |time: &TestEnv| Mender::builder().env(time.env()).ephemeral_keys().subscriber(Everyone);
     let left = left(builder(&times.0)).await;
     let right = right(builder(&times.1)).await;
     // Both sides must draw the same, and nothing else from the same source.
@@ -256,13 +326,15 @@ pub async fn searches_alike(
         assert_eq!(done, same, "seed {seed}");
         history.push(done);
     }
+    settle(&left).await;
+    settle(&right).await;
     assert_eq!(overview(&left).await, overview(&right).await, "seed {seed}");
     for _ in 0..SEARCHES {
         let query = query(&random.0, &ids());
         let size = pick(&random.0, &[1, 2, 3, 5, 500]);
         let page = PageRequest::new(pick(&random.0, &[1, 1, 2, 3]), size);
-        let expected = found(&left, &query, page).await;
-        let answer = found(&right, &query, page).await;
+        let expected = ask(&left, &query, page).await;
+        let answer = ask(&right, &query, page).await;
         assert_eq!(
             answer,
             expected,

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "two servers that cannot even be set up are a failed test")]
 
 mod command;
+mod inventory;
 
 use std::time::Duration;
 

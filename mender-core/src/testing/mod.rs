@@ -7,6 +7,7 @@ mod device;
 mod env;
 mod faulty;
 mod fixtures;
+mod inventory;
 pub mod inventory_queries;
 mod kernel;
 mod lockstep;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use mender_core::{
     Event, StoreResult, TenantId, Time,
+    index::Span,
     kit::{Doc, DocId, DocStore, MemoryStores, Plan, Write},
     testing::{Faults, Faulty},
 };
@@ -33,6 +34,7 @@ forward! {
     async fn find(&self, kind: &'static str, tenant: &TenantId, unique: &str) -> Option<Doc>;
     async fn scan(&self, plan: &Plan) -> Vec<Doc>;
     async fn count(&self, plan: &Plan) -> u64;
+    async fn tally(&self, plan: &Plan, within: &Span) -> Vec<(String, u64)>;
     async fn write(&self, write: &Write) -> ();
     async fn tombstone(&self, id: &DocId) -> Option<String>;
     async fn claim(&self, now: Time, lease_until: Time, limit: usize) -> Vec<Event>;

@@ -13,6 +13,7 @@ use mender_core::{
     auth::{AuthSetId, AuthTenant, Device, Limit, Status, Store as _, Tier},
     error::Kind,
     event::{Kinds, Outcome},
+    inventory::{self, Search, Store as _},
     kit::{Kit, MemoryStores},
     quota::{Quotas as _, capacity},
     secret::HashCost,
@@ -21,7 +22,10 @@ use mender_core::{
     users,
 };
 
-use crate::crash::{docs::FaultyDocs, told::Told};
+use crate::crash::{
+    docs::FaultyDocs,
+    told::{Told, ToldOfInventory},
+};
 
 /// Longer than every lease and than the time after which a sweep settles quotas.
 const LATER: Duration = Duration::from_secs(600);
@@ -148,10 +152,35 @@ impl World {
         let told = Told::of(&self.heard.0.lock().unwrap());
         let stored: Told = self.devices().await.iter().collect();
         assert_eq!(told, stored, "told, then stored");
+        self.check_inventory().await;
         assert_eq!(self.mender.undelivered().await.unwrap(), 0);
         let dead = self.mender.jobs().dead_jobs(10).await.unwrap();
         assert_eq!(dead, []);
         self.check_quotas().await;
+    }
+
+    pub(crate) async fn inventory(&self) -> Vec<inventory::Device> {
+        let tenant = &self.ctx.tenant;
+        self.stores.walk_inventory(tenant, &Search::all(), None, 1000).await.unwrap()
+    }
+
+    /// Inventory told everything, and both areas know the same of each device.
+    async fn check_inventory(&self) {
+        let known = self.inventory().await;
+        let filters = self.stores.filters(&self.ctx.tenant, 0, 1000).await.unwrap();
+        let told = ToldOfInventory::of(&self.heard.0.lock().unwrap());
+        assert_eq!(told, ToldOfInventory::stored(&known, &filters), "told, then stored");
+        let devices = self.devices().await;
+        for device in &devices {
+            let copy = known.iter().find(|known| known.id == device.id);
+            let copy = copy.unwrap_or_else(|| panic!("inventory does not know {}", device.id));
+            assert_eq!(copy.status(), Some(device.status));
+            assert_eq!(copy.group(), device.group.as_deref());
+        }
+        for copy in &known {
+            let is_known = devices.iter().any(|device| device.id == copy.id);
+            assert!(is_known || copy.id.as_str().starts_with("free"), "{} came back", copy.id);
+        }
     }
 
     async fn check_quotas(&self) {

@@ -4,7 +4,73 @@ use mender_core::{
     Event, Version,
     auth::{Device, DeviceEvent, Status, Tier},
     event::Fact,
+    inventory::{self, Filter, FilterEvent, InventoryEvent},
 };
+
+/// What others know of inventory.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct ToldOfInventory {
+    /// Every device with its group.
+    groups: BTreeMap<String, Option<String>>,
+    /// Every filter with its name.
+    filters: BTreeMap<String, String>,
+}
+
+impl ToldOfInventory {
+    pub(crate) fn of(events: &BTreeMap<String, Event>) -> Self {
+        let mut told = Self::default();
+        let mut events: Vec<&Event> = events.values().collect();
+        // What ends has the version of what was there.
+        let is_end =
+            |event: &Event| event.kind == InventoryEvent::REMOVED || event.kind == "filter.deleted";
+        events.sort_by_key(|event| (event.version, is_end(event)));
+        for event in events {
+            if event.kind.starts_with("inventory.") {
+                told.hear(InventoryEvent::of(event).unwrap());
+            } else if event.kind.starts_with("filter.") {
+                told.hear_of_filter(FilterEvent::of(event).unwrap());
+            }
+        }
+        told
+    }
+
+    fn hear(&mut self, event: InventoryEvent) {
+        match event {
+            InventoryEvent::Written { device } => {
+                self.groups.entry(device.to_string()).or_default();
+            }
+            InventoryEvent::Regrouped { device, group } => {
+                self.groups.insert(device.to_string(), group);
+            }
+            InventoryEvent::Removed { device } => {
+                assert!(self.groups.remove(device.as_str()).is_some(), "removed once");
+            }
+            InventoryEvent::Changed { .. } => {}
+        }
+    }
+
+    fn hear_of_filter(&mut self, event: FilterEvent) {
+        match event {
+            FilterEvent::Created { filter, name } => {
+                assert_eq!(self.filters.insert(filter.to_string(), name), None, "created once");
+            }
+            FilterEvent::Changed { filter, name } => {
+                self.filters.insert(filter.to_string(), name);
+            }
+            FilterEvent::Deleted { filter, .. } => {
+                assert!(self.filters.remove(filter.as_str()).is_some(), "deleted once");
+            }
+        }
+    }
+
+    pub(crate) fn stored(devices: &[inventory::Device], filters: &[Filter]) -> Self {
+        let group = |d: &inventory::Device| (d.id.to_string(), d.group().map(str::to_owned));
+        Self {
+            groups: devices.iter().map(group).collect(),
+            filters: filters.iter().map(|f| (f.id.to_string(), f.name.clone())).collect(),
+        }
+    }
+}
 
 /// What other areas know of all devices.
 #[derive(Debug, Default, PartialEq)]
@@ -20,7 +86,8 @@ impl Told {
     pub(crate) fn of(events: &BTreeMap<String, Event>) -> Self {
         let mut told = Self::default();
         let mut gone = BTreeSet::new();
-        let mut events: Vec<&Event> = events.values().collect();
+        let mut events: Vec<&Event> =
+            events.values().filter(|event| event.kind.starts_with("device.")).collect();
         events.sort_by_key(|event| event.version);
         let mut latest: BTreeMap<String, Version> = BTreeMap::new();
         for event in events {

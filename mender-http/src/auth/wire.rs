@@ -6,21 +6,15 @@ use mender_core::{
     Time,
     auth::{self, AcceptRule, AuthTenant, DeviceFilter, DeviceView, Limit, Status, Tier},
 };
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+pub(super) use crate::error::ErrorBody;
 use crate::{
-    body::{FromBody, JsonError},
+    body::{FromBody, JsonError, or_default},
     error::ApiError,
 };
-
-/// Takes `null` for the default, as the reference does.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    from: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or_default())
-}
 
 /// A device's request for a token.
 #[derive(Deserialize, ToSchema)]
@@ -417,13 +411,6 @@ impl From<Rule> for AcceptRule {
         let Rule { name, identity } = rule;
         Self { name, identity }
     }
-}
-
-/// An error.
-#[derive(Serialize, ToSchema)]
-pub(super) struct ErrorBody {
-    error: String,
-    request_id: String,
 }
 
 /// Reads a tier; empty is standard.

@@ -5,43 +5,28 @@ use std::{fmt, iter};
 use serde::{
     Deserialize, Deserializer,
     de::{
-        DeserializeSeed, IntoDeserializer, MapAccess, Visitor,
+        self, DeserializeSeed, IntoDeserializer, MapAccess, Visitor,
         value::{MapDeserializer, StrDeserializer},
     },
     forward_to_deserialize_any,
 };
-use serde_json::Error;
-
 /// Reads structs from objects only, where serde takes a list of the fields, too.
 // Compat: `null` is an empty object, and names of fields are found in any case.
-pub(super) struct Object<'a, R> {
-    reader: &'a mut serde_json::Deserializer<R>,
-    null: bool,
-}
+pub(super) struct Object<D>(pub(super) D);
 
-impl<'a, R> Object<'a, R> {
-    pub(super) fn new(reader: &'a mut serde_json::Deserializer<R>, body: &[u8]) -> Self {
-        Self { reader, null: body.trim_ascii_start().starts_with(b"null") }
-    }
-}
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Object<D> {
+    type Error = D::Error;
 
-impl<'de, R: serde_json::de::Read<'de>> Deserializer<'de> for Object<'_, R> {
-    type Error = Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.reader.deserialize_any(visitor)
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.0.deserialize_any(visitor)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.reader.deserialize_option(visitor)
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.0.deserialize_option(visitor)
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.null {
-            <()>::deserialize(self.reader)?;
-            return visitor.visit_map(MapDeserializer::new(iter::empty::<((), ())>()));
-        }
-        self.reader.deserialize_map(visitor)
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.0.deserialize_any(OrNull(visitor))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -49,7 +34,7 @@ impl<'de, R: serde_json::de::Read<'de>> Deserializer<'de> for Object<'_, R> {
         _: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Error> {
+    ) -> Result<V::Value, D::Error> {
         self.deserialize_map(AnyCase { of: visitor, fields })
     }
 
@@ -57,6 +42,42 @@ impl<'de, R: serde_json::de::Read<'de>> Deserializer<'de> for Object<'_, R> {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
         unit unit_struct newtype_struct seq tuple tuple_struct enum identifier ignored_any
     }
+}
+
+/// A visitor of maps for which `null` is an empty one.
+struct OrNull<V>(V);
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for OrNull<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<V::Value, E> {
+        self.0.visit_map(MapDeserializer::new(iter::empty::<((), ())>()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
+        self.0.visit_map(map)
+    }
+}
+
+/// An object within a body, read as the body itself is.
+#[derive(Clone, Debug)]
+pub(crate) struct Item<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Item<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        T::deserialize(Object(from)).map(Self)
+    }
+}
+
+/// Takes `null` for the default, as the reference does.
+pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    from: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// A visitor, or a map, whose names are those of fields even if their case differs.
@@ -103,6 +124,7 @@ mod tests {
     use serde::Deserialize;
     use serde_json::{Map, Value};
 
+    use super::Item;
     use crate::body::decode;
 
     #[derive(Debug, Default, Deserialize, PartialEq)]
@@ -128,6 +150,17 @@ mod tests {
             decode::<Named>(b"null x", true).unwrap_err().to_string(),
             "invalid character 'x' after top-level value"
         );
+    }
+
+    #[test]
+    fn objects_within_a_body_are_read_alike() {
+        let list = |body: &[u8]| decode::<Vec<Item<Named>>>(body, true);
+        let items = list(br#"[null,{"NO_expiry":7}]"#).unwrap();
+        let items: Vec<Named> = items.into_iter().map(|item| item.0).collect();
+        assert_eq!(items, [Named::default(), Named { no_expiry: 7 }]);
+        for body in ["[[7]]", "[7]", r#"["x"]"#] {
+            assert!(list(body.as_bytes()).is_err(), "{body}");
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ where
         .header_read_timeout(None)
         .max_headers(limits.headers)
         .max_buf_size(limits.head_bytes)
+        // Compat: small clients look for `Retry-After` and `Date` in just these letters.
+        .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);

@@ -8,6 +8,7 @@ mod tls;
 fn router() -> Router {
     let routes = Routes::<()>::new()
         .get("/quick", async |axum::Extension(Peer(_)): axum::Extension<Peer>| "quick")
+        .get("/busy", async || ([(http::header::RETRY_AFTER, "7")], "busy"))
         .get("/slow", async || {
             tokio::time::sleep(Duration::from_millis(300)).await;
             "slow"
@@ -78,6 +79,15 @@ async fn too_many_headers_are_refused() {
     let Running { address, .. } = run(listener);
     let answer = ask(TcpStream::connect(address).await.unwrap(), "/quick").await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+}
+
+#[tokio::test]
+async fn names_of_headers_begin_with_capitals() {
+    let Running { address, .. } = run(Listener::bind("127.0.0.1:0").unwrap());
+    let answer = ask(TcpStream::connect(address).await.unwrap(), "/busy").await;
+    for header in ["Retry-After: 7", "Date: ", "Content-Length: 4"] {
+        assert!(answer.contains(&format!("\r\n{header}")), "{header} is not in {answer}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use mender_core::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub(super) use crate::error::ErrorBody;
 use crate::{
     body::{FromBody, JsonError},
     error::ApiError,
@@ -76,11 +77,4 @@ impl User {
             roles,
         }
     }
-}
-
-/// An error.
-#[derive(Serialize, ToSchema)]
-pub(super) struct ErrorBody {
-    error: String,
-    request_id: String,
 }

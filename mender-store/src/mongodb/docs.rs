@@ -3,12 +3,13 @@
 use async_trait::async_trait;
 use mender_core::{
     Event, StoreResult, TenantId, Time,
+    index::Span,
     kit::{Doc, DocId, DocStore, KINDS, Plan, Write},
 };
 use mongodb::bson::{Document, doc};
 
 use crate::mongodb::{
-    form::Stored,
+    form::{Stored, counted},
     indexes::Indexes,
     link::{Failure, Link},
     names::{key_of, unique},
@@ -138,6 +139,18 @@ impl DocStore for MongoDocs {
         let collection = self.link.kind(plan.kind);
         let count = collection.count_documents(query::count_filter(plan));
         Ok(self.link.run(count).await?)
+    }
+
+    async fn tally(&self, plan: &Plan, within: &Span) -> StoreResult<Vec<(String, u64)>> {
+        let collection = self.link.kind(plan.kind);
+        let counting = collection.aggregate(query::tally(plan, within)).batch_size(PAGE);
+        let mut cursor = self.link.run(counting).await?;
+        let mut found = Vec::new();
+        while self.link.run(cursor.advance()).await? {
+            let count: Document = cursor.deserialize_current().map_err(Failure::from)?;
+            found.push(counted(plan.kind, &count)?);
+        }
+        Ok(found)
     }
 
     async fn write(&self, write: &Write) -> StoreResult<()> {

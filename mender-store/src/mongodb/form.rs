@@ -2,6 +2,7 @@
 
 use mender_core::{
     Event, StoreError, StoreResult, TenantId, Time, Version,
+    inventory::entries::{MAX_ELEMENTS, MAX_ENTRIES, MAX_WORDS},
     kit::{Doc, DocId, Put, Write},
 };
 use mongodb::bson::{Bson, Document, doc};
@@ -24,7 +25,12 @@ const LAST_LEASE: i64 = i64::MAX - 2;
 const MAX_BODY: usize = 12 << 20;
 
 /// How many index texts a document may have: each is an entry in the server's index.
-const MAX_INDEX: usize = 1024;
+const MAX_INDEX: usize = 1200;
+
+const _: () = assert!(
+    MAX_ENTRIES + MAX_ELEMENTS + MAX_WORDS <= MAX_INDEX,
+    "a device that core allows has too many index texts"
+);
 
 /// Returns the end of a lease as it is stored.
 pub(super) fn lease(until: Time) -> i64 {
@@ -51,7 +57,7 @@ pub(super) fn update(write: &Write, token: &str) -> Result<Document, Failure> {
     let mut at = SETTLED;
     if let Put::Nothing { note, .. } = &write.put {
         at = SWEEPABLE;
-        let mut unset = doc! { "v": "", "body": "", "ix": "", "s": "" };
+        let mut unset = doc! { "v": "", "body": "", "ix": "", "s": "", "p": "" };
         if note.is_none() {
             unset.insert("note", "");
         }
@@ -92,14 +98,17 @@ fn state(write: &Write, token: &str) -> Result<Document, Failure> {
             if doc.index.len() > MAX_INDEX || doc.body.len() > MAX_BODY {
                 return Err(Failure::TooLarge);
             }
-            let places: Document =
+            let orders: Document =
                 doc.orders.iter().map(|(name, place)| ((*name).to_owned(), place.into())).collect();
+            let sorts: Document =
+                doc.sorts.iter().map(|(name, place)| (name.clone(), place.into())).collect();
             doc! {
                 "v": doc.version.0,
                 "uk": unique(&doc.unique),
                 "body": &doc.body,
                 "ix": &doc.index,
-                "s": places,
+                "s": orders,
+                "p": sorts,
             }
         }
         Put::Nothing { id, note } => {
@@ -210,13 +219,22 @@ impl Stored {
             let text = text.as_str();
             index.push(text.ok_or_else(|| self.corrupt("ix", "not text"))?.to_owned());
         }
-        let mut orders = Vec::new();
-        for (name, place) in self.doc.get_document("s").map_err(|e| self.corrupt("s", e))? {
-            let place = place.as_str().ok_or_else(|| self.corrupt("s", "not text"))?;
-            orders.push((order(name), place.to_owned()));
-        }
-        let tenant = tenant.clone();
-        Ok(Some(Doc { id: DocId { kind, tenant, id }, version, unique, body, index, orders }))
+        let orders = self.places("s")?.into_iter();
+        let orders = orders.map(|(name, place)| (order(&name), place)).collect();
+        // What was written before there was the field has none of them.
+        let sorts = if self.doc.contains_key("p") { self.places("p")? } else { Vec::new() };
+        let id = DocId { kind, tenant: tenant.clone(), id };
+        Ok(Some(Doc { id, version, unique, body, index, orders, sorts }))
+    }
+
+    /// Reads a document of names and places.
+    fn places(&self, field: &str) -> StoreResult<Vec<(String, String)>> {
+        let places = self.doc.get_document(field).map_err(|e| self.corrupt(field, e))?;
+        let place = |(name, place): (&String, &Bson)| {
+            let place = place.as_str().ok_or_else(|| self.corrupt(field, "not text"))?;
+            Ok((name.clone(), place.to_owned()))
+        };
+        places.iter().map(place).collect()
     }
 
     fn entries(&self) -> impl Iterator<Item = &Document> {
@@ -236,6 +254,13 @@ impl Stored {
         let key = self.doc.get_str("_id").unwrap_or_default();
         StoreError::corrupt(format!("{field} of {} {key}", self.kind), source)
     }
+}
+
+/// Returns a text and how often it was counted.
+pub(super) fn counted(kind: &str, count: &Document) -> StoreResult<(String, u64)> {
+    let text = count.get_str("_id").ok().map(ToOwned::to_owned);
+    let n = number(count.get("n")).and_then(|n| u64::try_from(n).ok());
+    text.zip(n).ok_or_else(|| StoreError::corrupt(format!("{kind}, counted"), count.to_string()))
 }
 
 /// Servers may answer with a narrower type than was stored.

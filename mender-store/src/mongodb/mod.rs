@@ -14,6 +14,7 @@
 //! | `body` | the aggregate as JSON text; absent in a tombstone |
 //! | `ix` | the index texts |
 //! | `s` | one field for each declared order |
+//! | `p` | one field for each place under a name of the data's; not indexed |
 //! | `ob` | the events that are not settled: `{id, l, j}`, id, end of lease, JSON text |
 //! | `ob_at` | no later than the earliest end of a lease in `ob`; far in the future without any |
 //! | `c` | the token of the last commit, to find out after a lost answer |

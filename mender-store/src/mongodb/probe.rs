@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use mender_core::{
     Actor, Event, StoreError, StoreResult, TenantId, Time, Version,
+    index::{Clause, Span},
     kit::{Doc, DocId, DocStore, Expect, Plan, Put, Write},
 };
 use mongodb::bson::{doc, oid::ObjectId};
@@ -17,7 +18,7 @@ use crate::mongodb::{claim::Find, docs::MongoDocs};
 pub(super) const PROBE: &str = "kit.probe";
 
 /// The document that stands once a server passed; another number where more is relied upon.
-const PASSED: &str = "passed/1";
+const PASSED: &str = "passed/2";
 
 /// Who changes one document at the same time, and how often each.
 const WRITERS: u64 = 8;
@@ -32,6 +33,7 @@ pub(super) async fn check(docs: &MongoDocs) -> StoreResult<()> {
     let answers = [
         ("unique indexes", probe.unique().await),
         ("sorted ranges of what arrays hold", probe.query().await),
+        ("conditions on array elements, and counting them", probe.conditions().await),
         ("updates of array elements", probe.events().await),
         ("atomic updates of a document", probe.atomic().await),
     ];
@@ -77,6 +79,7 @@ fn new(id: DocId, version: i64) -> Doc {
         body: String::new(),
         index: Vec::new(),
         orders: Vec::new(),
+        sorts: Vec::new(),
     }
 }
 
@@ -142,6 +145,32 @@ impl Probe<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// Tells whether documents are found by ranges of what one element of an array is, and by
+    /// what none is, and counted by element.
+    async fn conditions(&self) -> StoreResult<bool> {
+        let all = [("1", vec!["a", "e"], None), ("2", vec!["c"], Some("x")), ("3", vec![], None)];
+        for (id, index, place) in all {
+            let mut doc = new(self.id(&format!("conditions/{id}")), 1);
+            doc.index = index.into_iter().map(str::to_owned).collect();
+            doc.orders = vec![("conditions", id.into())];
+            doc.sorts = place.into_iter().map(|p| ("+k".to_owned(), p.to_owned())).collect();
+            self.docs.write(&insert(doc)).await?;
+        }
+        let range = || vec![Span::Within { from: "b".into(), to: "d".into() }];
+        let either = Clause { some: vec![Span::At("a".into())], none: Some(range()) };
+        let mut answers: Vec<String> = Vec::new();
+        for clause in [Clause::some(range()), Clause::none(range()), either] {
+            let mut plan = Plan::new(PROBE, &self.tenant);
+            (plan.order, plan.all) = (Some("conditions"), vec![clause]);
+            plan.sorts = vec![("+k".into(), true)];
+            let found = self.docs.scan(&plan).await?;
+            answers.push(found.iter().filter_map(|doc| doc.id.id.chars().last()).collect());
+        }
+        let counted = self.docs.tally(&Plan::new(PROBE, &self.tenant), &range()[0]).await?;
+        let expected: [String; 3] = ["2".into(), "13".into(), "13".into()];
+        Ok(answers == expected && counted == [("c".to_owned(), 1)])
     }
 
     /// Tells whether events are appended, leased and taken off.

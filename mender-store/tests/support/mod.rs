@@ -1,37 +1,18 @@
 //! A database for each case, copied from one that is migrated once.
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 use mender_core::StoreResult;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use mender_store::SqlStore;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use tokio::sync::OnceCell;
 
-/// Returns what a database answers.
-///
-/// # Panics
-/// Where it does not.
-pub(crate) fn done<T>(answer: StoreResult<T>) -> T {
-    answer.unwrap_or_else(|error| panic!("{error}"))
-}
+#[path = "server.rs"]
+mod server;
 
-/// Returns the base URL of a server, or says that its tests are skipped.
-///
-/// # Panics
-/// Where the server is required and there is none.
+pub(crate) use server::done;
 #[cfg(any(feature = "postgres", feature = "mongodb"))]
-pub(crate) fn server(name: &str) -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "tests learn which servers run")]
-    let setting = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let variable = format!("MENDER_TEST_{}", name.to_uppercase());
-    let url = setting(&variable);
-    if url.is_none() {
-        let required = setting("MENDER_TEST_REQUIRE").unwrap_or_default();
-        let needed = required.split(',').any(|one| one == name);
-        assert!(!needed, "{variable} is required");
-        eprintln!("skipped on {name}: {variable} is not set");
-    }
-    url
-}
+pub(crate) use server::server;
 
 /// A store and what must outlive it.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

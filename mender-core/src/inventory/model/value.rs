@@ -86,6 +86,8 @@ impl Value {
             match item {
                 Json::String(s) => texts.push(text(s)?),
                 Json::Number(n) => numbers.extend(n.as_f64()),
+                // Compat: only the first element tells what the others must be.
+                _ if !texts.is_empty() || !numbers.is_empty() => return Err(InvalidValue::Mixed),
                 other => return Err(InvalidValue::Element(kind(other))),
             }
             if !texts.is_empty() && !numbers.is_empty() {
@@ -99,6 +101,26 @@ impl Value {
     #[must_use]
     pub fn of_any(json: &Json) -> Self {
         Self::from_json(json).unwrap_or_else(|_| Self::Text(json.to_string().replace('\0', "")))
+    }
+
+    /// Writes the value as clients see it: whole numbers without a fraction, times as RFC 3339.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let number = |number: &f64| {
+            // All whole numbers up to here are exact.
+            let is_whole = number.fract() == 0.0 && number.abs() < 9e15;
+            #[expect(clippy::cast_possible_truncation, reason = "whole, and small enough")]
+            let whole = *number as i64;
+            if is_whole { whole.into() } else { Json::from(*number) }
+        };
+        match self {
+            Self::Text(text) => text.clone().into(),
+            Self::Number(n) => number(n),
+            Self::Flag(flag) => (*flag).into(),
+            Self::Time(time) => time.to_string().into(),
+            Self::Texts(texts) => texts.clone().into(),
+            Self::Numbers(numbers) => numbers.iter().map(number).collect(),
+        }
     }
 
     /// Returns the text, where it is one.

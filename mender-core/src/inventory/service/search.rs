@@ -8,7 +8,7 @@ use crate::{
     inventory::{
         entries,
         model::{AttributeName, Device, Place, name},
-        query::{Compiled, MAX_TERMS, Query, Search},
+        query::{Compiled, MAX_KEYS, MAX_TERMS, Query, Search},
         service::{CHUNK, Service, scoped},
     },
     page::PageRequest,
@@ -32,18 +32,31 @@ impl Service {
     /// # Errors
     /// `Invalid` for a predicate that makes no sense, and those of the store.
     pub async fn search(&self, ctx: &Ctx, query: &Query, page: PageRequest) -> Result<Found> {
-        if query.filters.len() > MAX_TERMS || query.sort.len() > MAX_TERMS {
-            let what = format!("at most {MAX_TERMS} filters and sort keys");
-            return Err(Error::invalid("filters", what));
+        let (search, fits) = self.compile(ctx, query)?;
+        match fits {
+            Some(fits) => self.walk(&ctx.tenant, search, fits, page).await,
+            None => self.found(&ctx.tenant, &search, page).await,
+        }
+    }
+
+    /// Compiles a query to what the caller may see of it, and what decides about devices that
+    /// come into question, where the search does not.
+    pub(crate) fn compile(
+        &self,
+        ctx: &Ctx,
+        query: &Query,
+    ) -> Result<(Search, Option<impl Fn(&Device) -> bool + use<>>)> {
+        if query.filters.len() > MAX_TERMS {
+            return Err(Error::invalid("filters", format!("at most {MAX_TERMS} filters")));
+        }
+        if query.sort.len() > MAX_KEYS {
+            return Err(Error::invalid("sort", format!("at most {MAX_KEYS} sort keys")));
         }
         let compiled = query.compile().map_err(|e| Error::invalid("filters", e.to_string()))?;
         let Compiled { search, patterns } = compiled;
-        let search = scoped(ctx, search);
-        if patterns.is_empty() {
-            return self.found(&ctx.tenant, &search, page).await;
-        }
-        let fits = |device: &Device| patterns.iter().all(|pattern| pattern.fits(device));
-        self.found_by_walking(&ctx.tenant, search, fits, page).await
+        let fits = (!patterns.is_empty())
+            .then_some(move |device: &Device| patterns.iter().all(|pattern| pattern.fits(device)));
+        Ok((scoped(ctx, search), fits))
     }
 
     /// Returns a page of the devices whose attribute begins with a text: a value of the identity,
@@ -65,12 +78,16 @@ impl Service {
             _ if is_name => attribute.clone(),
             _ => return Ok(Found::default()),
         };
+        if beginning.contains('\0') {
+            return Ok(Found::default());
+        }
         let texts = format!("{}s{}", entries::prefix(&attribute), crate::kit::sortable(beginning));
         let clause = Clause::some(vec![Span::beginning(&texts)]);
         self.found(&ctx.tenant, &scoped(ctx, Search::all().and(clause)), page).await
     }
 
-    pub(super) async fn found(
+    /// Returns a page of a search.
+    pub(crate) async fn found(
         &self,
         tenant: &TenantId,
         search: &Search,
@@ -82,17 +99,35 @@ impl Service {
         let (skip, size) = (page.skip(), page.size as usize);
         let devices = self.store.search_inventory(tenant, search, skip, size).await?;
         // The last page tells how many there are.
+        let seen = if devices.is_empty() { 0 } else { skip + devices.len() as u64 };
         let is_last = devices.len() < size && (skip == 0 || !devices.is_empty());
-        let total = if is_last {
-            skip + devices.len() as u64
-        } else {
-            self.count(tenant, search).await?.max(skip + devices.len() as u64)
-        };
+        let total = if is_last { seen } else { self.count(tenant, search).await?.max(seen) };
         Ok(Found { devices, total })
     }
 
+    /// Returns devices by their ids, in any order.
+    pub(crate) async fn by_ids(
+        &self,
+        tenant: &TenantId,
+        ids: Vec<DeviceId>,
+    ) -> Result<Vec<Device>> {
+        let count = ids.len();
+        let search = Search::all().with_ids(ids);
+        Ok(self.store.search_inventory(tenant, &search, 0, count).await?)
+    }
+
+    /// Returns devices by place, those after `after`: for walks over all of a tenant.
+    pub(crate) async fn after(
+        &self,
+        tenant: &TenantId,
+        after: Option<Place>,
+        limit: usize,
+    ) -> Result<Vec<Device>> {
+        Ok(self.store.walk_inventory(tenant, &Search::all(), after, limit).await?)
+    }
+
     /// Looks at every device that comes into question: costs as much as there are.
-    async fn found_by_walking(
+    pub(crate) async fn walk(
         &self,
         tenant: &TenantId,
         search: Search,
@@ -113,8 +148,7 @@ impl Service {
         let skip = usize::try_from(page.skip()).unwrap_or(usize::MAX);
         let ids: Vec<DeviceId> =
             ranked.into_iter().skip(skip).take(page.size as usize).map(|(_, id)| id).collect();
-        let wanted = Search::all().with_ids(ids.clone());
-        let mut devices = self.store.search_inventory(tenant, &wanted, 0, ids.len()).await?;
+        let mut devices = self.by_ids(tenant, ids.clone()).await?;
         devices.sort_by_key(|device| ids.iter().position(|id| *id == device.id));
         Ok(Found { devices, total })
     }

@@ -11,7 +11,7 @@ use crate::{
     id::DeviceId,
     inventory::{
         logic::{self, Known},
-        model::{Device, Facts},
+        model::Facts,
         service::Service,
     },
 };
@@ -95,14 +95,6 @@ impl Service {
         facts: &Facts,
         seen: Option<Time>,
     ) -> Result<()> {
-        self.change_known(ctx, id, |known| Ok(logic::learn(known, facts))).await?;
-        let Some(at) = seen else {
-            return Ok(());
-        };
-        let decide = |was: Option<Device>| {
-            let commit = was.map(|was| logic::see(&was, at));
-            Ok((commit.unwrap_or_else(Commit::nothing), ()))
-        };
-        self.change_stored(ctx, id, decide).await
+        self.change_known(ctx, id, |known| Ok(logic::learn(known, facts, seen))).await
     }
 }

@@ -9,7 +9,10 @@ use crate::{
     page::PageRequest,
     quota::Quota,
     secret::Secret,
-    testing::{TestDevice, lockstep::Side},
+    testing::{
+        TestDevice,
+        lockstep::{Side, inventory::Action},
+    },
     users::{Login, NewUser},
 };
 
@@ -51,17 +54,18 @@ pub(super) enum Command {
     LogIn(u64, bool),
     Users(usize),
     VerifyUser(u64),
+    Inventory(Action),
     Pass(u64),
     Drain,
     /// Everything that lists show, once all is done.
     ShowAll,
 }
 
-fn pick<T: Clone>(env: &Env, of: &[T]) -> T {
+pub(super) fn pick<T: Clone>(env: &Env, of: &[T]) -> T {
     of[index(env, of.len())].clone()
 }
 
-fn index(env: &Env, bound: usize) -> usize {
+pub(super) fn index(env: &Env, bound: usize) -> usize {
     usize::try_from(env.below(bound as u64)).unwrap_or_default()
 }
 
@@ -79,6 +83,9 @@ impl Command {
         let tenant = index(env, super::TENANTS);
         let yes = env.below(2) == 0;
         let status = pick(env, &[Status::Accepted, Status::Rejected, Status::Pending]);
+        if env.below(3) == 0 {
+            return Self::Inventory(Action::random(env));
+        }
         match env.below(40) {
             0..10 => Self::Ask(who(env)),
             10 => Self::Vouch(who(env)),
@@ -240,6 +247,7 @@ impl Command {
                 };
                 shown(side.mender.users().verify(&token, "").await)
             }
+            Self::Inventory(action) => action.answer(side).await,
             Self::Pass(millis) => {
                 side.pass(*millis);
                 Ok(String::new())
@@ -258,6 +266,7 @@ impl Command {
                     all.push(shown(auth.devices(&ctx, filter, page).await)?);
                     all.push(shown(auth.limits(&ctx).await)?);
                     all.push(shown(side.mender.users().users(&ctx).await)?);
+                    all.extend(side.inventory(t).await?);
                     for limit in Limit::TIERS.into_iter().chain([Limit::TestDevices]) {
                         all.push(shown(side.quota(&ctx, limit).await)?);
                     }
@@ -269,7 +278,7 @@ impl Command {
     }
 }
 
-fn shown<T: Debug, E: Into<Error>>(answer: Result<T, E>) -> Result<String> {
+pub(super) fn shown<T: Debug, E: Into<Error>>(answer: Result<T, E>) -> Result<String> {
     answer.map(|answer| format!("{answer:?}")).map_err(Into::into)
 }
 
@@ -278,7 +287,7 @@ fn address(n: u64) -> String {
 }
 
 impl Side {
-    fn ctx(&self, tenant: usize) -> Ctx {
+    pub(super) fn ctx(&self, tenant: usize) -> Ctx {
         Ctx::new(self.tenants[tenant].0.clone(), Actor::System, Scope::All)
     }
 
@@ -305,7 +314,7 @@ impl Side {
         Ok((ctx, found.id, set))
     }
 
-    async fn ids(&self, tenant: usize, identities: &[u64]) -> Result<Vec<DeviceId>> {
+    pub(super) async fn ids(&self, tenant: usize, identities: &[u64]) -> Result<Vec<DeviceId>> {
         let mut ids = Vec::new();
         for identity in identities {
             let who = Who { tenant, identity: *identity, key: 0, tier: Tier::Standard };

@@ -33,6 +33,12 @@ impl TestApp {
         self.request(Method::PUT, path)
     }
 
+    /// Begins a PATCH.
+    #[must_use]
+    pub fn patch(&self, path: &str) -> TestRequest<'_> {
+        self.request(Method::PATCH, path)
+    }
+
     /// Begins a DELETE.
     #[must_use]
     pub fn delete(&self, path: &str) -> TestRequest<'_> {

@@ -68,6 +68,7 @@ pub(super) fn doc(name: &str, version: i64) -> Doc {
         body: format!("{{\"n\":{version}}}"),
         index: Vec::new(),
         orders: Vec::new(),
+        sorts: Vec::new(),
     }
 }
 

@@ -15,6 +15,7 @@ async fn what_was_written_is_read_back_alike() {
         all.unique = "dead/\u{1f600}".into();
         all.index = vec!["b=2".into(), "a=1".into()];
         all.orders = vec![("time", "7".into()), ("key", String::new())];
+        all.sorts = vec![("-time".into(), "7".into()), ("+k_-9".into(), String::new())];
         docs.write(&insert(all.clone())).await.unwrap();
         assert_eq!(docs.get(&all.id).await.unwrap(), Some(all.clone()));
         let found = docs.find(all.id.kind, &all.id.tenant, &all.unique).await;
@@ -162,7 +163,7 @@ async fn an_absent_document_may_leave_a_note() {
 async fn a_document_over_the_servers_limits_is_too_large() {
     with_docs(async |docs| {
         let mut wide = doc("a", 1);
-        wide.index = (0..1025).map(|n| n.to_string()).collect();
+        wide.index = (0..1201).map(|n| n.to_string()).collect();
         let answer = docs.write(&insert(wide)).await;
         assert!(matches!(answer, Err(StoreError::TooLarge)), "{answer:?}");
         let mut long = doc("a", 1);

@@ -1,0 +1,153 @@
+//! Many devices at once: for spreadsheets and scripts.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ctx::Ctx,
+    error::{Error, Result},
+    id::DeviceId,
+    inventory::{
+        entries,
+        model::{AttributeName, Device, NewAttribute, Place, Value},
+        query::{Search, resolved},
+        service::{How, Service, is, scoped},
+    },
+};
+
+/// What a file says about one device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// What names the device: its id, or the value of the attribute that was agreed on.
+    pub key: String,
+    /// Tags, and attributes as if the device had reported them.
+    pub attributes: Vec<NewAttribute>,
+}
+
+/// What became of a line.
+#[derive(Debug)]
+pub enum LineOutcome {
+    /// It is stored.
+    Stored,
+    /// No device is meant.
+    Unknown,
+    /// So many devices are meant; none was changed.
+    Ambiguous(usize),
+    /// It breaks a rule.
+    Refused(Error),
+}
+
+impl Service {
+    /// Returns devices in the order of lists, those after `after`: for walks over a fleet.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn devices_after(
+        &self,
+        ctx: &Ctx,
+        after: Option<Place>,
+        limit: usize,
+    ) -> Result<Vec<Device>> {
+        let search = scoped(ctx, Search::all());
+        Ok(self.store.walk_inventory(&ctx.tenant, &search, after, limit).await?)
+    }
+
+    /// Counts the devices that the caller may see.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn count_devices(&self, ctx: &Ctx) -> Result<u64> {
+        self.count(&ctx.tenant, &scoped(ctx, Search::all())).await
+    }
+
+    /// Stores what lines say about known devices, and tells of each line what became of it.
+    ///
+    /// `by` is the attribute whose value names a device; `identity/id` is the id. With
+    /// [`How::Replace`] tags that a line does not give are removed; attributes never are.
+    ///
+    /// # Errors
+    /// Those of the store: lines before it may be stored, and can be given again.
+    pub async fn import(
+        &self,
+        ctx: &Ctx,
+        lines: &[Line],
+        by: &AttributeName,
+        how: How,
+    ) -> Result<Vec<LineOutcome>> {
+        let known = self.named(ctx, lines, by).await?;
+        let none = Vec::new();
+        let store = |(at, line): (usize, &Line)| {
+            let ids = known.get(&line.key).unwrap_or(&none).clone();
+            let line = line.clone();
+            async move {
+                let outcome = match ids.as_slice() {
+                    [] => LineOutcome::Unknown,
+                    [id] => match self.import_line(ctx, id, line.attributes, how).await {
+                        Ok(()) => LineOutcome::Stored,
+                        Err(error) if error.is_of_input() => LineOutcome::Refused(error),
+                        Err(error) => return Err(error),
+                    },
+                    several => LineOutcome::Ambiguous(several.len()),
+                };
+                Ok((at, outcome))
+            }
+        };
+        let mut outcomes = self.each(lines.iter().enumerate(), store).await?;
+        outcomes.sort_by_key(|(at, _)| *at);
+        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+
+    /// The devices that the keys of lines name.
+    async fn named(
+        &self,
+        ctx: &Ctx,
+        lines: &[Line],
+        by: &AttributeName,
+    ) -> Result<BTreeMap<String, Vec<DeviceId>>> {
+        let by = resolved(by, false);
+        let prefix = entries::prefix(&by);
+        let search = Search::all().and(is(&by, lines.iter().map(|line| line.key.clone())));
+        let search = scoped(ctx, search);
+        let mut named: BTreeMap<String, Vec<DeviceId>> = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let devices = self.store.walk_inventory(&ctx.tenant, &search, after, 500).await?;
+            let Some(last) = devices.last() else { break };
+            after = Some(last.place);
+            for device in devices {
+                let has = entries::entries(&device);
+                for line in lines {
+                    let text = entries::entry(&prefix, &Value::Text(line.key.clone()));
+                    if has.binary_search_by(|entry| entry.text.cmp(&text)).is_ok() {
+                        named.entry(line.key.clone()).or_default().push(device.id.clone());
+                    }
+                }
+            }
+        }
+        named.values_mut().for_each(|ids| {
+            ids.sort();
+            ids.dedup();
+        });
+        Ok(named)
+    }
+
+    async fn import_line(
+        &self,
+        ctx: &Ctx,
+        id: &DeviceId,
+        attributes: Vec<NewAttribute>,
+        how: How,
+    ) -> Result<()> {
+        let is_tag = |new: &NewAttribute| new.name.scope == AttributeName::TAGS;
+        let (tags, reported): (Vec<_>, Vec<_>) = attributes.into_iter().partition(is_tag);
+        if reported.iter().any(|new| new.name.scope != AttributeName::INVENTORY) {
+            return Err(Error::invalid("scope", "only tags and inventory can be imported"));
+        }
+        if how == How::Replace || !tags.is_empty() {
+            self.tag(ctx, id, tags, how, None).await?;
+        }
+        if !reported.is_empty() {
+            self.write(ctx, id, reported, None).await?;
+        }
+        Ok(())
+    }
+}
