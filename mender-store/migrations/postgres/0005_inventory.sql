@@ -1,16 +1,16 @@
 CREATE TABLE inventory_devices (
-    place BIGINT NOT NULL PRIMARY KEY,
     tenant_id TEXT COLLATE "C" NOT NULL,
+    place BIGINT NOT NULL,
     id TEXT COLLATE "C" NOT NULL,
     attributes TEXT COLLATE "C" NOT NULL,
     revision BIGINT NOT NULL,
     etag TEXT COLLATE "C",
     identities TEXT COLLATE "C" NOT NULL,
     version BIGINT NOT NULL,
-    commit_id TEXT COLLATE "C" NOT NULL
+    commit_id TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (tenant_id, place)
 );
 CREATE UNIQUE INDEX inventory_devices_id ON inventory_devices (tenant_id, id);
-CREATE INDEX inventory_devices_place ON inventory_devices (tenant_id, place);
 
 CREATE TABLE inventory_entries (
     tenant_id TEXT COLLATE "C" NOT NULL,

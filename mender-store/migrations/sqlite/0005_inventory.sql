@@ -1,16 +1,16 @@
 CREATE TABLE inventory_devices (
-    place INTEGER NOT NULL PRIMARY KEY,
     tenant_id TEXT NOT NULL,
+    place INTEGER NOT NULL,
     id TEXT NOT NULL,
     attributes TEXT NOT NULL,
     revision INTEGER NOT NULL,
     etag TEXT,
     identities TEXT NOT NULL,
     version INTEGER NOT NULL,
-    commit_id TEXT NOT NULL
+    commit_id TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, place)
 );
 CREATE UNIQUE INDEX inventory_devices_id ON inventory_devices (tenant_id, id);
-CREATE INDEX inventory_devices_place ON inventory_devices (tenant_id, place);
 
 CREATE TABLE inventory_entries (
     tenant_id TEXT NOT NULL,

@@ -9,6 +9,7 @@ enum Part<'a> {
     Param(usize),
     In(usize),
     Rows(usize),
+    Index(&'a str),
 }
 
 fn number(text: &str) -> Option<(usize, &str)> {
@@ -19,6 +20,9 @@ fn number(text: &str) -> Option<(usize, &str)> {
 fn marker(text: &str) -> Option<(Part<'_>, &str)> {
     if let Some(rest) = text.strip_prefix('$') {
         return number(rest).map(|(n, rest)| (Part::Param(n), rest));
+    }
+    if let Some(rest) = text.strip_prefix("@index(") {
+        return rest.split_once(')').map(|(name, rest)| (Part::Index(name), rest));
     }
     let (make, rest): (fn(usize) -> Part<'static>, _) = match text.strip_prefix("@in($") {
         Some(rest) => (Part::In, rest),
@@ -77,6 +81,9 @@ pub(crate) fn sqlite(text: &str, width: usize) -> String {
                 let _ = write!(out, "IN (SELECT value FROM json_each(?{n}))");
             }
             Part::Rows(n) => values(&mut out, '?', n, 1, width),
+            Part::Index(name) => {
+                let _ = write!(out, "INDEXED BY {name}");
+            }
         }
     }
     out
@@ -96,6 +103,8 @@ pub(crate) fn postgres(text: &str, rows: usize, width: usize) -> String {
                 let _ = write!(out, "= ANY(${n})");
             }
             Part::Rows(n) => values(&mut out, '$', n, rows, width),
+            // The server decides by what it knows of the rows.
+            Part::Index(_) => {}
         }
     }
     out
@@ -110,6 +119,13 @@ pub(crate) fn width(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::{postgres, sqlite};
+
+    #[test]
+    fn an_index_is_named_for_sqlite_alone() {
+        let text = "SELECT 1 FROM t AS e @index(t_a) WHERE a = $1";
+        assert_eq!(sqlite(text, 0), "SELECT 1 FROM t AS e INDEXED BY t_a WHERE a = ?1");
+        assert_eq!(postgres(text, 0, 0), "SELECT 1 FROM t AS e  WHERE a = $1");
+    }
 
     #[test]
     fn lists_and_rows_are_written_for_each_database() {

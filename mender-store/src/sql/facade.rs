@@ -11,7 +11,8 @@ use super::{
 /// A statement in the common subset of the databases, or one for each.
 ///
 /// Parameters are `$1`, `$2` … Where a parameter is a list, `@in($n)` stands for `IN (…)`; where
-/// it holds rows, `@rows($n)` stands for `VALUES …`, and must be the last parameter. Sums and
+/// it holds rows, `@rows($n)` stands for `VALUES …`, and must be the last parameter. `@index(name)`
+/// after a table makes SQLite use this index. Sums and
 /// other numbers that are not 64 bits wide need a `CAST(… AS BIGINT)`.
 #[derive(Clone, Debug)]
 pub struct Stmt {

@@ -9,7 +9,10 @@ use mender_core::{
 use super::draft::{Draft, Index, Lead, is_point, points};
 use crate::{
     SqlStore,
-    sql::{facade::Query, value::Row},
+    sql::{
+        facade::Query,
+        value::{Col, Row},
+    },
 };
 
 /// How many clauses are compared; nobody asks for more that each say much.
@@ -18,28 +21,26 @@ const COMPARED: usize = 8;
 /// The most matches of a clause that are counted before an exact count begins.
 const MANY: usize = 50_000;
 
-pub(super) fn number(row: Option<&Row>, col: &'static str) -> StoreResult<u64> {
+pub(super) fn number(row: Option<&Row>, col: impl Col) -> StoreResult<u64> {
     Ok(row.map_or(Ok(0), |row| row.int(col))?.unsigned_abs())
 }
 
-/// Counts the texts in spans, up to a number: at least as many as devices.
-pub(super) fn nearly(tenant: &TenantId, index: Index, spans: &[Span], most: usize) -> Query {
-    let mut draft = Draft::new(tenant);
-    let union = draft.union(index, spans, false);
-    let limit = draft.limit(0, most);
-    let text = format!("SELECT COUNT(*) AS n FROM ({union}{limit}) AS m");
-    draft.finish(text)
-}
-
-/// Counts the devices of a tenant, up to a number.
-pub(super) fn nearly_all(tenant: &TenantId, most: usize) -> Query {
+/// Counts what comes from each of these, up to a number: at least as many as devices.
+pub(super) fn nearly(tenant: &TenantId, search: &Search, leads: &[Lead], most: usize) -> Query {
     let mut draft = Draft::new(tenant);
     let limit = draft.limit(0, most);
-    let text = format!(
-        "SELECT COUNT(*) AS n FROM \
-         (SELECT l.place FROM inventory_devices AS l WHERE l.tenant_id = $1{limit}) AS m"
-    );
-    draft.finish(text)
+    let mut count = |lead: &Lead| {
+        let places = match lead {
+            Lead::Clause(at) => draft.union(Index::Entries, &search.all[*at].some, false),
+            Lead::Words => draft.union(Index::Words, &points(&search.words), false),
+            Lead::All | Lead::Ids => {
+                "SELECT l.place FROM inventory_devices AS l WHERE l.tenant_id = $1".into()
+            }
+        };
+        format!("(SELECT COUNT(*) FROM ({places}{limit}) AS m)")
+    };
+    let counts: Vec<String> = leads.iter().map(&mut count).collect();
+    draft.finish(format!("SELECT {}", counts.join(", ")))
 }
 
 /// Counts the devices of a search.
@@ -104,22 +105,18 @@ impl SqlStore {
         }
         let all = search.all.iter().enumerate();
         let fit = all.filter(|(_, clause)| clause.none.is_none()).take(COMPARED);
-        let fit: Vec<usize> = fit.map(|(at, _)| at).collect();
-        let of_clause = |at: &usize| nearly(tenant, Index::Entries, &search.all[*at].some, most);
-        let mut queries: Vec<Query> = fit.iter().map(of_clause).collect();
-        let mut leads: Vec<Lead> = fit.iter().map(|at| Lead::Clause(*at)).collect();
+        let mut leads: Vec<Lead> = fit.map(|(at, _)| Lead::Clause(at)).collect();
         if !search.words.is_empty() {
-            queries.push(nearly(tenant, Index::Words, &points(&search.words), most));
             leads.push(Lead::Words);
         }
         if leads.is_empty() {
-            queries.push(nearly_all(tenant, most));
             leads.push(Lead::All);
         }
-        let answers = self.sql.read_all(queries).await?;
+        let (stmt, vals) = nearly(tenant, search, &leads, most);
+        let row = self.sql.read_one(stmt, vals).await?;
         let mut best = (Lead::All, usize::MAX, true);
-        for (lead, rows) in leads.into_iter().zip(&answers) {
-            let count = usize::try_from(number(rows.first(), "n")?).unwrap_or(usize::MAX);
+        for (at, lead) in leads.into_iter().enumerate() {
+            let count = usize::try_from(number(row.as_ref(), at)?).unwrap_or(usize::MAX);
             let is_range = !matches!(lead, Lead::Clause(at) if is_point(&search.all[at]));
             // One text before several where it is the same: its devices come in order.
             if (count, is_range) < (best.1, best.2) {
@@ -144,7 +141,7 @@ impl SqlStore {
         match search.all.as_slice() {
             _ if search.ids.is_some() => Ok(Lead::Ids),
             _ if !search.words.is_empty() => Ok(Lead::Words),
-            [] => Ok(Lead::All),
+            all if all.iter().all(|clause| clause.none.is_some()) => Ok(Lead::All),
             [one] if one.none.is_none() => Ok(Lead::Clause(0)),
             _ => Ok(self.lead(tenant, search, MANY).await?.0),
         }

@@ -11,6 +11,10 @@ use crate::sql::{
     value::Val,
 };
 
+/// The most texts of a clause that are each looked up for a device; of more, all texts of the
+/// device are compared with them.
+const FEW_POINTS: usize = 8;
+
 /// What devices are found by, and the column of the texts.
 #[derive(Clone, Copy)]
 pub(super) enum Index {
@@ -115,11 +119,19 @@ impl Draft {
     /// Writes the condition that the device of a place has a text in one of the spans.
     fn has(&mut self, index: Index, spans: &[Span]) -> Option<String> {
         let (table, column) = index.table();
+        // What one text is looked up in is small and in the order of places; the texts of a
+        // device lie together only with each other.
+        let points = spans.iter().filter(|span| matches!(span, Span::At(_))).count();
+        let by = match index {
+            Index::Entries if points <= FEW_POINTS => "@index(inventory_entries_entry) ",
+            _ => "",
+        };
         // The offset keeps databases from making a join of it, which would read whole ranges
         // for the sake of one page.
         let exists = |range: String| {
+            let by = if range.contains(" AND ") { "" } else { by };
             format!(
-                "EXISTS (SELECT 1 FROM {table} AS e WHERE e.tenant_id = $1 \
+                "EXISTS (SELECT 1 FROM {table} AS e {by}WHERE e.tenant_id = $1 \
                  AND e.place = l.place AND {range} LIMIT 1 OFFSET 0)"
             )
         };

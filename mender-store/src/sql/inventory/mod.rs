@@ -21,7 +21,7 @@ use crate::{
     sql::facade::{Query, Stmt},
     vals,
 };
-use draft::{Index, Lead};
+use draft::Lead;
 
 const DEVICE: Stmt = sql!(
     "SELECT d.id, d.place, d.attributes, d.revision, d.etag, d.identities, d.version
@@ -70,18 +70,13 @@ pub(super) fn forms(search: &Search) -> Vec<Query> {
     };
     let span = entries::any_value("aaaaaaaaaaa");
     let mut forms = vec![
-        count::nearly_all(&tenant, 1),
+        count::nearly(&tenant, search, &[Lead::All, lead], 1),
         count::count(&tenant, search, lead),
         count::tally(&tenant, search, lead, &span, 1),
         pages::by_place(&tenant, search, lead, None, (0, 1)),
         pages::by_place(&tenant, search, Lead::All, Some(1), (1, 1)),
     ];
-    if let Lead::Clause(at) = lead {
-        forms.push(count::nearly(&tenant, Index::Entries, &search.all[at].some, 1));
-    }
     if lead == Lead::Words {
-        let words = draft::points(&search.words);
-        forms.push(count::nearly(&tenant, Index::Words, &words, 1));
         forms.push(pages::by_words(&tenant, search, (1, 1)));
     }
     if !search.sorts.is_empty() {
