@@ -6,11 +6,12 @@ use crate::{
     ctx::Ctx,
     error::{Error, Result},
     id::DeviceId,
+    index::{Clause, Span},
     inventory::{
         entries,
         model::{AttributeName, Device, NewAttribute, Place, Value},
         query::{Search, resolved},
-        service::{How, Service, is, scoped},
+        service::{CHUNK, How, Service, scoped},
     },
 };
 
@@ -103,30 +104,26 @@ impl Service {
         lines: &[Line],
         by: &AttributeName,
     ) -> Result<BTreeMap<String, Vec<DeviceId>>> {
-        let by = resolved(by, false);
-        let prefix = entries::prefix(&by);
-        let search = Search::all().and(is(&by, lines.iter().map(|line| line.key.clone())));
-        let search = scoped(ctx, search);
+        let prefix = entries::prefix(&resolved(by, false));
+        let text = |key: &str| entries::entry(&prefix, &Value::Text(key.to_owned()));
+        let keys: BTreeMap<String, &str> =
+            lines.iter().map(|line| (text(&line.key), line.key.as_str())).collect();
+        let wanted = Clause::some(keys.keys().cloned().map(Span::At).collect());
+        let search = scoped(ctx, Search::all().and(wanted));
         let mut named: BTreeMap<String, Vec<DeviceId>> = BTreeMap::new();
         let mut after = None;
         loop {
-            let devices = self.store.walk_inventory(&ctx.tenant, &search, after, 500).await?;
+            let devices = self.store.walk_inventory(&ctx.tenant, &search, after, CHUNK).await?;
             let Some(last) = devices.last() else { break };
             after = Some(last.place);
             for device in devices {
-                let has = entries::entries(&device);
-                for line in lines {
-                    let text = entries::entry(&prefix, &Value::Text(line.key.clone()));
-                    if has.binary_search_by(|entry| entry.text.cmp(&text)).is_ok() {
-                        named.entry(line.key.clone()).or_default().push(device.id.clone());
+                for entry in entries::entries(&device) {
+                    if let Some(key) = keys.get(&entry.text) {
+                        named.entry((*key).to_owned()).or_default().push(device.id.clone());
                     }
                 }
             }
         }
-        named.values_mut().for_each(|ids| {
-            ids.sort();
-            ids.dedup();
-        });
         Ok(named)
     }
 
