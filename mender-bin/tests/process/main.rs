@@ -4,6 +4,7 @@
 
 mod commands;
 mod databases;
+mod inventory;
 mod serving;
 mod stopping;
 mod support;

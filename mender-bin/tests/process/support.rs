@@ -126,13 +126,20 @@ impl Drop for Server {
 
 /// Sends a request such as `GET /path`, and returns status and body.
 pub(crate) fn call(address: &str, request: &str, header: &str) -> (u16, String) {
+    send(address, request, header, "")
+}
+
+/// Sends a request with a body, and returns status and body.
+pub(crate) fn send(address: &str, request: &str, header: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let header = if header.is_empty() { "X-None: 1" } else { header };
-    let head = format!(
-        "{request} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n{header}\r\n\r\n"
+    let length = body.len();
+    let message = format!(
+        "{request} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\nConnection: close\r\n\
+         {header}\r\n\r\n{body}"
     );
-    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(message.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
