@@ -121,7 +121,8 @@ async fn count(mender: &Mender) -> mender_core::Result<()> {
     let waiting = mender.longest_due().await?;
     metrics::gauge!("mender_due_job_seconds").set(waiting.as_secs_f64());
     if mender.search().has_index() {
-        let lag = mender.search().waiting_since().map(|since| mender.env().now().since(since));
+        let since = mender.search().waiting_since().await?;
+        let lag = since.map(|since| mender.env().now().since(since));
         metrics::gauge!("mender_search_lag_seconds").set(lag.unwrap_or_default().as_secs_f64());
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    hash::Hash,
+    hash::{BuildHasher as _, Hash, RandomState},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -15,52 +15,70 @@ const LIFE: Duration = Duration::from_secs(2);
 /// An answer that took less is not remembered.
 const DEAR: Duration = Duration::from_millis(20);
 
-/// How many answers are remembered.
+/// How many questions are kept in mind.
 const CAPACITY: usize = 1000;
 
-type Slot<V> = Arc<tokio::sync::Mutex<Option<(Instant, V)>>>;
-
-/// Remembers answers that took long; of several callers who ask the same, one finds out.
-pub(crate) struct Memo<K, V> {
-    slots: Mutex<HashMap<K, Slot<V>>>,
+struct Known<V> {
+    /// When finding out began.
+    begun: Instant,
+    /// When it is forgotten.
+    until: Instant,
+    value: V,
 }
 
-impl<K: Clone + Eq + Hash, V: Clone> Memo<K, V> {
+type Slot<V> = Arc<tokio::sync::Mutex<Option<Known<V>>>>;
+
+/// Remembers answers that took long; of several callers who ask the same, one finds out.
+pub(crate) struct Memo<V> {
+    hasher: RandomState,
+    /// By the hash of the question, with the time when it was last asked.
+    slots: Mutex<HashMap<u64, (Instant, Slot<V>)>>,
+}
+
+impl<V: Clone> Memo<V> {
     pub(crate) fn new() -> Self {
-        Self { slots: Mutex::default() }
+        Self { hasher: RandomState::new(), slots: Mutex::default() }
     }
 
-    fn slot(&self, key: &K) -> Slot<V> {
+    fn slot(&self, key: u64, now: Instant) -> Slot<V> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() >= CAPACITY && !slots.contains_key(key) {
-            slots.clear();
+        if slots.len() >= CAPACITY && !slots.contains_key(&key) {
+            slots.retain(|_, (asked, _)| now.duration_since(*asked) < LIFE);
+            if slots.len() >= CAPACITY {
+                slots.clear();
+            }
         }
-        slots.entry(key.clone()).or_default().clone()
+        let (asked, slot) = slots.entry(key).or_insert_with(|| (now, Slot::default()));
+        *asked = now;
+        slot.clone()
     }
 
     /// Returns the answer, remembered or found out. `is_worth` tells of one that took long
     /// whether it is remembered.
     pub(crate) async fn get<E>(
         &self,
-        key: &K,
+        question: &impl Hash,
         find_out: impl AsyncFnOnce() -> Result<V, E>,
         is_worth: impl AsyncFnOnce() -> Result<bool, E>,
     ) -> Result<V, E> {
-        let slot = self.slot(key);
+        let (key, asked) = (self.hasher.hash_one(question), Instant::now());
+        let slot = self.slot(key, asked);
         let mut known = slot.lock().await;
-        if let Some((at, value)) = &*known
-            && at.elapsed() < LIFE
+        if let Some(known) = &*known
+            // What was begun after this was asked is as true as what would be found out now.
+            && (Instant::now() < known.until || known.begun > asked)
         {
-            return Ok(value.clone());
+            return Ok(known.value.clone());
         }
         *known = None;
         let begun = Instant::now();
         let value = find_out().await?;
-        if begun.elapsed() >= DEAR && is_worth().await? {
-            *known = Some((Instant::now(), value.clone()));
-        } else {
+        let is_dear = begun.elapsed() >= DEAR && is_worth().await?;
+        let until = if is_dear { Instant::now() + LIFE } else { begun };
+        *known = Some(Known { begun, until, value: value.clone() });
+        if !is_dear {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            slots.remove(key);
+            slots.remove(&key);
         }
         Ok(value)
     }
@@ -73,13 +91,13 @@ mod tests {
     use super::*;
 
     /// Asks for an answer that takes this long to find out; returns how often it was.
-    async fn ask(memo: &Memo<u8, u8>, asked: &AtomicU32, takes: u64, is_worth: bool) -> u32 {
+    async fn ask(memo: &Memo<u8>, asked: &AtomicU32, takes: u64, is_worth: bool) -> u32 {
         let find_out = async || {
             tokio::time::sleep(Duration::from_millis(takes)).await;
             asked.fetch_add(1, Ordering::Relaxed);
             Ok::<_, ()>(1)
         };
-        memo.get(&0, find_out, async || Ok(is_worth)).await.unwrap();
+        memo.get(&0_u8, find_out, async || Ok(is_worth)).await.unwrap();
         asked.load(Ordering::Relaxed)
     }
 

@@ -36,6 +36,12 @@ impl Rig {
         Some(Self { mender, index: open(), time, ctx })
     }
 
+    /// Has the index built: only then it answers.
+    async fn built(self) -> Self {
+        done(self.mender.search().rebuild(|_| ()).await);
+        self
+    }
+
     async fn create(&self, id: &str, attributes: &[(&str, Value)]) {
         let new = |(name, value): &(&str, Value)| {
             NewAttribute::new(AttributeName::inventory(*name), value.clone())
@@ -72,6 +78,7 @@ fn filter(name: &str, op: Op, value: impl Into<serde_json::Value>) -> Query {
 #[tokio::test]
 async fn changes_and_ends_arrive() {
     let Some(rig) = Rig::new() else { return };
+    let rig = rig.built().await;
     rig.create("d1", &[("a", text("x"))]).await;
     rig.create("d2", &[("a", text("y"))]).await;
     rig.settle().await;
@@ -98,7 +105,10 @@ async fn reports_from_the_index_are_those_from_the_primary_store() {
         let primary =
             async |builder: Builder| done(builder.stores(MemoryStores::default()).build());
         let indexed = async |builder: Builder| {
-            done(builder.stores(MemoryStores::default()).search_index(open()).build())
+            let builder = builder.stores(MemoryStores::default()).search_index(open());
+            let mender = done(builder.build());
+            done(mender.search().rebuild(|_| ()).await);
+            mender
         };
         let settle = async |mender: &Mender| {
             done(mender.drain().await);
@@ -111,6 +121,7 @@ async fn reports_from_the_index_are_those_from_the_primary_store() {
 #[tokio::test]
 async fn numbers_of_texts_are_those_of_the_primary_store() {
     let Some(rig) = Rig::new() else { return };
+    let rig = rig.built().await;
     for n in 0..12 {
         let version = text(&format!("v{}", n % 3));
         rig.create(&format!("d{n}"), &[("version", version), ("n", Value::Number(1.0))]).await;
@@ -132,16 +143,20 @@ async fn numbers_of_texts_are_those_of_the_primary_store() {
 #[tokio::test]
 async fn an_index_is_built_anew_while_it_answers() {
     let Some(rig) = Rig::new() else { return };
+    let rig = rig.built().await;
     for n in 0..5 {
         rig.create(&format!("d{n}"), &[("a", text("x"))]).await;
     }
     rig.settle().await;
+    // One that is cut off does no harm.
     done(rig.index.begin_rebuild().await);
+    let begun = done(rig.index.begin_rebuild().await);
     // What is under way is taken up by both.
     rig.create("late", &[("a", text("x"))]).await;
     rig.settle().await;
     assert_eq!(rig.found(&filter("a", Op::Eq, "x")).await.1, 6);
     assert_eq!(rig.mender.search().rebuild(|_| ()).await.unwrap(), 6);
+    assert!(rig.index.finish_rebuild(&begun).await.is_err());
     assert_eq!(rig.found(&filter("a", Op::Eq, "x")).await.1, 6);
     assert_eq!(rig.mender.search().rebuild(|_| ()).await.unwrap(), 6);
     rig.create("d0", &[("a", text("y"))]).await;
@@ -158,6 +173,9 @@ async fn what_happened_while_the_engine_was_away_is_taken_up_when_it_is_back() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let options = || OpenSearch::options().name(&name);
+    let index = done(options().open(&url));
+    let new = done(index.begin_rebuild().await);
+    done(index.finish_rebuild(&new).await);
     let away = done(options().open(&format!("http://{address}")));
     let time = TestEnv::seeded(7);
     let mender = Mender::in_memory().env(time.env()).search_index(away).build().unwrap();
@@ -168,11 +186,10 @@ async fn what_happened_while_the_engine_was_away_is_taken_up_when_it_is_back() {
         mender.drain().await.unwrap();
         time.advance(std::time::Duration::from_secs(1800));
     }
-    assert!(mender.search().waiting_since().is_some());
-    // The primary store answers as ever.
+    assert!(done(mender.search().waiting_since().await).is_some());
+    // The primary store answers for it.
     let (all, page) = (DeviceSearch::default(), PageRequest::default());
-    let found = mender.inventory().search(&ctx, &all.query, page).await;
-    assert_eq!(found.unwrap().total, 1);
+    assert_eq!(done(mender.search().search(&ctx, &all, page).await).total, 1);
     let proxy = tokio::net::TcpListener::bind(address).await.unwrap();
     let target = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
     let mut forward = JoinSet::new();
@@ -187,8 +204,7 @@ async fn what_happened_while_the_engine_was_away_is_taken_up_when_it_is_back() {
     });
     time.advance(std::time::Duration::from_secs(7200));
     mender.drain().await.unwrap();
-    let index = done(options().open(&url));
     done(index.refresh().await);
-    assert_eq!(mender.search().search(&ctx, &all, page).await.unwrap().total, 1);
-    assert!(mender.search().waiting_since().is_none());
+    assert_eq!(done(mender.search().search(&ctx, &all, page).await).total, 1);
+    assert!(done(mender.search().waiting_since().await).is_none());
 }

@@ -94,15 +94,24 @@ impl FollowGroups {
     /// Looks at the source: events may come late, twice and in any order.
     async fn follow(&self, event: &Event) -> Result<()> {
         let fact = InventoryEvent::of(event).map_err(|e| Error::internal("event").because(e))?;
-        let InventoryEvent::Regrouped { device, .. } = fact else {
+        let (InventoryEvent::Regrouped { device, .. } | InventoryEvent::Removed { device }) = fact
+        else {
             return Ok(());
         };
-        let group = self.source.group_of(&event.tenant, &device).await?;
         let ctx = Ctx::system(event.tenant.clone());
-        match self.auth.set_group(&ctx, &device, group.as_deref()).await {
-            // Inventory may know devices that nobody authenticated.
-            Err(error) if error.kind == Kind::NotFound => Ok(()),
-            answer => answer,
+        let mut group = self.source.group_of(&event.tenant, &device).await?;
+        loop {
+            match self.auth.set_group(&ctx, &device, group.as_deref()).await {
+                // Inventory may know devices that nobody authenticated.
+                Err(error) if error.kind == Kind::NotFound => return Ok(()),
+                answer => answer?,
+            }
+            // Another may have written what it read earlier: who writes last looks again.
+            let now = self.source.group_of(&event.tenant, &device).await?;
+            if now == group {
+                return Ok(());
+            }
+            group = now;
         }
     }
 }
@@ -114,7 +123,7 @@ impl Subscriber for FollowGroups {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::Only(&[InventoryEvent::REGROUPED])
+        Kinds::Only(&[InventoryEvent::REGROUPED, InventoryEvent::REMOVED])
     }
 
     async fn handle(&self, events: &[Event]) -> Vec<Outcome> {

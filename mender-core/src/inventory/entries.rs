@@ -31,8 +31,8 @@ pub const MAX_ELEMENTS: usize = 100;
 /// How many words of a device are found.
 pub const MAX_WORDS: usize = 300;
 
-/// How many characters of a text its place in orders depends on. Longer texts are told apart
-/// by their hash.
+/// How many bytes of the sortable form of a text its place in orders depends on. Longer texts
+/// are told apart by their hash.
 const MAX_TEXT: usize = 400;
 
 /// What index texts of words begin with: `~` stands in no other at this place.
@@ -120,11 +120,14 @@ pub fn key(value: &Value) -> String {
 #[must_use]
 pub fn text_of(key: &str) -> Option<String> {
     let key = key.strip_prefix('s')?;
+    // What comes after is a hash.
+    let key = if key.len() > MAX_TEXT { key.get(..MAX_TEXT)? } else { key };
     let mut text = String::with_capacity(key.len());
     let mut parts = key.split('\u{7f}');
     text.push_str(parts.next()?);
     for part in parts {
-        let (code, rest) = part.split_at_checked(6)?;
+        // Where a long text was cut, half a character may be left.
+        let Some((code, rest)) = part.split_at_checked(6) else { break };
         text.push(char::from_u32(u32::from_str_radix(code, 16).ok()?)?);
         text.push_str(rest);
     }

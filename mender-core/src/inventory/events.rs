@@ -39,6 +39,12 @@ pub enum InventoryEvent {
         /// What it reported; `None`: too large for an event.
         inventory: Option<Vec<Reported>>,
     },
+    /// A device is known from now on.
+    #[serde(rename = "inventory.recorded")]
+    Recorded {
+        /// The device.
+        device: DeviceId,
+    },
     /// Something about a device changed, whatever it was.
     #[serde(rename = "inventory.written")]
     Written {
@@ -64,6 +70,8 @@ pub enum InventoryEvent {
 impl Fact for InventoryEvent {}
 
 impl InventoryEvent {
+    /// The kind of [`InventoryEvent::Recorded`].
+    pub const RECORDED: &'static str = "inventory.recorded";
     /// The kind of [`InventoryEvent::Written`].
     pub const WRITTEN: &'static str = "inventory.written";
     /// The kind of [`InventoryEvent::Regrouped`].

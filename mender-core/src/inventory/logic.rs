@@ -53,7 +53,10 @@ impl Known {
                 let group = was.group().map(str::to_owned);
                 (Commit::update(was, to), group)
             }
-            Self::New(_) => (Commit::insert(to), None),
+            Self::New(_) => {
+                let recorded = InventoryEvent::Recorded { device: device.clone() }.event();
+                (Commit::insert(to).event(recorded), None)
+            }
         };
         let commit = commit.event(written);
         if now_in == group {
@@ -80,7 +83,9 @@ fn check_limit(
         How::Replace => new.len(),
         How::Merge => was.attributes.count(scope) + new.iter().filter(is_new).count(),
     };
-    if limit > 0 && count > limit { Err(too_many()) } else { Ok(()) }
+    // What is there already, by a larger limit of old or by other parts of the system, may stay.
+    let most = limit.max(if how == How::Merge { was.attributes.count(scope) } else { 0 });
+    if limit > 0 && count > most { Err(too_many()) } else { Ok(()) }
 }
 
 /// Tells whether a request changes nothing worth a write. The first one of each day is written

@@ -28,7 +28,10 @@ pub const MAX_KEYS: usize = 30;
 const MAX_OPERANDS: usize = 1000;
 
 /// The largest program that a pattern may become, in bytes.
-const MAX_PATTERN: usize = 1 << 20;
+const MAX_PATTERN: usize = 1 << 18;
+
+/// The most patterns of a search: each is tried on every device that comes into question.
+const MAX_PATTERNS: usize = 10;
 
 /// The most different words of a text search that count.
 const MAX_WORDS: usize = 16;
@@ -136,6 +139,8 @@ pub enum InvalidPredicate {
     Object,
     /// A text with U+0000.
     Nul,
+    /// More patterns than one search may have.
+    TooManyPatterns,
     /// A list that is too long, or lists inside lists inside lists.
     TooMuch,
 }
@@ -147,6 +152,7 @@ impl fmt::Display for InvalidPredicate {
             Self::NeedsText => f.write_str("$regex has to be a string"),
             Self::Object => f.write_str("an attribute can't be compared with an object"),
             Self::Nul => f.write_str("text must not contain the character U+0000"),
+            Self::TooManyPatterns => write!(f, "at most {MAX_PATTERNS} patterns"),
             Self::TooMuch => write!(f, "lists have at most {MAX_OPERANDS} elements"),
         }
     }
@@ -399,6 +405,9 @@ impl Predicate {
                 };
                 let (clause, regex) = matching(pattern, &prefix);
                 to.patterns.extend(regex.map(|regex| Pattern { name, regex }));
+                if to.patterns.len() > MAX_PATTERNS {
+                    return Err(InvalidPredicate::TooManyPatterns);
+                }
                 clause
             }
         };
@@ -510,6 +519,10 @@ fn matching(pattern: &str, prefix: &str) -> (Clause, Option<Regex>) {
         return nothing;
     };
     let (literal, is_all) = literal_start(&hir);
+    if literal.contains('\0') {
+        // No text has it.
+        return nothing;
+    }
     let texts = format!("{prefix}s{}", crate::kit::sortable(&literal));
     let clause = Clause::some(vec![Span::beginning(&texts)]);
     // Long texts are not in the index as they are.

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     event::{Event, Fact, Kinds, Outcome, Subscriber},
     id::{DeviceId, TenantId},
-    inventory::{model::Facts, service::Service},
+    inventory::{events::InventoryEvent, model::Facts, service::Service},
 };
 
 /// What inventory asks device authentication.
@@ -32,6 +32,9 @@ pub(crate) struct FollowDevices {
 
 /// The device that an event is about, and when it was in contact.
 fn subject(event: &Event) -> Result<(DeviceId, Option<Time>)> {
+    if let Ok(InventoryEvent::Recorded { device }) = InventoryEvent::of(event) {
+        return Ok((device, None));
+    }
     let fact = DeviceEvent::of(event).map_err(|e| Error::internal("event").because(e))?;
     Ok(match fact {
         DeviceEvent::Seen { device, at } => (device, Some(at)),
@@ -68,6 +71,8 @@ impl Subscriber for FollowDevices {
             "device.tier_changed",
             "device.flagged",
             "device.seen",
+            // A record that was removed, and made anew by a report, lacks status and identity.
+            InventoryEvent::RECORDED,
         ])
     }
 

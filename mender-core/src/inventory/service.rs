@@ -61,6 +61,9 @@ const AT_ONCE: usize = 32;
 /// How many devices a walk reads at a time.
 const CHUNK: usize = 500;
 
+/// The largest tally that is remembered, in texts.
+const MAX_KEPT: usize = 1000;
+
 /// Fleets of fewer devices are always counted anew.
 const LARGE: u64 = 10_000;
 
@@ -70,9 +73,10 @@ pub struct Service {
     store: Arc<dyn Store>,
     journal: Arc<dyn Journal>,
     config: Config,
-    counts: Memo<(TenantId, Search), u64>,
-    tallies: Memo<(TenantId, Search, Span, usize), Arc<Tally>>,
-    names: Memo<(TenantId, Search), Arc<Vec<NameCount>>>,
+    counts: Memo<u64>,
+    tallies: Memo<Arc<Tally>>,
+    names: Memo<Arc<Vec<NameCount>>>,
+    large: Memo<bool>,
 }
 
 impl std::fmt::Debug for Service {
@@ -116,7 +120,8 @@ impl Service {
         config: Config,
     ) -> Self {
         let (counts, tallies, names) = (Memo::new(), Memo::new(), Memo::new());
-        Self { kernel, store, journal, config, counts, tallies, names }
+        let large = Memo::new();
+        Self { kernel, store, journal, config, counts, tallies, names, large }
     }
 
     /// Returns how inventory behaves.
@@ -224,7 +229,11 @@ impl Service {
 
     /// Tells whether a tenant has so many devices that what is dear to find out is remembered.
     async fn is_large(&self, tenant: &TenantId) -> Result<bool> {
-        Ok(self.store.count_inventory(tenant, &Search::all()).await? >= LARGE)
+        let count = async || {
+            let count = self.store.count_inventory(tenant, &Search::all()).await?;
+            Ok(count >= LARGE)
+        };
+        self.large.get(tenant, count, async || Ok(true)).await
     }
 
     /// Counts the devices of a search. Large numbers may be two seconds old.
@@ -250,7 +259,8 @@ impl Service {
             let tally = self.store.tally_inventory(tenant, search, &key.2, limit).await?;
             Ok(Arc::new(tally))
         };
-        self.tallies.get(&key, tally, async || self.is_large(tenant).await).await
+        let is_worth = async || Ok(limit <= MAX_KEPT && self.is_large(tenant).await?);
+        self.tallies.get(&key, tally, is_worth).await
     }
 
     async fn remove_stored(&self, ctx: &Ctx, id: &DeviceId) -> Result<bool> {

@@ -21,6 +21,9 @@ const COMMON: &[&str] = &[
 /// The longest word, in bytes; of longer ones the beginning counts.
 const MAX: usize = 64;
 
+/// How much of a text is looked at, in bytes.
+const MAX_TEXT: usize = 16 << 10;
+
 /// Returns the words of a text: what stands between characters that are neither letters nor
 /// digits, in lower case, without English endings, without common words.
 ///
@@ -31,6 +34,7 @@ const MAX: usize = 64;
 #[must_use]
 pub fn words(text: &str) -> BTreeSet<String> {
     let stemmer = Stemmer::create(Algorithm::English);
+    let text = &text[..text.floor_char_boundary(MAX_TEXT)];
     let parts = text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty());
     let lower = parts.map(str::to_lowercase);
     let telling = lower.filter(|word| COMMON.binary_search(&word.as_str()).is_err());

@@ -279,6 +279,7 @@ impl Builder {
         let search = Arc::new(search::Service::new(
             inventory.clone(),
             tenants.clone(),
+            jobs.clone(),
             self.index.clone(),
             Arc::clone(&lag),
         ));

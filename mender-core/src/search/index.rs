@@ -85,7 +85,7 @@ port! {
         /// Forgets devices that had this version when they ended. Unknown ones are no error.
         async fn remove(&self, gone: &[(TenantId, DeviceId, Version)]) -> ();
 
-        /// Finds a page of devices: `limit` of them after the first `skip`.
+        /// Finds a page of devices; refused until the index was built once: `limit` of them after the first `skip`.
         async fn find(&self, tenant: &TenantId, search: &Search, skip: u64, limit: usize) -> Hits;
 
         /// Counts the devices of a search by their texts in a span, as the primary store does.
@@ -98,11 +98,12 @@ port! {
         ) -> Tally;
 
         /// Begins to build the index anew, beside the one that answers; what is put from now on
-        /// goes to both.
-        async fn begin_rebuild(&self) -> ();
+        /// goes to both. Returns the name of the new one. A rebuild that was under way ends.
+        async fn begin_rebuild(&self) -> String;
 
-        /// Has the new index answer from now on, and forgets the other.
-        async fn finish_rebuild(&self) -> ();
+        /// Has the new index answer from now on, and forgets the other. Refused where another
+        /// rebuild began meanwhile.
+        async fn finish_rebuild(&self, new: &str) -> ();
 
         /// Checks that the index answers.
         async fn check(&self) -> ();

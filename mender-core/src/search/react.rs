@@ -17,6 +17,9 @@ use crate::{
     search::{IndexDoc, SearchIndex},
 };
 
+/// The name of the subscriber.
+pub(crate) const NAME: &str = "search";
+
 /// How far an index lies behind.
 #[derive(Debug, Default)]
 pub(crate) struct Lag {
@@ -25,6 +28,11 @@ pub(crate) struct Lag {
 }
 
 impl Lag {
+    /// Nothing waits any more.
+    pub(crate) fn clear(&self) {
+        self.waiting_since.store(0, Ordering::Relaxed);
+    }
+
     /// Returns when the oldest change was made that the index does not know.
     pub(crate) fn waiting_since(&self) -> Option<Time> {
         Some(Time(self.waiting_since.load(Ordering::Relaxed))).filter(|at| at.0 > 0)
@@ -77,9 +85,6 @@ impl FollowInventory {
         let known = waiting.load(Ordering::Relaxed);
         if !is_done && (known == 0 || oldest < known) {
             waiting.store(oldest, Ordering::Relaxed);
-        } else if is_done && known != 0 && oldest <= known {
-            // What waited longest is done; the others follow within their pauses.
-            waiting.store(0, Ordering::Relaxed);
         }
     }
 }
@@ -87,7 +92,7 @@ impl FollowInventory {
 #[async_trait]
 impl Subscriber for FollowInventory {
     fn name(&self) -> &'static str {
-        "search"
+        NAME
     }
 
     fn kinds(&self) -> Kinds {

@@ -7,8 +7,13 @@ use crate::{
     id::TenantId,
     index::{Clause, Span},
     inventory::{self, AttributeName, Coordinates, Found, Search, Tally, Value, entries},
+    jobs::Jobs,
+    outbox::DELIVER,
     page::PageRequest,
-    search::{Aggregation, Area, Bucket, DeviceSearch, IndexDoc, SearchIndex, Term, react::Lag},
+    search::{
+        Aggregation, Area, Bucket, DeviceSearch, IndexDoc, SearchIndex, Term,
+        react::{Lag, NAME},
+    },
     tenants::Directory,
 };
 
@@ -19,7 +24,7 @@ pub const MAX_ATTRIBUTES: usize = 100;
 pub const MAX_WINDOW: u64 = 10_000;
 
 /// How many buckets one answer has at most.
-pub const MAX_BUCKETS: usize = 10_000;
+pub const MAX_BUCKETS: usize = 1000;
 
 /// How many devices a rebuild reads at a time.
 const CHUNK: usize = 500;
@@ -31,6 +36,7 @@ const TENANTS: usize = 100;
 pub struct Service {
     inventory: Arc<inventory::Service>,
     directory: Arc<dyn Directory>,
+    jobs: Arc<dyn Jobs>,
     index: Option<Arc<dyn SearchIndex>>,
     lag: Arc<Lag>,
 }
@@ -47,10 +53,11 @@ impl Service {
     pub(crate) fn new(
         inventory: Arc<inventory::Service>,
         directory: Arc<dyn Directory>,
+        jobs: Arc<dyn Jobs>,
         index: Option<Arc<dyn SearchIndex>>,
         lag: Arc<Lag>,
     ) -> Self {
-        Self { inventory, directory, index, lag }
+        Self { inventory, directory, jobs, index, lag }
     }
 
     /// Tells whether an index of its own answers, not the primary store.
@@ -59,10 +66,19 @@ impl Service {
         self.index.is_some()
     }
 
-    /// Returns when the oldest change was made that this node could not tell the index.
-    #[must_use]
-    pub fn waiting_since(&self) -> Option<Time> {
-        self.lag.waiting_since()
+    /// Returns when the oldest change was made that this node could not tell the index, as long
+    /// as deliveries to it wait.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn waiting_since(&self) -> Result<Option<Time>> {
+        let waiting = self.lag.waiting_since();
+        if waiting.is_some() && self.jobs.next_due(&[format!("{DELIVER}{NAME}")]).await?.is_none() {
+            // Other nodes may have delivered what waited.
+            self.lag.clear();
+            return Ok(None);
+        }
+        Ok(waiting)
     }
 
     /// Checks that what answers is there.
@@ -96,7 +112,7 @@ impl Service {
             if let Some(fits) = fits {
                 return self.inventory.walk(&ctx.tenant, search, fits, page).await;
             }
-            return self.page(&ctx.tenant, &search, page).await;
+            return self.page(ctx, &search, page).await;
         };
         let near = search.and(latitudes(&area));
         let fits = |device: &inventory::Device| {
@@ -106,16 +122,24 @@ impl Service {
         self.inventory.walk(&ctx.tenant, near, fits, page).await
     }
 
-    async fn page(&self, tenant: &TenantId, search: &Search, page: PageRequest) -> Result<Found> {
-        let Some(index) = &self.index else {
-            return self.inventory.found(tenant, search, page).await;
-        };
+    async fn page(&self, ctx: &Ctx, search: &Search, page: PageRequest) -> Result<Found> {
         if search.is_nothing() {
             return Ok(Found::default());
         }
-        let hits = index.find(tenant, search, page.skip(), page.size as usize).await?;
-        let mut devices = self.inventory.by_ids(tenant, hits.devices.clone()).await?;
-        devices.sort_by_key(|device| hits.devices.iter().position(|id| *id == device.id));
+        let tenant = &ctx.tenant;
+        let Some(index) = &self.index else {
+            return self.inventory.found(tenant, search, page).await;
+        };
+        let hits = match index.find(tenant, search, page.skip(), page.size as usize).await {
+            Ok(hits) => hits,
+            Err(error) => {
+                tracing::warn!(%error, "the database answers for the search index");
+                return self.inventory.found(tenant, search, page).await;
+            }
+        };
+        let mut devices = self.inventory.in_order(tenant, &hits.devices).await?;
+        // The index may not know yet that a device went to another group.
+        devices.retain(|device| ctx.scope.has_group(device.group()));
         Ok(Found { devices, total: hits.total })
     }
 
@@ -156,8 +180,10 @@ impl Service {
             // Texts only, no numbers, truths and times.
             let within = Span::beginning(&format!("{prefix}s"));
             let limit = if term.limit == 0 { Term::LIMIT } else { term.limit };
+            let limit = limit.min(*left + 1);
             let Tally { top, others } = self.tally(tenant, &search, &within, limit).await?;
-            *left = left.checked_sub(top.len()).ok_or_else(|| {
+            // A term that finds nothing costs a look, too.
+            *left = left.checked_sub(top.len().max(1)).ok_or_else(|| {
                 Error::invalid("aggregations", format!("more than {MAX_BUCKETS} items"))
             })?;
             let mut items = Vec::with_capacity(top.len());
@@ -183,13 +209,14 @@ impl Service {
         if search.is_nothing() {
             return Ok(Tally::default());
         }
-        match &self.index {
-            Some(index) => Ok(index.tally(tenant, search, within, limit).await?),
-            None => {
-                let tally = self.inventory.tally(tenant, search, within.clone(), limit).await?;
-                Ok((*tally).clone())
+        if let Some(index) = &self.index {
+            match index.tally(tenant, search, within, limit).await {
+                Ok(tally) => return Ok(tally),
+                Err(error) => tracing::warn!(%error, "the database answers for the search index"),
             }
         }
+        let tally = self.inventory.tally(tenant, search, within.clone(), limit).await?;
+        Ok((*tally).clone())
     }
 
     /// Returns the names of attributes that count as filterable, [`MAX_ATTRIBUTES`] at most.
@@ -224,7 +251,7 @@ impl Service {
         let Some(index) = &self.index else {
             return Err(Error::invalid("search", "the primary store answers, there is no index"));
         };
-        index.begin_rebuild().await?;
+        let new = index.begin_rebuild().await?;
         let mut done = 0;
         let mut tenants = vec![TenantId::default()];
         while let Some(last) = tenants.last().cloned() {
@@ -243,7 +270,7 @@ impl Service {
             let after = (!last.is_default()).then_some(&last);
             tenants = self.directory.tenants(after, TENANTS).await?;
         }
-        index.finish_rebuild().await?;
+        index.finish_rebuild(&new).await?;
         Ok(done)
     }
 }

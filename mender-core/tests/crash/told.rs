@@ -36,7 +36,7 @@ impl ToldOfInventory {
 
     fn hear(&mut self, event: InventoryEvent) {
         match event {
-            InventoryEvent::Written { device } => {
+            InventoryEvent::Recorded { device } | InventoryEvent::Written { device } => {
                 self.groups.entry(device.to_string()).or_default();
             }
             InventoryEvent::Regrouped { device, group } => {

@@ -64,7 +64,8 @@ impl OpenSearch {
         Ok(names)
     }
 
-    /// The indices that are written to; where there is none yet, the first one is made.
+    /// The indices that are written to; where there is none yet, the first one is made. It does
+    /// not answer: devices from before it are not in it.
     pub(super) async fn written(&self) -> StoreResult<Vec<String>> {
         let written = self.named(&self.writing()).await?;
         if !written.is_empty() {
@@ -72,7 +73,7 @@ impl OpenSearch {
         }
         let first = format!("{}-1", self.options.name);
         self.make(&first).await?;
-        self.alias(&[("add", &first, self.answering()), ("add", &first, &self.writing())]).await?;
+        self.alias(&[("add", &first, &self.writing())]).await?;
         Ok(vec![first])
     }
 
@@ -97,30 +98,42 @@ impl OpenSearch {
         Ok(written.into_iter().filter(|index| !answering.contains(index)).collect())
     }
 
-    /// Makes another index that is written to.
-    pub(super) async fn begin(&self) -> StoreResult<()> {
+    /// Every index of ours, and whether an alias names it.
+    async fn all(&self) -> StoreResult<Vec<(String, bool)>> {
+        let path = format!("{}-*/_alias", self.options.name);
+        let body = self.link.ask(Method::GET, &path, None).await?.done()?;
+        let is_named = |index: &Value| index["aliases"].as_object().is_some_and(|a| !a.is_empty());
+        let all = body.as_object().into_iter().flatten();
+        Ok(all.map(|(name, index)| (name.clone(), is_named(index))).collect())
+    }
+
+    /// Makes another index that is written to, under a number that was never used by one that is
+    /// there; returns its name.
+    pub(super) async fn begin(&self) -> StoreResult<String> {
         self.written().await?;
-        for index in self.unfinished().await? {
-            self.link.ask(Method::DELETE, &index, None).await?.done()?;
-        }
-        let known = self.named(self.answering()).await?;
-        let number = |name: &String| name.rsplit_once('-')?.1.parse::<u64>().ok();
+        let known = self.all().await?;
+        let number = |(name, _): &(String, bool)| name.rsplit_once('-')?.1.parse::<u64>().ok();
         let last = known.iter().filter_map(number).max().unwrap_or_default();
         let next = format!("{}-{}", self.options.name, last + 1);
+        let unfinished = self.unfinished().await?;
         self.make(&next).await?;
-        self.alias(&[("add", &next, &self.writing())]).await
+        self.alias(&[("add", &next, &self.writing())]).await?;
+        let abandoned = known.into_iter().filter(|(_, is_named)| !is_named).map(|(name, _)| name);
+        for index in unfinished.into_iter().chain(abandoned) {
+            self.link.ask(Method::DELETE, &index, None).await?.done()?;
+        }
+        Ok(next)
     }
 
     /// Has the new index answer, and deletes the others.
-    pub(super) async fn finish(&self) -> StoreResult<()> {
-        let new = self.unfinished().await?;
-        let [new] = new.as_slice() else {
-            return Err(StoreError::unavailable("no index is being built anew"));
-        };
+    pub(super) async fn finish(&self, new: &str) -> StoreResult<()> {
+        if self.unfinished().await? != [new] {
+            return Err(StoreError::unavailable("another rebuild of the index began meanwhile"));
+        }
         self.link.post(&format!("{new}/_refresh"), &json!({})).await?;
         let old = self.named(self.answering()).await?;
         let (answering, writing) = (self.answering(), self.writing());
-        let mut actions = vec![("add", new.as_str(), answering)];
+        let mut actions = vec![("add", new, answering)];
         for old in &old {
             actions.push(("remove", old, answering));
             actions.push(("remove", old, &writing));
@@ -132,13 +145,14 @@ impl OpenSearch {
         Ok(())
     }
 
-    /// Searches the index that answers; an index that is not there is empty.
+    /// Searches the index that answers.
     pub(super) async fn search(&self, body: &Value) -> StoreResult<Value> {
         let path = format!("{}/_search", self.answering());
         let answer = self.link.ask(Method::POST, &path, Some(body)).await?;
         if answer.status == StatusCode::NOT_FOUND {
-            self.written().await?;
-            return self.link.post(&path, body).await;
+            return Err(StoreError::unavailable(
+                "the search index was never built: run `mender-server search reindex`",
+            ));
         }
         answer.done()
     }

@@ -1,6 +1,6 @@
 //! The way to the engine.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use mender_core::{StoreError, StoreResult};
 use reqwest::{Client, Method, Response, StatusCode, Url, header::CONTENT_TYPE};
@@ -9,10 +9,16 @@ use serde_json::Value;
 /// The status of a change that is older than what the index holds.
 const STALE: u64 = 409;
 
-#[derive(Debug)]
 pub(super) struct Link {
     client: Client,
     base: Url,
+}
+
+impl fmt::Debug for Link {
+    /// Leaves out the password of the URL.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("host", &self.base.host_str()).finish_non_exhaustive()
+    }
 }
 
 /// What the engine answered.

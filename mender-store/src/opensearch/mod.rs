@@ -1,7 +1,8 @@
 //! An index of devices in OpenSearch.
 //!
 //! Every device is one document of an index `NAME-N`. The alias `NAME` names the index that
-//! answers, `NAME-write` all that are written to: two, while the index is built anew.
+//! answers, once it was built; `NAME-write` all that are written to: two, while the index is built
+//! anew.
 //!
 //! | field | holds |
 //! |---|---|
@@ -229,12 +230,12 @@ impl SearchIndex for OpenSearch {
         Ok(Tally { top, others: terms["sum_other_doc_count"].as_u64().unwrap_or_default() })
     }
 
-    async fn begin_rebuild(&self) -> StoreResult<()> {
+    async fn begin_rebuild(&self) -> StoreResult<String> {
         self.begin().await
     }
 
-    async fn finish_rebuild(&self) -> StoreResult<()> {
-        self.finish().await
+    async fn finish_rebuild(&self, new: &str) -> StoreResult<()> {
+        self.finish(new).await
     }
 
     async fn check(&self) -> StoreResult<()> {

@@ -23,6 +23,9 @@ pub struct Moved {
     pub updated: u64,
 }
 
+/// How many names of groups are read at a time.
+const NAMES: usize = 10_000;
+
 /// What became of one device: whether it counts, and whether its group changed.
 type Outcome = (bool, bool);
 
@@ -89,8 +92,8 @@ impl Service {
         } else {
             loop {
                 let after = texts.last().map(String::as_str);
-                let more = self.store.inventory_texts(&ctx.tenant, &within, after, CHUNK).await?;
-                let is_last = more.len() < CHUNK;
+                let more = self.store.inventory_texts(&ctx.tenant, &within, after, NAMES).await?;
+                let is_last = more.len() < NAMES;
                 texts.extend(more);
                 if is_last {
                     break;

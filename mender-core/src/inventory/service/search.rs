@@ -1,5 +1,7 @@
 //! Searches.
 
+use std::collections::HashMap;
+
 use crate::{
     ctx::Ctx,
     error::{Error, Result},
@@ -13,6 +15,9 @@ use crate::{
     },
     page::PageRequest,
 };
+
+/// How many characters of a beginning are looked for in the index.
+const MAX_BEGINNING: usize = 50;
 
 /// A page of devices.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -81,9 +86,19 @@ impl Service {
         if beginning.contains('\0') {
             return Ok(Found::default());
         }
-        let texts = format!("{}s{}", entries::prefix(&attribute), crate::kit::sortable(beginning));
+        // Long texts are not in the index as they are.
+        let short: String = beginning.chars().take(MAX_BEGINNING).collect();
+        let texts = format!("{}s{}", entries::prefix(&attribute), crate::kit::sortable(&short));
         let clause = Clause::some(vec![Span::beginning(&texts)]);
-        self.found(&ctx.tenant, &scoped(ctx, Search::all().and(clause)), page).await
+        let search = scoped(ctx, Search::all().and(clause));
+        if short.len() == beginning.len() {
+            return self.found(&ctx.tenant, &search, page).await;
+        }
+        let begins = |device: &Device| {
+            let value = device.attributes.value(&attribute);
+            value.is_some_and(|value| value.texts().iter().any(|t| t.starts_with(beginning)))
+        };
+        self.walk(&ctx.tenant, search, begins, page).await
     }
 
     /// Returns a page of a search.
@@ -116,6 +131,18 @@ impl Service {
         Ok(self.store.search_inventory(tenant, &search, 0, count).await?)
     }
 
+    /// Returns devices in the order of their ids; those that are gone are left out.
+    pub(crate) async fn in_order(
+        &self,
+        tenant: &TenantId,
+        ids: &[DeviceId],
+    ) -> Result<Vec<Device>> {
+        let devices = self.by_ids(tenant, ids.to_vec()).await?;
+        let mut found: HashMap<DeviceId, Device> =
+            devices.into_iter().map(|device| (device.id.clone(), device)).collect();
+        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+    }
+
     /// Returns devices by place, those after `after`: for walks over all of a tenant.
     pub(crate) async fn after(
         &self,
@@ -134,28 +161,36 @@ impl Service {
         fits: impl Fn(&Device) -> bool,
         page: PageRequest,
     ) -> Result<Found> {
+        let skip = usize::try_from(page.skip()).unwrap_or(usize::MAX);
+        let wanted = skip.saturating_add(page.size as usize);
+        let by_rank = |(a, _): &(Rank, DeviceId), (b, _): &(Rank, DeviceId)| compare(a, b);
         let mut ranked: Vec<(Rank, DeviceId)> = Vec::new();
-        let mut after = None;
+        let (mut after, mut total) = (None, 0);
         loop {
             let devices = self.store.walk_inventory(tenant, &search, after, CHUNK).await?;
             let Some(last) = devices.last() else { break };
             after = Some(last.place);
-            let fitting = devices.iter().filter(|device| fits(device));
-            ranked.extend(fitting.map(|device| (rank(device, &search), device.id.clone())));
+            let fitting: Vec<&Device> = devices.iter().filter(|device| fits(device)).collect();
+            total += fitting.len() as u64;
+            ranked.extend(fitting.iter().map(|device| (rank(device, &search), device.id.clone())));
+            // Only as many as the page needs are kept.
+            if ranked.len() > wanted.saturating_mul(2).max(10_000) {
+                ranked.sort_by(by_rank);
+                ranked.truncate(wanted);
+            }
         }
-        ranked.sort_by(|(a, _), (b, _)| compare(a, b));
-        let total = ranked.len() as u64;
-        let skip = usize::try_from(page.skip()).unwrap_or(usize::MAX);
+        ranked.sort_by(by_rank);
         let ids: Vec<DeviceId> =
             ranked.into_iter().skip(skip).take(page.size as usize).map(|(_, id)| id).collect();
-        let mut devices = self.by_ids(tenant, ids.clone()).await?;
-        devices.sort_by_key(|device| ids.iter().position(|id| *id == device.id));
-        Ok(Found { devices, total })
+        Ok(Found { devices: self.in_order(tenant, &ids).await?, total })
     }
 }
 
 /// Returns what sorts a device in a search.
 fn rank(device: &Device, search: &Search) -> Rank {
+    if search.sorts.is_empty() && search.words.is_empty() {
+        return (Vec::new(), device.place);
+    }
     let entries = entries::entries(device);
     let place = |Sort { prefix, descending }: &Sort| {
         let wanted = |entry: &&entries::Entry| {

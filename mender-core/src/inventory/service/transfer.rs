@@ -1,14 +1,16 @@
 //! Many devices at once: for spreadsheets and scripts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::{
+    commit::Commit,
     ctx::Ctx,
     error::{Error, Result},
     id::DeviceId,
     index::{Clause, Span},
     inventory::{
         entries,
+        logic::{self, Known},
         model::{AttributeName, Device, NewAttribute, Place, Value},
         query::{Search, resolved},
         service::{CHUNK, How, Service, scoped},
@@ -92,7 +94,16 @@ impl Service {
                 Ok((at, outcome))
             }
         };
-        let mut outcomes = self.each(lines.iter().enumerate(), store).await?;
+        // Where several lines mean one device, the last one counts.
+        let mut meant = HashSet::new();
+        let is_once = known.values().flatten().all(|id| meant.insert(id))
+            && lines.iter().map(|line| &line.key).collect::<HashSet<_>>().len() == lines.len();
+        let mut outcomes = Vec::with_capacity(lines.len());
+        let chunk = if is_once { lines.len().max(1) } else { 1 };
+        for (n, lines) in lines.chunks(chunk).enumerate() {
+            let numbered = lines.iter().enumerate().map(|(at, line)| (n * chunk + at, line));
+            outcomes.extend(self.each(numbered, store).await?);
+        }
         outcomes.sort_by_key(|(at, _)| *at);
         Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
     }
@@ -105,9 +116,16 @@ impl Service {
         by: &AttributeName,
     ) -> Result<BTreeMap<String, Vec<DeviceId>>> {
         let prefix = entries::prefix(&resolved(by, false));
-        let text = |key: &str| entries::entry(&prefix, &Value::Text(key.to_owned()));
-        let keys: BTreeMap<String, &str> =
-            lines.iter().map(|line| (text(&line.key), line.key.as_str())).collect();
+        let text = |value: &Value| entries::entry(&prefix, value);
+        let mut keys: BTreeMap<String, &str> = BTreeMap::new();
+        for Line { key, .. } in lines {
+            keys.insert(text(&Value::Text(key.clone())), key);
+            if let Ok(number) = key.parse::<f64>()
+                && number.is_finite()
+            {
+                keys.insert(text(&Value::Number(number)), key);
+            }
+        }
         let wanted = Clause::some(keys.keys().cloned().map(Span::At).collect());
         let search = scoped(ctx, Search::all().and(wanted));
         let mut named: BTreeMap<String, Vec<DeviceId>> = BTreeMap::new();
@@ -142,9 +160,17 @@ impl Service {
         if how == How::Replace || !tags.is_empty() {
             self.tag(ctx, id, tags, how, None).await?;
         }
-        if !reported.is_empty() {
-            self.write(ctx, id, reported, None).await?;
+        if reported.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        for new in &reported {
+            new.check().map_err(|(field, what)| Error::invalid(field, what))?;
+        }
+        // Not a device that was removed meanwhile.
+        let decide = |was: Option<Device>| {
+            let commit = was.map(|was| logic::write(Known::Stored(was), &reported, None));
+            Ok((commit.unwrap_or_else(|| Ok(Commit::nothing()))?, ()))
+        };
+        self.change_stored(ctx, id, decide).await
     }
 }

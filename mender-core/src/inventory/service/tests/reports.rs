@@ -113,7 +113,7 @@ async fn attributes_that_break_a_rule_are_refused() {
             Kind::Invalid { field }
         );
     }
-    let large = vec![NewAttribute::new(AttributeName::inventory("a"), text(&"x".repeat(2 << 20)))];
+    let large = vec![NewAttribute::new(AttributeName::inventory("a"), text(&"x".repeat(5 << 20)))];
     let answer = w.inventory().report(&w.ctx, &id("d"), large, How::Merge).await;
     assert_eq!(kind(answer), Kind::TooLarge);
     assert_eq!(kind(w.inventory().device(&w.ctx, &id("d")).await), Kind::NotFound);
