@@ -92,10 +92,14 @@ impl Authenticate for TrustGateway {
 
 /// What a user may see, as a service in front of this one decided: the groups of a header.
 pub(crate) fn scope(headers: &HeaderMap) -> Scope {
-    let given = headers.get("x-men-rbac-inventory-groups").and_then(|value| value.to_str().ok());
-    let groups = given.unwrap_or_default().split(',').map(str::trim);
-    let groups: Vec<String> = groups.filter(|group| !group.is_empty()).map(str::to_owned).collect();
-    if groups.is_empty() { Scope::All } else { Scope::Only { groups: Some(groups), tags: None } }
+    let given = headers.get("x-men-rbac-inventory-groups").filter(|value| !value.is_empty());
+    let Some(given) = given else {
+        return Scope::All;
+    };
+    // What can't be read is no group, and no leave to see everything either.
+    let given = String::from_utf8_lossy(given.as_bytes());
+    let groups = given.split(',').map(str::trim).filter(|group| !group.is_empty());
+    Scope::Only { groups: Some(groups.map(str::to_owned).collect()), tags: None }
 }
 
 fn parse<T: FromStr>(text: &str) -> Result<T, ApiError> {

@@ -107,7 +107,7 @@ pub fn public<S: Clone + Send + Sync + 'static>(
         let origins: Arc<[String]> = settings.cors_origins.clone().into();
         router = router.layer(from_fn_with_state(origins, cors::allow));
     }
-    outer(router.layer(from_fn(security::add)), settings)
+    outer(router.layer(from_fn(security::add)).layer(from_fn(request_id::strip)), settings)
 }
 
 /// The router of the internal listener.

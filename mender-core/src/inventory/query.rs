@@ -25,7 +25,7 @@ pub const MAX_TERMS: usize = 100;
 pub const MAX_KEYS: usize = 30;
 
 /// The most elements of a list that a predicate compares with.
-const MAX_OPERANDS: usize = 1000;
+const MAX_OPERANDS: usize = 20_000;
 
 /// The largest program that a pattern may become, in bytes.
 const MAX_PATTERN: usize = 1 << 18;

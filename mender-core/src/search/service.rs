@@ -24,7 +24,7 @@ pub const MAX_ATTRIBUTES: usize = 100;
 pub const MAX_WINDOW: u64 = 10_000;
 
 /// How many buckets one answer has at most.
-pub const MAX_BUCKETS: usize = 1000;
+pub const MAX_BUCKETS: usize = 5000;
 
 /// How many devices a rebuild reads at a time.
 const CHUNK: usize = 500;
@@ -154,13 +154,17 @@ impl Service {
         terms: &[Term],
         wanted: &DeviceSearch,
     ) -> Result<Vec<Aggregation>> {
-        let (search, fits) = self.inventory.compile(ctx, &wanted.query)?;
-        if fits.is_some() {
-            return Err(Error::invalid("filters", "patterns can't be combined with aggregations"));
+        if depth(terms) > Term::MAX_DEPTH {
+            return Err(Error::invalid("aggregations", "too many nested aggregations, limit is 5"));
         }
-        let search = Search { sorts: Vec::new(), ..search };
+        let (search, fits) = self.inventory.compile(ctx, &wanted.query)?;
+        let mut search = Search { sorts: Vec::new(), ..search };
+        if let Some(fits) = fits {
+            let ids = self.inventory.fitting(&ctx.tenant, &search, fits).await?;
+            search = search.with_ids(ids);
+        }
         let mut left = MAX_BUCKETS;
-        self.count_terms(&ctx.tenant, terms, search, 1, &mut left).await
+        self.count_terms(&ctx.tenant, terms, search, &mut left).await
     }
 
     async fn count_terms(
@@ -168,12 +172,8 @@ impl Service {
         tenant: &TenantId,
         terms: &[Term],
         search: Search,
-        depth: usize,
         left: &mut usize,
     ) -> Result<Vec<Aggregation>> {
-        if depth > Term::MAX_DEPTH {
-            return Err(Error::invalid("aggregations", "too many nested aggregations, limit is 5"));
-        }
         let mut aggregations = Vec::with_capacity(terms.len());
         for term in terms {
             let prefix = entries::prefix(&term.attribute);
@@ -190,7 +190,7 @@ impl Service {
             for (text, count) in top {
                 let key = entries::text_of(&text[entries::PREFIX..]).unwrap_or_default();
                 let with = search.clone().and(Clause::some(vec![Span::At(text)]));
-                let inner = self.count_terms(tenant, &term.terms, with, depth + 1, left);
+                let inner = self.count_terms(tenant, &term.terms, with, left);
                 let aggregations = Box::pin(inner).await?;
                 items.push(Bucket { key, count, aggregations });
             }
@@ -273,6 +273,11 @@ impl Service {
         index.finish_rebuild(&new).await?;
         Ok(done)
     }
+}
+
+/// How many terms lie inside each other at most.
+fn depth(terms: &[Term]) -> usize {
+    terms.iter().map(|term| 1 + depth(&term.terms)).max().unwrap_or(0)
 }
 
 /// The clause for devices between the degrees that an area spans.

@@ -22,14 +22,20 @@ const NOTED: usize = 256;
 #[derive(Clone, Debug)]
 pub struct RequestId(pub Arc<str>);
 
-/// Takes the id that the client gave, or makes one; strips headers that only we may set.
-pub(crate) async fn assign(State(env): State<Env>, mut request: Request, next: Next) -> Response {
+/// Strips headers that only a service in front of the internal listener may set.
+pub(crate) async fn strip(mut request: Request, next: Next) -> Response {
     let headers = request.headers_mut();
     let forged: Vec<_> =
         headers.keys().filter(|name| name.as_str().starts_with("x-men-rbac-")).cloned().collect();
     for name in forged {
         headers.remove(name);
     }
+    next.run(request).await
+}
+
+/// Takes the id that the client gave, or makes one.
+pub(crate) async fn assign(State(env): State<Env>, mut request: Request, next: Next) -> Response {
+    let headers = request.headers_mut();
     let value = match headers.get(REQUEST_ID).filter(|value| !value.is_empty()) {
         Some(value) => value.clone(),
         None => HeaderValue::from_str(&env.uuid()).unwrap_or(HeaderValue::from_static("-")),

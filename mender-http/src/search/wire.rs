@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::{error, management::page_of};
 pub(super) use crate::error::ErrorBody;
 use crate::{
-    body::{FromBody, JsonError},
+    body::{FromBody, Item, JsonError},
     error::ApiError,
 };
 
@@ -93,9 +93,12 @@ pub(super) struct GeoBoxFilter {
 pub(super) struct Search {
     page: Option<i64>,
     per_page: Option<i64>,
-    filters: Option<Vec<Filter>>,
-    sort: Option<Vec<SortKey>>,
-    attributes: Option<Vec<Select>>,
+    #[schema(value_type = Option<Vec<Filter>>)]
+    filters: Option<Vec<Item<Filter>>>,
+    #[schema(value_type = Option<Vec<SortKey>>)]
+    sort: Option<Vec<Item<SortKey>>>,
+    #[schema(value_type = Option<Vec<Select>>)]
+    attributes: Option<Vec<Item<Select>>>,
     device_ids: Option<Vec<String>>,
     geo_distance_filter: Option<GeoDistanceFilter>,
     geo_bounding_box_filter: Option<GeoBoxFilter>,
@@ -116,15 +119,17 @@ pub(super) struct Term {
     attribute: Option<String>,
     scope: Option<String>,
     limit: Option<i64>,
-    #[schema(no_recursion)]
-    aggregations: Option<Vec<Term>>,
+    #[schema(no_recursion, value_type = Option<Vec<Term>>)]
+    aggregations: Option<Vec<Item<Term>>>,
 }
 
 /// A question for numbers.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct Aggregate {
-    aggregations: Option<Vec<Term>>,
-    filters: Option<Vec<Filter>>,
+    #[schema(value_type = Option<Vec<Term>>)]
+    aggregations: Option<Vec<Item<Term>>>,
+    #[schema(value_type = Option<Vec<Filter>>)]
+    filters: Option<Vec<Item<Filter>>>,
     geo_distance_filter: Option<GeoDistanceFilter>,
     geo_bounding_box_filter: Option<GeoBoxFilter>,
 }
@@ -213,8 +218,8 @@ fn area(
     Ok(circle.map(around).transpose()?.or(between))
 }
 
-fn filters(filters: Option<Vec<Filter>>) -> Result<Vec<Predicate>, String> {
-    filters.unwrap_or_default().into_iter().map(Filter::read).collect()
+fn filters(filters: Option<Vec<Item<Filter>>>) -> Result<Vec<Predicate>, String> {
+    filters.unwrap_or_default().into_iter().map(|Item(filter)| filter.read()).collect()
 }
 
 type Selected = Option<HashSet<AttributeName>>;
@@ -232,9 +237,9 @@ impl Search {
             geo_distance_filter,
             geo_bounding_box_filter,
         } = self;
-        let sort = sort.unwrap_or_default().into_iter().map(SortKey::read);
+        let sort = sort.unwrap_or_default().into_iter().map(|Item(key)| key.read());
         let sort = sort.collect::<Result<_, _>>()?;
-        let select = |one: Select| named(one.scope, one.attribute);
+        let select = |Item(one): Item<Select>| named(one.scope, one.attribute);
         let selected = attributes.unwrap_or_default().into_iter().map(select);
         let selected: HashSet<AttributeName> = selected.collect::<Result<_, _>>()?;
         let asked = device_ids.unwrap_or_default();
@@ -266,11 +271,16 @@ impl Term {
     }
 }
 
-fn terms(asked: Vec<Term>) -> Result<Vec<search::Term>, String> {
+fn terms(asked: Vec<Item<Term>>) -> Result<Vec<search::Term>, String> {
     if asked.len() > MAX_TERMS {
         return Err(format!("aggregations: the length must be between 1 and {MAX_TERMS}."));
     }
-    asked.into_iter().map(Term::read).collect()
+    let mut terms =
+        asked.into_iter().map(|Item(term)| term.read()).collect::<Result<Vec<_>, _>>()?;
+    // Compat: of two with one name there is one.
+    let mut names = HashSet::new();
+    terms.retain(|term| names.insert(term.name.clone()));
+    Ok(terms)
 }
 
 impl Aggregate {
@@ -354,7 +364,7 @@ fn scalar(value: Json) -> Json {
 
 /// Devices with one value.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Item {
+pub(super) struct Bucket {
     key: String,
     count: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -366,13 +376,13 @@ pub(super) struct Item {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Aggregation {
     name: String,
-    items: Vec<Item>,
+    items: Vec<Bucket>,
     other_count: u64,
 }
 
 impl From<search::Aggregation> for Aggregation {
     fn from(search::Aggregation { name, items, other_count }: search::Aggregation) -> Self {
-        let item = |search::Bucket { key, count, aggregations }| Item {
+        let item = |search::Bucket { key, count, aggregations }| Bucket {
             key,
             count,
             aggregations: aggregations.into_iter().map(Self::from).collect(),

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 /// Writes a value: a text as it is, unless it looks like something else.
 pub(super) fn write(value: &Value) -> String {
     match value {
-        Value::Text(text) if !is_json(text) => text.clone(),
+        Value::Text(text) if !is_json(text) && !is_formula(text) => text.clone(),
         value => value.to_json().to_string(),
     }
 }
@@ -14,6 +14,11 @@ pub(super) fn write(value: &Value) -> String {
 fn is_json(text: &str) -> bool {
     // An empty cell says nothing: an empty text is written as one.
     text.is_empty() || serde_json::from_str::<Json>(text).is_ok()
+}
+
+/// Tells whether a spreadsheet would compute it: devices may report anything.
+fn is_formula(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@', '\t', '\r'])
 }
 
 /// Reads a value; `None`: the cell says nothing.
@@ -43,6 +48,7 @@ mod tests {
             Value::Text("plain, with \"quotes\"".into()),
             Value::Text(String::new()),
             Value::Text("12".into()),
+            Value::Text("=1+1".into()),
             Value::Text("[1]".into()),
             Value::Number(12.5),
             Value::Number(-3.0),

@@ -41,7 +41,7 @@ pub(super) async fn run(
         Some("-") => Box::new(io::stdin()),
         _ => Box::new(File::open(&path).map_err(|e| file_failed(&path, e))?),
     };
-    let lines: Box<dyn Iterator<Item = Result<Line, Failure>> + Send> = match wanted.format {
+    let lines: Box<dyn Iterator<Item = Result<Parsed, Failure>> + Send> = match wanted.format {
         FileFormat::Csv => Box::new(table(file, &wanted, &path)?),
         FileFormat::Jsonl => Box::new(objects(file, &wanted, &path)),
     };
@@ -56,11 +56,14 @@ pub(super) async fn run(
     }
 }
 
+/// A line of a file, or what is wrong with it.
+type Parsed = Result<Line, String>;
+
 async fn import(
     mender: &Mender,
     ctx: &Ctx,
     wanted: &Import,
-    mut lines: impl Iterator<Item = Result<Line, Failure>>,
+    mut lines: impl Iterator<Item = Result<Parsed, Failure>>,
     sums: &mut Sums,
 ) -> Result<(), Failure> {
     let how = if wanted.replace { How::Replace } else { How::Merge };
@@ -72,6 +75,12 @@ async fn import(
             progress.end();
             return Ok(());
         }
+        let (chunk, wrong): (Vec<_>, Vec<_>) = chunk.into_iter().partition(Result::is_ok);
+        for what in wrong.into_iter().filter_map(Result::err) {
+            sums.refused += 1;
+            tracing::warn!(what, "refused");
+        }
+        let chunk: Vec<Line> = chunk.into_iter().flatten().collect();
         let outcomes = mender.inventory().import(ctx, &chunk, &by, how).await?;
         for (line, outcome) in chunk.iter().zip(outcomes) {
             sums.add(line, &outcome);
@@ -100,7 +109,7 @@ fn table<R: Read>(
     file: R,
     wanted: &Import,
     path: &Path,
-) -> Result<impl Iterator<Item = Result<Line, Failure>> + use<R>, Failure> {
+) -> Result<impl Iterator<Item = Result<Parsed, Failure>> + use<R>, Failure> {
     let mut table = csv::ReaderBuilder::new().flexible(true).from_reader(file);
     let header = table.headers().map_err(|e| file_failed(path, e))?.clone();
     // Spreadsheets may put a mark before the first character.
@@ -117,10 +126,12 @@ fn table<R: Read>(
         for (cell, name) in row.iter().zip(&columns) {
             let Some(name) = name else { continue };
             let Some(value) = cell::read(cell, as_text) else { continue };
-            let value = value.map_err(|e| file_failed(&path, format!("line {number}: {e}")))?;
-            line.attributes.push(NewAttribute::new(name.clone(), value));
+            match value {
+                Ok(value) => line.attributes.push(NewAttribute::new(name.clone(), value)),
+                Err(error) => return Ok(Err(format!("line {number}: {error}"))),
+            }
         }
-        Ok(line)
+        Ok(Ok(line))
     }))
 }
 
@@ -129,7 +140,7 @@ fn objects<R: Read>(
     file: R,
     wanted: &Import,
     path: &Path,
-) -> impl Iterator<Item = Result<Line, Failure>> + use<R> {
+) -> impl Iterator<Item = Result<Parsed, Failure>> + use<R> {
     let (by, path) = (wanted.by.clone(), path.to_owned());
     let mut file = BufReader::new(file);
     let mut number = 0;
@@ -143,8 +154,9 @@ fn objects<R: Read>(
                 Ok(0) => return None,
                 Ok(_) if text.trim().is_empty() => {}
                 Ok(_) => {
-                    let wrong = |what: String| file_failed(&path, format!("line {number}: {what}"));
-                    return Some(object(&text, &by).map_err(wrong));
+                    let text = text.trim_start_matches('\u{feff}');
+                    let wrong = |what: String| format!("line {number}: {what}");
+                    return Some(Ok(object(text, &by).map_err(wrong)));
                 }
                 Err(error) => return Some(Err(file_failed(&path, error))),
             }

@@ -38,8 +38,9 @@ impl Service {
         how: How,
     ) -> Result<()> {
         let new = checked(Some(AttributeName::INVENTORY), new)?;
-        let (limit, now) = (self.config.max_attributes, self.kernel.env().now());
-        self.change_known(ctx, id, |known| logic::report(known, &new, how, limit, now)).await
+        let limit = self.config.max_attributes;
+        let now = || self.kernel.env().now();
+        self.change_known(ctx, id, |known| logic::report(known, &new, how, limit, now())).await
     }
 
     /// Removes everything that a device reported. Unknown devices are no error.

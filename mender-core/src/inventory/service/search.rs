@@ -19,6 +19,9 @@ use crate::{
 /// How many characters of a beginning are looked for in the index.
 const MAX_BEGINNING: usize = 50;
 
+/// How many devices that fit patterns are named in one search.
+const MAX_FITTING: usize = 50_000;
+
 /// A page of devices.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
@@ -151,6 +154,29 @@ impl Service {
         limit: usize,
     ) -> Result<Vec<Device>> {
         Ok(self.store.walk_inventory(tenant, &Search::all(), after, limit).await?)
+    }
+
+    /// Returns the ids of the devices that fit, looking at every one that comes into question.
+    ///
+    /// # Errors
+    /// `Invalid` for more than can be named in one search, and those of the store.
+    pub(crate) async fn fitting(
+        &self,
+        tenant: &TenantId,
+        search: &Search,
+        fits: impl Fn(&Device) -> bool,
+    ) -> Result<Vec<DeviceId>> {
+        let (mut ids, mut after) = (Vec::new(), None);
+        loop {
+            let devices = self.store.walk_inventory(tenant, search, after, CHUNK).await?;
+            let Some(last) = devices.last() else { return Ok(ids) };
+            after = Some(last.place);
+            ids.extend(devices.iter().filter(|device| fits(device)).map(|d| d.id.clone()));
+            if ids.len() > MAX_FITTING {
+                let what = format!("the patterns fit more than {MAX_FITTING} devices");
+                return Err(Error::invalid("filters", what));
+            }
+        }
     }
 
     /// Looks at every device that comes into question: costs as much as there are.
