@@ -39,6 +39,7 @@ fn routes() -> Routes {
                 "panic" => panic!("on purpose"),
                 "none" => Err(ApiError::new(StatusCode::NOT_FOUND, "device not found")),
                 "empty" => Err(ApiError::empty(StatusCode::NOT_FOUND)),
+                "scope" => Ok(format!("{:?}", ctx.scope.groups())),
                 id => Ok(format!("{id} {}", ctx.tenant)),
             },
         )
@@ -234,6 +235,24 @@ async fn internal_routes_are_not_public() {
 async fn behind_a_gateway_the_internal_listener_answers_users() {
     let request = request(Method::GET, DEVICES).body(AxumBody::empty()).unwrap();
     assert_eq!(answer(app().internal, request).await.0.status(), 200);
+}
+
+#[tokio::test]
+async fn only_a_gateway_in_front_limits_users_to_groups() {
+    for (groups, within) in [
+        ("", "None"),
+        ("g1, g2", r#"Some(["g1", "g2"])"#),
+        // No group is not every group.
+        (" , ", "Some([])"),
+    ] {
+        let request = || {
+            let request = request(Method::GET, &format!("{DEVICES}/scope"));
+            let request = request.header("x-men-rbac-inventory-groups", groups);
+            request.body(AxumBody::empty()).unwrap()
+        };
+        assert_eq!(answer(app().internal, request()).await.1, within, "{groups:?}");
+        assert_eq!(answer(app().public, request()).await.1, "None", "{groups:?}");
+    }
 }
 
 #[tokio::test]
