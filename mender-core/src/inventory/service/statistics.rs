@@ -6,7 +6,9 @@ use crate::{
     auth::{Status, Tier},
     ctx::Ctx,
     error::Result,
+    index::Clause,
     inventory::{
+        entries,
         model::{AttributeName, name},
         query::Search,
         service::{CHUNK, Service, has_status, is, scoped},
@@ -84,14 +86,16 @@ impl Service {
         let all = scoped(ctx, Search::all()).and(has_status(status.as_str()));
         let tier = AttributeName::system(name::TIER);
         let mut counts = BTreeMap::new();
-        for special in [Tier::Micro, Tier::System] {
-            let of_tier = all.clone().and(is(&tier, [special.as_str().to_owned()]));
-            counts.insert(special, self.count(&ctx.tenant, &of_tier).await?);
+        for known in Tier::ALL {
+            let of_tier = all.clone().and(is(&tier, [known.as_str().to_owned()]));
+            counts.insert(known, self.count(&ctx.tenant, &of_tier).await?);
         }
-        let standard = is(&tier, [Tier::Standard.as_str().to_owned()]).some;
-        let any = vec![super::super::entries::any_value(&super::super::entries::prefix(&tier))];
-        let clause = crate::index::Clause { some: standard, none: Some(any) };
-        counts.insert(Tier::Standard, self.count(&ctx.tenant, &all.and(clause)).await?);
+        // Those without a tier are standard. They are most: what is left of all is cheaper to
+        // count than they are.
+        let any = Clause::some(vec![entries::any_value(&entries::prefix(&tier))]);
+        let tiered = self.count(&ctx.tenant, &all.clone().and(any)).await?;
+        let standard = self.count(&ctx.tenant, &all).await?.saturating_sub(tiered);
+        *counts.entry(Tier::Standard).or_default() += standard;
         Ok(counts)
     }
 }
