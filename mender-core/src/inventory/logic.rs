@@ -83,9 +83,8 @@ fn check_limit(
         How::Replace => new.len(),
         How::Merge => was.attributes.count(scope) + new.iter().filter(is_new).count(),
     };
-    // What is there already, by a larger limit of old or by other parts of the system, may stay.
-    let most = limit.max(if how == How::Merge { was.attributes.count(scope) } else { 0 });
-    if limit > 0 && count > most { Err(too_many()) } else { Ok(()) }
+    // Compat: beyond the limit not even known values are taken.
+    if limit > 0 && count > limit { Err(too_many()) } else { Ok(()) }
 }
 
 /// Tells whether a request changes nothing worth a write. The first one of each day is written
@@ -208,6 +207,15 @@ pub fn write(
     let mut to = was.clone();
     set_all(&mut to, "", new, How::Merge, None);
     Ok(known.commit_to(to))
+}
+
+/// Sets attributes as if the device had reported them, within the limit that it has.
+///
+/// # Errors
+/// `Invalid` above the limit.
+pub fn import(was: Device, new: &[NewAttribute], limit: usize) -> Result<Commit<Device>> {
+    check_limit(&was, AttributeName::INVENTORY, new, How::Merge, limit)?;
+    write(Known::Stored(was), new, None)
 }
 
 /// Sets attributes as the first thing that is told of a device.

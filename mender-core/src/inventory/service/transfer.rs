@@ -9,8 +9,7 @@ use crate::{
     id::DeviceId,
     index::{Clause, Span},
     inventory::{
-        entries,
-        logic::{self, Known},
+        entries, logic,
         model::{AttributeName, Device, NewAttribute, Place, Value},
         query::{Search, resolved},
         service::{CHUNK, How, Service, scoped},
@@ -168,7 +167,8 @@ impl Service {
         }
         // Not a device that was removed meanwhile.
         let decide = |was: Option<Device>| {
-            let commit = was.map(|was| logic::write(Known::Stored(was), &reported, None));
+            let limit = self.config.max_attributes;
+            let commit = was.map(|was| logic::import(was, &reported, limit));
             Ok((commit.unwrap_or_else(|| Ok(Commit::nothing()))?, ()))
         };
         self.change_stored(ctx, id, decide).await
