@@ -30,8 +30,9 @@ use tokio::time::Instant;
 
 use fleet::{id, mixed, reported};
 
-/// The tables of inventory, with their indexes.
-const SIZE: Stmt = Stmt::new(
+/// The file; on a server the tables of inventory, with their indexes.
+const SIZE: Stmt = Stmt::each(
+    "SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size",
     "SELECT CAST(SUM(pg_total_relation_size(CAST(n AS regclass))) AS BIGINT) AS bytes FROM
         unnest(ARRAY['inventory_devices', 'inventory_entries', 'inventory_words']) AS n",
 );
@@ -319,13 +320,8 @@ async fn main() -> Result<(), Fault> {
             None => Place::file(&path),
         };
         let store = place.fill(size).await?;
-        let bytes = match server {
-            None => std::fs::metadata(&path)?.len(),
-            Some(_) => {
-                let row = store.sql().read_one(SIZE, vals![]).await?;
-                row.map_or(Ok(0), |row| row.int("bytes"))?.unsigned_abs()
-            }
-        };
+        let row = store.sql().read_one(SIZE, vals![]).await?;
+        let bytes = row.map_or(Ok(0), |row| row.int("bytes"))?.unsigned_abs();
         println!("  {} bytes a device", bytes / size as u64);
         scenario(store, size).await?;
     }
