@@ -93,10 +93,11 @@ impl Draft {
         (Stmt::dynamic(text), self.vals)
     }
 
-    /// Finishes a statement for SQLite beside one for PostgreSQL with the same values.
+    /// Finishes a statement for SQLite beside one with the same values for PostgreSQL, which may
+    /// join what it likes.
     pub(super) fn finish_beside(self, text: String, (other, vals): Query) -> Query {
         debug_assert_eq!(self.vals, vals);
-        let other = other.texts().1.clone().into_owned();
+        let other = other.texts().1.replace(FOR_EACH, "");
         (Stmt::dynamic_each(text, other), self.vals)
     }
 
@@ -260,8 +261,8 @@ impl Draft {
         if all.is_empty() { from } else { format!("{from} WHERE {}", all.join(" AND ")) }
     }
 
-    /// Writes the places of a search for texts alone, for SQLite, which reads all of them side by
-    /// side. Binds what [`Self::places`] binds for the clause at `first`.
+    /// Writes the places of a search for texts alone, for SQLite, which goes through all of them
+    /// side by side; PostgreSQL does so by itself where it may join. Binds what [`Self::places`] binds for the clause at `first`.
     pub(super) fn merged(&mut self, search: &Search, first: usize, after: Option<i64>) -> String {
         let mut clauses: Vec<&Clause> = search.all.iter().collect();
         let first = clauses.remove(first);
