@@ -42,6 +42,12 @@ impl Stmt {
         Self { sqlite: Cow::Owned(text.clone()), postgres: Cow::Owned(text) }
     }
 
+    /// A statement made at run time for each database, with no value in its text.
+    #[must_use]
+    pub fn dynamic_each(sqlite: String, postgres: String) -> Self {
+        Self { sqlite: Cow::Owned(sqlite), postgres: Cow::Owned(postgres) }
+    }
+
     /// Returns the texts for SQLite and for PostgreSQL.
     #[must_use]
     pub fn texts(&self) -> Texts<'_> {

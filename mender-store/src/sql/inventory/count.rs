@@ -2,11 +2,11 @@
 
 use mender_core::{
     StoreResult, TenantId,
-    index::Span,
+    index::{Clause, Span},
     inventory::{Search, Tally},
 };
 
-use super::draft::{Draft, Index, Lead, is_point, points};
+use super::draft::{Draft, Index, Lead, is_mergeable, is_point, points};
 use crate::{
     SqlStore,
     sql::{
@@ -20,6 +20,14 @@ const COMPARED: usize = 8;
 
 /// The most matches of a clause that are counted before an exact count begins.
 const MANY: usize = 50_000;
+
+/// So many devices have most of the texts of an attribute: it is cheaper to look at each text
+/// than at each device.
+const MOST: usize = if cfg!(test) { 3 } else { 200_000 };
+
+/// How many times more than the fewest devices there may be for it to be cheaper to go through
+/// all than to look each of the fewest up.
+const ALIKE: usize = 4;
 
 pub(super) fn number(row: Option<&Row>, col: impl Col) -> StoreResult<u64> {
     Ok(row.map_or(Ok(0), |row| row.int(col))?.unsigned_abs())
@@ -47,7 +55,32 @@ pub(super) fn nearly(tenant: &TenantId, search: &Search, leads: &[Lead], most: u
 pub(super) fn count(tenant: &TenantId, search: &Search, lead: Lead) -> Query {
     let mut draft = Draft::new(tenant);
     let places = draft.places(search, lead, None);
-    draft.finish(format!("SELECT COUNT(*) AS n FROM {places}"))
+    draft.finish_whole(format!("SELECT COUNT(*) AS n FROM {places}"))
+}
+
+/// Counts the devices of a search for texts alone, going through the places of all.
+pub(super) fn count_merged(tenant: &TenantId, search: &Search, at: usize) -> Query {
+    let mut draft = Draft::new(tenant);
+    let places = draft.merged(search, at, None);
+    let text = format!("SELECT COUNT(*) AS n FROM ({places}) AS l");
+    draft.finish_beside(text, count(tenant, search, Lead::Clause(at)))
+}
+
+/// What a search finds without its first exception, and what of that does not fit: what lacks a
+/// text is in no index.
+fn difference(search: &Search) -> Option<[Search; 2]> {
+    if search.ids.is_some() || !search.words.is_empty() {
+        return None;
+    }
+    let is_exception = |none: &Vec<Span>| !none.is_empty();
+    let at = search.all.iter().position(|clause| clause.none.as_ref().is_some_and(is_exception))?;
+    let mut most = search.clone();
+    let Clause { some, none } = most.all.remove(at);
+    let mut rest = most.clone().and(Clause::some(none?));
+    if !some.is_empty() {
+        rest = rest.and(Clause::none(some));
+    }
+    Some([most, rest])
 }
 
 /// Counts the devices of a search that have a value to sort by in the span.
@@ -59,49 +92,50 @@ pub(super) fn count_valued(
 ) -> Query {
     let mut draft = Draft::new(tenant);
     let places = draft.valued(search, descending, &[span]);
-    draft.finish(format!("SELECT COUNT(*) AS n FROM {places}"))
+    draft.finish_whole(format!("SELECT COUNT(*) AS n FROM {places}"))
 }
 
-/// Counts the devices of a search by their texts in a span.
+/// Counts the devices of a search by their texts in a span; without a lead, what is asked of them
+/// is looked up for each device that has such a text.
 pub(super) fn tally(
     tenant: &TenantId,
     search: &Search,
-    lead: Lead,
+    lead: Option<Lead>,
     within: &Span,
     limit: usize,
 ) -> Query {
     let mut draft = Draft::new(tenant);
-    let places = draft.places(search, lead, None);
-    let range = draft.ranges("e.entry", std::slice::from_ref(within)).concat();
-    let texts = if lead == Lead::All && search.all.is_empty() && search.words.is_empty() {
-        format!("inventory_entries AS e WHERE e.tenant_id = $1 AND {range}")
-    } else {
+    let texts = if let Some(lead) = lead {
+        let places = draft.places(search, lead, None);
+        let range = draft.ranges("l.entry", std::slice::from_ref(within)).concat();
         format!(
-            "(SELECT l.place FROM {places}) AS p CROSS JOIN inventory_entries AS e \
-             WHERE e.tenant_id = $1 AND e.place = p.place AND {range}"
+            "(SELECT l.place FROM {places}) AS p CROSS JOIN inventory_entries AS l \
+             WHERE l.tenant_id = $1 AND l.place = p.place AND {range}"
         )
+    } else {
+        draft.texts(search, within)
     };
     // What is left over is summed even where nothing is listed.
     let limit = draft.limit(0, limit.max(1));
     let text = format!(
         "SELECT t.entry, t.n, CAST(SUM(t.n) OVER () AS BIGINT) AS total FROM \
-         (SELECT e.entry, COUNT(*) AS n FROM {texts} GROUP BY e.entry) AS t \
+         (SELECT l.entry, COUNT(*) AS n FROM {texts} GROUP BY l.entry) AS t \
          ORDER BY t.n DESC, t.entry{limit} -- few: texts are fewer than devices"
     );
-    draft.finish(text)
+    draft.finish_whole(text)
 }
 
 impl SqlStore {
     /// Chooses where to look for the devices of a search: where the fewest are. Returns how many
-    /// come from there, up to `most`.
+    /// come from there, up to `most`, and how many from all places to look, each up to `most`.
     pub(super) async fn lead(
         &self,
         tenant: &TenantId,
         search: &Search,
         most: usize,
-    ) -> StoreResult<(Lead, usize)> {
+    ) -> StoreResult<(Lead, usize, usize)> {
         if let Some(ids) = &search.ids {
-            return Ok((Lead::Ids, ids.len()));
+            return Ok((Lead::Ids, ids.len(), ids.len()));
         }
         let all = search.all.iter().enumerate();
         let fit = all.filter(|(_, clause)| clause.none.is_none()).take(COMPARED);
@@ -115,21 +149,40 @@ impl SqlStore {
         let (stmt, vals) = nearly(tenant, search, &leads, most);
         let row = self.sql.read_one(stmt, vals).await?;
         let mut best = (Lead::All, usize::MAX, true);
+        let mut total: usize = 0;
         for (at, lead) in leads.into_iter().enumerate() {
             let count = usize::try_from(number(row.as_ref(), at)?).unwrap_or(usize::MAX);
+            total = total.saturating_add(count);
             let is_range = !matches!(lead, Lead::Clause(at) if is_point(&search.all[at]));
             // One text before several where it is the same: its devices come in order.
             if (count, is_range) < (best.1, best.2) {
                 best = (lead, count, is_range);
             }
         }
-        Ok((best.0, best.1))
+        Ok((best.0, best.1, total))
     }
 
     pub(super) async fn counted(&self, tenant: &TenantId, search: &Search) -> StoreResult<u64> {
-        let lead = self.lead_of_all(tenant, search).await?;
-        let (stmt, vals) = count(tenant, search, lead);
-        number(self.sql.read_one(stmt, vals).await?.as_ref(), "n")
+        let Some([most, rest]) = difference(search) else {
+            let (stmt, vals) = self.count_of(tenant, search).await?;
+            return number(self.sql.read_one(stmt, vals).await?.as_ref(), "n");
+        };
+        let queries =
+            vec![self.count_of(tenant, &most).await?, self.count_of(tenant, &rest).await?];
+        let answers = self.sql.read_all(queries).await?;
+        let count = |at: usize| number(answers.get(at).and_then(|rows| rows.first()), "n");
+        Ok(count(0)?.saturating_sub(count(1)?))
+    }
+
+    async fn count_of(&self, tenant: &TenantId, search: &Search) -> StoreResult<Query> {
+        if is_mergeable(search) {
+            let (lead, best, total) = self.lead(tenant, search, MANY).await?;
+            return Ok(match lead {
+                Lead::Clause(at) if total / ALIKE <= best => count_merged(tenant, search, at),
+                lead => count(tenant, search, lead),
+            });
+        }
+        Ok(count(tenant, search, self.lead_of_all(tenant, search).await?))
     }
 
     /// Chooses where to look where every device is needed anyway.
@@ -147,6 +200,18 @@ impl SqlStore {
         }
     }
 
+    /// Chooses where to look for the texts of the devices of a search; `None`: at all texts.
+    async fn lead_of_texts(&self, tenant: &TenantId, search: &Search) -> StoreResult<Option<Lead>> {
+        if search.ids.is_some() || !search.words.is_empty() {
+            return self.lead_of_all(tenant, search).await.map(Some);
+        }
+        if search.all.iter().all(|clause| clause.none.is_some()) {
+            return Ok(None);
+        }
+        let (lead, count, _) = self.lead(tenant, search, MOST).await?;
+        Ok((count < MOST).then_some(lead))
+    }
+
     pub(super) async fn tallied(
         &self,
         tenant: &TenantId,
@@ -154,7 +219,7 @@ impl SqlStore {
         within: &Span,
         limit: usize,
     ) -> StoreResult<Tally> {
-        let lead = self.lead_of_all(tenant, search).await?;
+        let lead = self.lead_of_texts(tenant, search).await?;
         let (stmt, vals) = tally(tenant, search, lead, within, limit);
         let rows = self.sql.read(stmt, vals).await?;
         let mut others = number(rows.first(), "total")?;

@@ -15,6 +15,9 @@ use crate::sql::{
 /// device are compared with them.
 const FEW_POINTS: usize = 8;
 
+/// The most texts whose places are gone through side by side.
+const MERGED: usize = 8;
+
 /// What devices are found by, and the column of the texts.
 #[derive(Clone, Copy)]
 pub(super) enum Index {
@@ -30,6 +33,10 @@ impl Index {
         }
     }
 }
+
+/// Keeps databases from making a join of a condition, which would read whole ranges for the sake
+/// of one page.
+const FOR_EACH: &str = " LIMIT 1 OFFSET 0";
 
 /// Where the places of a search come from; what else is asked is looked up for each of them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -48,6 +55,13 @@ pub(super) enum Lead {
 /// Tells whether it holds for the devices with one text, and no others.
 pub(super) fn is_point(clause: &Clause) -> bool {
     matches!(clause.some.as_slice(), [Span::At(_)]) && clause.none.is_none()
+}
+
+/// Tells whether it asks for devices with two or more texts, and nothing else: the places of each
+/// text are in order, so that one can go through all of them side by side.
+pub(super) fn is_mergeable(search: &Search) -> bool {
+    let is_more = search.ids.is_some() || !search.words.is_empty();
+    !is_more && (2..=MERGED).contains(&search.all.len()) && search.all.iter().all(is_point)
 }
 
 fn texts(ids: &[DeviceId]) -> Vec<String> {
@@ -77,6 +91,20 @@ impl Draft {
 
     pub(super) fn finish(self, text: String) -> Query {
         (Stmt::dynamic(text), self.vals)
+    }
+
+    /// Finishes a statement for SQLite beside one with the same values for PostgreSQL, which may
+    /// join what it likes.
+    pub(super) fn finish_beside(self, text: String, (other, vals): Query) -> Query {
+        debug_assert_eq!(self.vals, vals);
+        let other = other.texts().1.replace(FOR_EACH, "");
+        (Stmt::dynamic_each(text, other), self.vals)
+    }
+
+    /// Finishes a statement that looks at all that fits: PostgreSQL may join what it likes.
+    pub(super) fn finish_whole(self, text: String) -> Query {
+        let joined = text.replace(FOR_EACH, "");
+        (Stmt::dynamic_each(text, joined), self.vals)
     }
 
     /// Writes what a page ends with.
@@ -126,13 +154,11 @@ impl Draft {
             Index::Entries if points <= FEW_POINTS => "@index(inventory_entries_entry) ",
             _ => "",
         };
-        // The offset keeps databases from making a join of it, which would read whole ranges
-        // for the sake of one page.
         let exists = |range: String| {
             let by = if range.contains(" AND ") { "" } else { by };
             format!(
                 "EXISTS (SELECT 1 FROM {table} AS e {by}WHERE e.tenant_id = $1 \
-                 AND e.place = l.place AND {range} LIMIT 1 OFFSET 0)"
+                 AND e.place = l.place AND {range}{FOR_EACH})"
             )
         };
         let ranges = self.ranges(&format!("e.{column}"), spans);
@@ -208,7 +234,7 @@ impl Draft {
             let n = self.push(texts(ids));
             all.push(format!(
                 "EXISTS (SELECT 1 FROM inventory_devices AS e WHERE e.tenant_id = $1 \
-                 AND e.place = l.place AND e.id @in(${n}) LIMIT 1 OFFSET 0)"
+                 AND e.place = l.place AND e.id @in(${n}){FOR_EACH})"
             ));
         }
         if !search.words.is_empty() && lead != Some(Lead::Words) {
@@ -233,6 +259,32 @@ impl Draft {
         }
         all.extend(self.others(search, Some(lead)));
         if all.is_empty() { from } else { format!("{from} WHERE {}", all.join(" AND ")) }
+    }
+
+    /// Writes the places of a search for texts alone, for SQLite, which goes through all of them
+    /// side by side; PostgreSQL does so by itself where it may join. Binds what [`Self::places`] binds for the clause at `first`.
+    pub(super) fn merged(&mut self, search: &Search, first: usize, after: Option<i64>) -> String {
+        let mut clauses: Vec<&Clause> = search.all.iter().collect();
+        let first = clauses.remove(first);
+        let mut all = self.ranges("l.entry", &first.some);
+        let after = after.map(|after| format!(" AND l.place > ${}", self.push(after)));
+        all.extend(clauses.iter().flat_map(|clause| self.ranges("l.entry", &clause.some)));
+        let select = |range: &String| {
+            format!(
+                "SELECT l.place FROM inventory_entries AS l WHERE l.tenant_id = $1 AND {range}{}",
+                after.as_deref().unwrap_or_default()
+            )
+        };
+        let all: Vec<String> = all.iter().map(select).collect();
+        all.join(" INTERSECT ") + " ORDER BY place"
+    }
+
+    /// Writes `l WHERE …`: the texts in a span of the devices of a search.
+    pub(super) fn texts(&mut self, search: &Search, within: &Span) -> String {
+        let mut all = vec!["l.tenant_id = $1".to_owned()];
+        all.extend(self.ranges("l.entry", std::slice::from_ref(within)));
+        all.extend(self.others(search, None));
+        format!("inventory_entries AS l WHERE {}", all.join(" AND "))
     }
 
     /// Writes `l WHERE …`: the places of a search that have a value to sort by in these spans,

@@ -21,7 +21,7 @@ use crate::{
     sql::facade::{Query, Stmt},
     vals,
 };
-use draft::Lead;
+use draft::{Lead, is_mergeable};
 
 const DEVICE: Stmt = sql!(
     "SELECT d.id, d.place, d.attributes, d.revision, d.etag, d.identities, d.version
@@ -72,10 +72,15 @@ pub(super) fn forms(search: &Search) -> Vec<Query> {
     let mut forms = vec![
         count::nearly(&tenant, search, &[Lead::All, lead], 1),
         count::count(&tenant, search, lead),
-        count::tally(&tenant, search, lead, &span, 1),
+        count::tally(&tenant, search, Some(lead), &span, 1),
+        count::tally(&tenant, search, None, &span, 1),
         pages::by_place(&tenant, search, lead, None, (0, 1)),
         pages::by_place(&tenant, search, Lead::All, Some(1), (1, 1)),
     ];
+    if is_mergeable(search) {
+        forms.push(count::count_merged(&tenant, search, 1));
+        forms.push(pages::merged_by_place(&tenant, search, 1, Some(1), (1, 1)));
+    }
     if lead == Lead::Words {
         forms.push(pages::by_words(&tenant, search, (1, 1)));
     }
@@ -105,6 +110,7 @@ pub(super) fn searches() -> Vec<(&'static str, Search)> {
     vec![
         ("all", Search::all()),
         ("point", Search::all().and(some(vec![at("s1")]))),
+        ("both", Search::all().and(some(vec![at("s1")])).and(some(vec![at("s2")]))),
         ("points", Search::all().and(some(vec![at("s1"), at("s2")]))),
         ("range", Search::all().and(some(vec![range()]))),
         ("two", Search::all().and(some(vec![at("s1")])).and(some(vec![range(), at("n1")]))),

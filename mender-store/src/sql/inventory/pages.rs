@@ -8,7 +8,7 @@ use mender_core::{
 
 use super::{
     count::{count, count_valued, number},
-    draft::{Draft, Lead, is_point},
+    draft::{Draft, Lead, is_mergeable, is_point},
     rows::devices,
 };
 use crate::{SqlStore, sql::facade::Query};
@@ -64,6 +64,21 @@ pub(super) fn by_place(
     };
     let few = if is_ordered { "" } else { " -- few: chosen where they are" };
     draft.finish(devices_at(&places, "p.place") + few)
+}
+
+/// A page by place of a search for texts alone, going through the places of all.
+pub(super) fn merged_by_place(
+    tenant: &TenantId,
+    search: &Search,
+    at: usize,
+    after: Option<i64>,
+    (skip, limit): (u64, usize),
+) -> Query {
+    let mut draft = Draft::new(tenant);
+    let places = draft.merged(search, at, after);
+    let places = places + &draft.limit(skip, limit);
+    let usual = by_place(tenant, search, Lead::Clause(at), after, (skip, limit));
+    draft.finish_beside(devices_at(&places, "p.place"), usual)
 }
 
 /// A page by the number of words.
@@ -163,28 +178,32 @@ impl SqlStore {
         after: Option<i64>,
         page: (u64, usize),
     ) -> StoreResult<Vec<Device>> {
-        let lead = self.lead_by_place(tenant, search).await?;
-        self.devices_of(by_place(tenant, search, lead, after, page)).await
+        self.devices_of(match self.lead_by_place(tenant, search).await? {
+            (Lead::Clause(at), true) => merged_by_place(tenant, search, at, after, page),
+            (lead, _) => by_place(tenant, search, lead, after, page),
+        })
+        .await
     }
 
-    async fn lead_by_place(&self, tenant: &TenantId, search: &Search) -> StoreResult<Lead> {
+    /// Chooses where to look for a page by place, and whether to go through all side by side.
+    async fn lead_by_place(&self, tenant: &TenantId, search: &Search) -> StoreResult<(Lead, bool)> {
         if search.ids.is_some() {
-            return Ok(Lead::Ids);
+            return Ok((Lead::Ids, false));
         }
         let mut fit = search.all.iter().enumerate().filter(|(_, clause)| clause.none.is_none());
         match (fit.next(), fit.next()) {
             _ if !search.words.is_empty() => {}
-            (None, _) => return Ok(Lead::All),
-            (Some((at, one)), None) if is_point(one) => return Ok(Lead::Clause(at)),
+            (None, _) => return Ok((Lead::All, false)),
+            (Some((at, one)), None) if is_point(one) => return Ok((Lead::Clause(at), false)),
             _ => {}
         }
-        let (lead, count) = self.lead(tenant, search, FEW).await?;
+        let (lead, count, _) = self.lead(tenant, search, FEW).await?;
         if count < FEW {
-            return Ok(lead);
+            return Ok((lead, false));
         }
         // What comes in order is not sorted, however much it is.
         let point = search.all.iter().position(is_point);
-        Ok(point.map_or(Lead::All, Lead::Clause))
+        Ok((point.map_or(Lead::All, Lead::Clause), is_mergeable(search)))
     }
 
     /// Returns a page by the number of words.
@@ -204,7 +223,7 @@ impl SqlStore {
         search: &Search,
         (skip, limit): (u64, usize),
     ) -> StoreResult<Vec<Device>> {
-        let (lead, count) = self.lead(tenant, search, FEW).await?;
+        let (lead, count, _) = self.lead(tenant, search, FEW).await?;
         if lead == Lead::Ids || count < FEW {
             return self.devices_of(collected(tenant, search, lead, (skip, limit))).await;
         }

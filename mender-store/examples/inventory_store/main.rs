@@ -2,17 +2,22 @@
 //!
 //! `cargo run --release -p mender-store --features postgres --example inventory_store [dir [size ...]]`
 //!
-//! Uses SQLite in a folder below `dir`, or PostgreSQL where `MENDER_TEST_POSTGRES` is set.
+//! Uses SQLite files in `dir`, or PostgreSQL where `MENDER_TEST_POSTGRES` is set. What it stores
+//! stays for the next run: `inventory-SIZE.db`, or the schema `bench_inventory_SIZE`. With `check`
+//! for the sizes, checks that the rows are those that commits write.
+
+mod fleet;
+mod load;
+mod server;
 
 use std::{error::Error, future::Future, path::Path, time::Duration};
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use mender_core::{
-    Ctx, DeviceId, Env, Mender, Stamped, TenantId, Time,
-    commit::Change,
+    Ctx, Env, Mender, TenantId,
+    index::{Clause, Span},
     inventory::{
-        AttributeName, Device, How, NewAttribute, Op, Operand, Place, Predicate, Query, Search,
-        Store as _, Value, entries, name,
+        AttributeName, How, NewAttribute, Op, Operand, Predicate, Query, Search, Store as _, Value,
+        entries, name,
     },
     page::PageRequest,
 };
@@ -23,119 +28,58 @@ use mender_store::{
 };
 use tokio::time::Instant;
 
-const SIZE: Stmt = Stmt::new("SELECT pg_database_size(current_database()) AS bytes");
+use fleet::{id, mixed, reported};
 
-const ANALYZE: Stmt = Stmt::new("ANALYZE");
-
-/// Devices that are stored at the same time.
-const AT_ONCE: usize = 512;
+/// The file; on a server the tables of inventory, with their indexes.
+const SIZE: Stmt = Stmt::each(
+    "SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size",
+    "SELECT CAST(SUM(pg_total_relation_size(CAST(n AS regclass))) AS BIGINT) AS bytes FROM
+        unnest(ARRAY['inventory_devices', 'inventory_entries', 'inventory_words']) AS n",
+);
 
 /// The page cache while devices are loaded.
 const LOADING: u64 = 2 << 30;
 
 /// Calls of one measurement, and how long it may take.
-const CALLS: usize = 300;
-const PATIENCE: Duration = Duration::from_secs(10);
+const CALLS: usize = 100;
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// How many devices are stored both ways to compare the rows.
+const COMPARED: usize = 1000;
 
 type Fault = Box<dyn Error + Send + Sync>;
 
-fn id(n: usize) -> Result<DeviceId, Fault> {
-    Ok(format!("{:08x}-{:04x}-7000-8000-0000{n:08x}", n >> 8, n & 0xff).parse()?)
-}
-
-/// Something between 0 and `bound` that looks random.
-fn mixed(n: usize, salt: usize, bound: usize) -> usize {
-    let mut z = (n as u64 ^ (salt as u64) << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    usize::try_from((z >> 32) % bound as u64).unwrap_or_default()
-}
-
-/// What device `n` reports: 24 attributes of all kinds.
-fn reported(n: usize) -> Vec<(String, Value)> {
-    let text = |name: &str, value: String| (name.to_owned(), Value::Text(value));
-    let number = |name: &str, value: usize| (name.to_owned(), Value::Number(value as f64));
-    let mut all = vec![
-        text("device_type", format!("board-{}", mixed(n, 1, 10))),
-        text("artifact_name", format!("release-2.{}", mixed(n, 2, 5))),
-        text("rootfs-image.version", format!("2.{}", mixed(n, 2, 5))),
-        text("mac", format!("52:54:{:02x}:{:02x}:{:04x}", n >> 24, n >> 16 & 0xff, n & 0xffff)),
-        text("region", format!("region-{}", mixed(n, 3, 50))),
-        text("city", format!("city-{}", mixed(n, 4, 5000))),
-        text("hostname", format!("host-{n}")),
-        text("kernel", format!("Linux 6.1.{}", mixed(n, 5, 100))),
-        text("os", format!("Debian {}", mixed(n, 6, 4))),
-        text("cpu_model", format!("Cortex-A{}", mixed(n, 7, 8))),
-        (
-            "network_interfaces".to_owned(),
-            Value::Texts(["eth0", "wlan0", "usb0"].map(str::to_owned)[..=mixed(n, 8, 3)].to_vec()),
-        ),
-        number("mem_total_kB", (mixed(n, 9, 8) + 1) << 19),
-        number("cpu_temperature", mixed(n, 10, 90)),
-        number("disk_free_kB", mixed(n, 11, 1 << 24)),
-        number("uptime", mixed(n, 12, 1 << 22)),
-    ];
-    all.extend((0..9).map(|k| text(&format!("app_{k}"), format!("1.{}", mixed(n, 20 + k, 30)))));
-    all
-}
-
-fn device(n: usize) -> Result<Device, Fault> {
-    let at = Time(1_700_000_000_000 + i64::try_from(n)? * 10);
-    let mut device = Device::new(id(n)?, Place::new(at, n as u64), at);
-    let mut set = |name: AttributeName, value: Value| device.attributes.set(&name, value.into());
-    for (name, value) in reported(n) {
-        set(AttributeName::inventory(name), value);
-    }
-    let status = if n.is_multiple_of(10) { "pending" } else { "accepted" };
-    set(AttributeName::identity(name::STATUS), Value::Text(status.into()));
-    set(AttributeName::identity("sn"), Value::Text(format!("SN-{n:09}")));
-    set(AttributeName::system(name::UPDATED), Value::Time(at));
-    set(AttributeName::system(name::SEEN), Value::Time(at));
-    if !n.is_multiple_of(4) {
-        let group = format!("group-{}", mixed(n, 13, 100));
-        set(AttributeName::system(name::GROUP), Value::Text(group));
-    }
-    device.identities = vec![format!("SN-{n:09}")];
-    Ok(device)
-}
-
-fn stamped(device: Device) -> Stamped<Device> {
-    Stamped {
-        id: String::new(),
-        change: Change::Insert(device),
-        charges: vec![],
-        events: vec![],
-        lease_until: Time(0),
-        invalidates: vec![],
-        at: Time(0),
-    }
-}
-
-async fn load(store: &SqlStore, size: usize) -> Result<(), Fault> {
-    let tenant = &TenantId::default();
-    let put = |n: usize| async move {
-        store.commit_inventory(tenant, stamped(device(n)?)).await?;
-        Ok::<_, Fault>(())
-    };
-    stream::iter((0..size).map(put)).buffer_unordered(AT_ONCE).try_collect().await
-}
-
-/// Makes calls one after the other, and prints how long they took.
+/// Makes calls one after the other, and prints how long they took: the first one, and the others.
 async fn measure<F, T>(name: &str, mut call: impl FnMut(usize) -> F) -> Result<(), Fault>
 where
     F: Future<Output = Result<T, Fault>>,
 {
     let begun = Instant::now();
+    call(0).await?;
+    let first = begun.elapsed();
     let mut took = Vec::new();
     while took.len() < CALLS && begun.elapsed() < PATIENCE {
         let begun = Instant::now();
-        call(took.len()).await?;
+        call(took.len() + 1).await?;
         took.push(begun.elapsed());
+    }
+    if took.is_empty() {
+        took.push(first);
     }
     took.sort();
     let count = took.len();
-    let at = |part: usize| took[(count * part / 1000).min(count - 1)].as_micros();
-    println!("  {name:<44} {count:>4} calls  p50 {:>8} µs  p99 {:>8} µs", at(500), at(990));
+    let at = |part: usize| ms(took[(count * part / 1000).min(count - 1)]);
+    println!(
+        "  {name:<46} first {:>9.2} ms  {count:>3} calls  p50 {:>9.2} ms  p99 {:>9.2} ms",
+        ms(first),
+        at(500),
+        at(990)
+    );
     Ok(())
+}
+
+fn ms(took: Duration) -> f64 {
+    took.as_secs_f64() * 1000.0
 }
 
 fn equal(name: AttributeName, value: &str) -> Predicate {
@@ -226,8 +170,9 @@ async fn scenario(store: SqlStore, size: usize) -> Result<(), Fault> {
     for (name, query) in &queries() {
         let page =
             |_| async move { Ok(inventory.search(ctx, query, PageRequest::new(1, 20)).await?) };
-        let found = page(0).await?;
-        measure(&format!("{name} ({} of them)", found.total), page).await?;
+        measure(name, page).await?;
+        // Found out, or remembered.
+        println!("    {} of them", page(0).await?.total);
     }
     measure("page 50 of a type", |_| async {
         let query = &queries()[1].1;
@@ -236,7 +181,7 @@ async fn scenario(store: SqlStore, size: usize) -> Result<(), Fault> {
     .await?;
     let point = |name: AttributeName, text: &str| {
         let at = entries::entry(&entries::prefix(&name), &Value::Text(text.into()));
-        mender_core::index::Clause::some(vec![mender_core::index::Span::At(at)])
+        Clause::some(vec![Span::At(at)])
     };
     let own = |name: &str| AttributeName::inventory(name);
     let of_type = &Search::all().and(point(own("device_type"), "board-1"));
@@ -278,17 +223,70 @@ async fn scenario(store: SqlStore, size: usize) -> Result<(), Fault> {
     measure("statistics", |_| async { Ok(inventory.statistics(ctx).await?) }).await
 }
 
-async fn stored(options: &SqlOptions, url: &str, size: usize) -> Result<SqlStore, Fault> {
-    let loader = options.clone().cache_bytes(LOADING).open(url).await?.migrate().await?;
-    let begun = Instant::now();
-    load(&loader, size).await?;
-    println!("{size} devices, stored in {:.1?}", begun.elapsed());
-    drop(loader);
-    Ok(options.open(url).await?)
+/// A database to be filled: a file, or a schema of a server.
+struct Place<'a> {
+    url: String,
+    options: SqlOptions,
+    server: Option<(&'a str, String)>,
 }
 
-fn bytes(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |file| file.len())
+impl<'a> Place<'a> {
+    fn file(path: &Path) -> Self {
+        let url = format!("sqlite://{}", path.display());
+        Self { url, options: SqlStore::options(), server: None }
+    }
+
+    fn schema(server: &'a str, name: &str) -> Self {
+        let schema = format!("bench_{name}");
+        let options = SqlStore::options().schema(&schema);
+        Self { url: server.to_owned(), options, server: Some((server, schema)) }
+    }
+
+    async fn open(&self, cache: u64) -> Result<SqlStore, Fault> {
+        Ok(self.options.clone().cache_bytes(cache).open(&self.url).await?.migrate().await?)
+    }
+
+    async fn fill(&self, size: usize) -> Result<SqlStore, Fault> {
+        let stored = self.options.open(&self.url).await?;
+        if stored.version().await? > 0 {
+            println!("{size} devices, stored before");
+            return Ok(stored);
+        }
+        drop(stored);
+        let begun = Instant::now();
+        let loader = self.open(LOADING).await?;
+        load::load(&loader, size).await?;
+        let rows = begun.elapsed();
+        if let Some((server, schema)) = &self.server {
+            let memory = "SET maintenance_work_mem TO '1GB'";
+            let all = [memory, load::MAKE_INDEX, "VACUUM ANALYZE", "CHECKPOINT"];
+            server::run(server, schema, &all).await?;
+        } else {
+            let index = Stmt::new(load::MAKE_INDEX);
+            loader.sql().run(Batch::of(index, vals![])).await?;
+        }
+        println!("{size} devices, stored in {rows:.1?}, with the index in {:.1?}", begun.elapsed());
+        drop(loader);
+        Ok(self.options.open(&self.url).await?)
+    }
+
+    async fn remove(&self) -> Result<(), Fault> {
+        let Some((server, schema)) = &self.server else {
+            return Ok(());
+        };
+        server::run(server, schema, &[&format!("DROP SCHEMA \"{schema}\" CASCADE")]).await
+    }
+}
+
+async fn check(places: [Place<'_>; 2]) -> Result<(), Fault> {
+    let committed = places[0].open(LOADING).await?;
+    load::commit(&committed, COMPARED).await?;
+    let loaded = places[1].fill(COMPARED).await?;
+    load::compare(&committed, &loaded).await?;
+    for place in &places {
+        place.remove().await?;
+    }
+    Ok(())
 }
 
 #[expect(
@@ -303,32 +301,29 @@ fn server() -> Option<String> {
 async fn main() -> Result<(), Fault> {
     let mut args = std::env::args().skip(1);
     let dir = args.next().unwrap_or_else(|| ".".into());
-    let mut sizes = args.map(|size| size.parse()).collect::<Result<Vec<usize>, _>>()?;
-    if sizes.is_empty() {
-        sizes = vec![1000, 1_000_000];
-    }
-    for size in sizes {
-        let Some(server) = server() else {
-            let dir = tempfile::tempdir_in(&dir)?;
-            let path = dir.path().join("bench.db");
-            println!("SQLite");
-            let url = format!("sqlite://{}", path.display());
-            let store = stored(&SqlStore::options(), &url, size).await?;
-            scenario(store, size).await?;
-            println!("  {} bytes a device", bytes(&path) / size as u64);
-            continue;
+    let (server, sizes) = (server(), args.collect::<Vec<_>>());
+    println!("{}", if server.is_some() { "PostgreSQL" } else { "SQLite" });
+    if sizes == ["check"] {
+        let dir = tempfile::tempdir_in(&dir)?;
+        let run = Env::system().object_id();
+        let place = |name: &str| match &server {
+            Some(server) => Place::schema(server, &format!("{name}_{run}")),
+            None => Place::file(&dir.path().join(name)),
         };
-        println!("PostgreSQL");
-        let schema = format!("bench_{}", Env::system().object_id());
-        let options = SqlStore::options().schema(&schema);
-        let store = stored(&options, &server, size).await?;
-        store.sql().run(Batch::of(ANALYZE, vals![])).await?;
-        scenario(store.clone(), size).await?;
+        return check([place("commits"), place("rows")]).await;
+    }
+    let sizes = sizes.iter().map(|size| size.parse()).collect::<Result<Vec<usize>, _>>()?;
+    for size in if sizes.is_empty() { vec![1000, 1_000_000] } else { sizes } {
+        let path = Path::new(&dir).join(format!("inventory-{size}.db"));
+        let place = match &server {
+            Some(server) => Place::schema(server, &format!("inventory_{size}")),
+            None => Place::file(&path),
+        };
+        let store = place.fill(size).await?;
         let row = store.sql().read_one(SIZE, vals![]).await?;
-        let all = row.map_or(Ok(0), |row| row.int("bytes"))?.unsigned_abs();
-        println!("  {} bytes a device, with all of the database", all / size as u64);
-        let drop = Stmt::dynamic(format!("DROP SCHEMA \"{schema}\" CASCADE"));
-        store.sql().run(Batch::of(drop, vals![])).await?;
+        let bytes = row.map_or(Ok(0), |row| row.int("bytes"))?.unsigned_abs();
+        println!("  {} bytes a device", bytes / size as u64);
+        scenario(store, size).await?;
     }
     Ok(())
 }
