@@ -31,10 +31,9 @@ async fn large_uploads_are_refused_as_large() {
     let chunked = chunked.chunked(body).send().await.assert_status(400);
     let text = "failed to decode request body: http: request body too large";
     assert_eq!(error(&chunked), text);
-    // The body may be as large as this, but nothing that large is stored.
+    // What fits into a body is stored.
     let almost = json!([{"name": "a", "value": "x".repeat((1 << 20) - 100)}]);
-    let answer = upload(&app, &token, almost.to_string()).await.assert_status(413);
-    assert_eq!(error(&answer), "larger than allowed");
+    let _ = upload(&app, &token, almost.to_string()).await.assert_status(200);
     app.drain().await;
 }
 
@@ -125,10 +124,10 @@ async fn searches_that_could_run_forever_do_not() {
         let found = search(&app, &filter("$regex", &json!(pattern))).await.assert_status(200);
         assert!(ids(&found).len() <= count, "{pattern:.40}");
     }
-    let many: Vec<_> = (0..1001).collect();
+    let many: Vec<_> = (0..20_001).collect();
     for (value, text) in [
-        (json!(many), "lists have at most 1000 elements"),
-        (json!([[[1]]]), "lists have at most 1000 elements"),
+        (json!(many), "lists have at most 20000 elements"),
+        (json!([[[1]]]), "lists have at most 20000 elements"),
         (json!({"$gt": ""}), "an attribute can't be compared with an object"),
         (json!("a\0"), "text must not contain the character U+0000"),
     ] {
