@@ -14,8 +14,8 @@ settings! {
         inventory_attributes: u16 = "100",
         /// How many tags a device may have; 0 is no limit.
         inventory_tags: u16 = "20",
-        /// OpenSearch, which then answers reports instead of the database:
-        /// https://user:password@host:9200
+        /// OpenSearch at https://user:password@host:9200, which then answers reports instead of
+        /// the database, once `mender-server search reindex` was run.
         search_url: Option<SearchUrl> = "",
         /// What the names of its indices begin with.
         search_index: String = "mender-devices",
