@@ -10,7 +10,8 @@
 //! in every store. Patterns, and the order by relevance of free text, cost as much as there are
 //! devices that come into question; an index answers everything else, apart from exact counts.
 //!
-//! What device authentication knows is copied by [`react`](crate::inventory) from its events.
+//! What device authentication knows of a device is copied whenever one of its events says that it
+//! changed.
 
 pub mod entries;
 mod events;
