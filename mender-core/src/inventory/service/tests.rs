@@ -8,6 +8,7 @@ mod filters;
 mod groups;
 mod reports;
 mod search;
+mod transfer;
 
 use std::time::Duration;
 

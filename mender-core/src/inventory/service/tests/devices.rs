@@ -160,3 +160,22 @@ async fn a_decommissioned_device_is_forgotten_and_late_events_do_not_bring_it_ba
     }
     assert_eq!(w.mender.undelivered().await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn a_record_that_is_made_anew_is_complete_and_in_no_group() {
+    let w = World::new();
+    let known = w.accepted(&device()).await;
+    let name = known.id.as_str();
+    w.inventory().set_group(&w.ctx, &known.id, &"g".parse().unwrap()).await.unwrap();
+    w.mender.drain().await.unwrap();
+    let group = async || w.mender.auth().device(&w.ctx, &known.id).await.unwrap().device.group;
+    assert_eq!(group().await.as_deref(), Some("g"));
+    w.inventory().remove(&w.ctx, &known.id).await.unwrap();
+    w.mender.drain().await.unwrap();
+    assert_eq!(group().await, None);
+    w.tick();
+    w.report(name, &[("x", "1")]).await;
+    w.mender.drain().await.unwrap();
+    assert_eq!(w.value(name, "identity/status").await, Some(text("accepted")));
+    assert_eq!(w.value(name, "identity/mac").await, Some(text("00:01")));
+}
