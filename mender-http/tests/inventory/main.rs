@@ -7,5 +7,6 @@ mod gateway;
 mod identities;
 mod internal;
 mod isolation;
+mod reports;
 mod scope;
 mod support;
