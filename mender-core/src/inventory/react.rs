@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     event::{Event, Fact, Kinds, Outcome, Subscriber},
     id::{DeviceId, TenantId},
-    inventory::{events::InventoryEvent, model::Facts, service::Service},
+    inventory::{model::Facts, service::Service},
 };
 
 /// What inventory asks device authentication.
@@ -24,7 +24,8 @@ pub(crate) trait FactsOf: Send + Sync + 'static {
 /// Copies what device authentication knows of a device whenever it changes.
 ///
 /// Events may come late, twice and in any order: each makes it look at the source, and what is
-/// older than what is stored is passed over. A device that left is not recorded again.
+/// older than what is stored is passed over. A device that left is not recorded again; a record that
+/// was removed, and made anew by a report, is completed by what comes next.
 pub(crate) struct FollowDevices {
     pub(crate) inventory: Arc<Service>,
     pub(crate) source: Arc<dyn FactsOf>,
@@ -32,9 +33,6 @@ pub(crate) struct FollowDevices {
 
 /// The device that an event is about, and when it was in contact.
 fn subject(event: &Event) -> Result<(DeviceId, Option<Time>)> {
-    if let Ok(InventoryEvent::Recorded { device }) = InventoryEvent::of(event) {
-        return Ok((device, None));
-    }
     let fact = DeviceEvent::of(event).map_err(|e| Error::internal("event").because(e))?;
     Ok(match fact {
         DeviceEvent::Seen { device, at } => (device, Some(at)),
@@ -71,8 +69,6 @@ impl Subscriber for FollowDevices {
             "device.tier_changed",
             "device.flagged",
             "device.seen",
-            // A record that was removed, and made anew by a report, lacks status and identity.
-            InventoryEvent::RECORDED,
         ])
     }
 

@@ -162,7 +162,7 @@ async fn a_decommissioned_device_is_forgotten_and_late_events_do_not_bring_it_ba
 }
 
 #[tokio::test]
-async fn a_record_that_is_made_anew_is_complete_and_in_no_group() {
+async fn a_record_that_is_made_anew_is_completed_by_the_next_contact_and_in_no_group() {
     let w = World::new();
     let known = w.accepted(&device()).await;
     let name = known.id.as_str();
@@ -176,6 +176,7 @@ async fn a_record_that_is_made_anew_is_complete_and_in_no_group() {
     w.tick();
     w.report(name, &[("x", "1")]).await;
     w.mender.drain().await.unwrap();
-    assert_eq!(w.value(name, "identity/status").await, Some(text("accepted")));
+    assert_eq!(w.value(name, "identity/status").await, None);
+    w.contact(&known).await;
     assert_eq!(w.value(name, "identity/mac").await, Some(text("00:01")));
 }
