@@ -1,9 +1,9 @@
 //! One connection.
 
-use std::pin::pin;
+use std::{convert::Infallible, pin::pin};
 
 use axum::Router;
-use http::Request;
+use http::{Request, header::EXPECT};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,6 +12,7 @@ use tower::ServiceExt;
 use super::{
     Limits, Peer, Stop,
     patience::{Patient, Turn},
+    unread,
 };
 
 /// Answers the requests of a connection until either side ends it.
@@ -24,8 +25,16 @@ where
     let service = service_fn(move |mut request: Request<Incoming>| {
         turn.ask();
         request.extensions_mut().insert(peer);
-        let (turn, asked) = (turn.clone(), router.clone().oneshot(request));
-        async move { asked.await.map(|response| turn.answer(response)) }
+        let waits = request.headers().contains_key(EXPECT);
+        let (head, body) = request.into_parts();
+        let (lent, unread) = unread::lend(body);
+        let (turn, asked) = (turn.clone(), router.clone().oneshot(Request::from_parts(head, lent)));
+        async move {
+            let response = asked.await?;
+            // Who waits to be told to go on sends nothing after an answer.
+            let response = if waits { response } else { unread.settle(response).await };
+            Ok::<_, Infallible>(turn.answer(response))
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -3,6 +3,7 @@
 mod connection;
 mod patience;
 mod tls;
+mod unread;
 
 use std::{
     io,

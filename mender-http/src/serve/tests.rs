@@ -72,6 +72,37 @@ async fn a_hard_stop_ends_everything() {
     task.wait().await;
 }
 
+/// Sends the head of a request with a body, reads the answer, and only then sends the body.
+async fn late_body(stream: &mut TcpStream, body: usize) -> String {
+    let head = format!("POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: {body}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut from, mut to) = stream.split();
+    let send = async { to.write_all(&vec![b'x'; body]).await };
+    let mut answer = vec![0; 4096];
+    let (_, read) = tokio::join!(send, from.read(&mut answer));
+    String::from_utf8(answer[..read.unwrap()].to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_request_follows_one_that_was_answered_before_its_body_came() {
+    let Running { address, .. } = run(Listener::bind("127.0.0.1:0").unwrap());
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    for _ in 0..3 {
+        let answer = late_body(&mut stream, 50).await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+        assert!(!answer.contains("Connection"), "{answer}");
+    }
+    assert!(ask(stream, "/quick").await.ends_with("quick"));
+}
+
+#[tokio::test]
+async fn a_client_is_told_when_too_much_was_left_unread() {
+    let Running { address, .. } = run(Listener::bind("127.0.0.1:0").unwrap());
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let answer = late_body(&mut stream, 1 << 20).await;
+    assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+}
+
 #[tokio::test]
 async fn too_many_headers_are_refused() {
     let limits = Limits { headers: 1, ..Limits::default() };
