@@ -1,3 +1,5 @@
+-- Clustered by their keys: a device and its sets are read with half the pages, which is what a
+-- million devices cost more than a thousand.
 CREATE TABLE auth_devices (
     tenant_id TEXT NOT NULL,
     id TEXT NOT NULL,
@@ -18,7 +20,7 @@ CREATE TABLE auth_devices (
     version INTEGER NOT NULL,
     commit_id TEXT NOT NULL,
     PRIMARY KEY (tenant_id, id)
-);
+) WITHOUT ROWID;
 CREATE UNIQUE INDEX auth_devices_identity ON auth_devices (tenant_id, identity_hash);
 CREATE INDEX auth_devices_status ON auth_devices (tenant_id, status, id);
 CREATE INDEX auth_devices_group ON auth_devices (tenant_id, group_name, status, id);
@@ -35,7 +37,7 @@ CREATE TABLE auth_sets (
     valid_from INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, device_id, id)
-);
+) WITHOUT ROWID;
 CREATE INDEX auth_sets_id ON auth_sets (tenant_id, id, device_id);
 
 CREATE TABLE auth_tenants (
