@@ -17,7 +17,7 @@ mod kernel;
 pub mod kit;
 pub mod lifecycle;
 pub mod mail;
-mod memo;
+pub mod memo;
 mod mender;
 pub mod outbound;
 pub mod outbox;

@@ -29,15 +29,29 @@ struct Known<V> {
 type Slot<V> = Arc<tokio::sync::Mutex<Option<Known<V>>>>;
 
 /// Remembers answers that took long; of several callers who ask the same, one finds out.
-pub(crate) struct Memo<V> {
+pub struct Memo<V> {
     hasher: RandomState,
     /// By the hash of the question, with the time when it was last asked.
     slots: Mutex<HashMap<u64, (Instant, Slot<V>)>>,
 }
 
-impl<V: Clone> Memo<V> {
-    pub(crate) fn new() -> Self {
+impl<V> Default for Memo<V> {
+    fn default() -> Self {
         Self { hasher: RandomState::new(), slots: Mutex::default() }
+    }
+}
+
+impl<V> std::fmt::Debug for Memo<V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Memo").finish_non_exhaustive()
+    }
+}
+
+impl<V: Clone> Memo<V> {
+    /// Remembers nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
     }
 
     fn slot(&self, key: u64, now: Instant) -> Slot<V> {
@@ -55,7 +69,10 @@ impl<V: Clone> Memo<V> {
 
     /// Returns the answer, remembered or found out. `is_worth` tells of one that took long
     /// whether it is remembered.
-    pub(crate) async fn get<E>(
+    ///
+    /// # Errors
+    /// Those of finding out.
+    pub async fn get<E>(
         &self,
         question: &impl Hash,
         find_out: impl AsyncFnOnce() -> Result<V, E>,

@@ -1,6 +1,6 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use mender_core::{StoreError, StoreResult};
+use mender_core::{StoreError, StoreResult, memo::Memo};
 
 use crate::sql::{MIGRATIONS, Sql};
 
@@ -96,7 +96,7 @@ impl SqlOptions {
         if applied > 0 {
             crate::sql::refuse_newer(applied)?;
         }
-        Ok(SqlStore { sql })
+        Ok(SqlStore::new(sql))
     }
 
     #[cfg(feature = "sqlite")]
@@ -140,9 +140,15 @@ impl SqlOptions {
 #[derive(Clone, Debug)]
 pub struct SqlStore {
     pub(crate) sql: Sql,
+    /// How many devices of a sorted search have a value for its first key, and how many don't.
+    pub(crate) valued: Arc<Memo<(u64, u64)>>,
 }
 
 impl SqlStore {
+    pub(crate) fn new(sql: Sql) -> Self {
+        Self { sql, valued: Arc::default() }
+    }
+
     /// Opens `sqlite://path` or `postgres://…` for a server.
     ///
     /// # Errors

@@ -76,6 +76,7 @@ pub struct Service {
     counts: Memo<u64>,
     tallies: Memo<Arc<Tally>>,
     names: Memo<Arc<Vec<NameCount>>>,
+    texts: Memo<Arc<Vec<String>>>,
     large: Memo<bool>,
 }
 
@@ -120,8 +121,8 @@ impl Service {
         config: Config,
     ) -> Self {
         let (counts, tallies, names) = (Memo::new(), Memo::new(), Memo::new());
-        let large = Memo::new();
-        Self { kernel, store, journal, config, counts, tallies, names, large }
+        let (texts, large) = (Memo::new(), Memo::new());
+        Self { kernel, store, journal, config, counts, tallies, names, texts, large }
     }
 
     /// Returns how inventory behaves.

@@ -64,12 +64,17 @@ impl MongoDocs {
         options: Listing,
     ) -> Result<Vec<Stored>, Failure> {
         let Listing { sort, fields, skip, limit } = options;
+        let is_by_data = sort.keys().any(|key| query::is_sort_place(key));
         // Some servers count what they pass over in 32 bits, and no collection has as much.
         if limit == 0 || i32::try_from(skip).is_err() {
             return Ok(Vec::new());
         }
         let collection = self.link.kind(kind);
         let mut find = collection.find(filter).sort(sort).projection(fields);
+        if is_by_data {
+            // No index has this order: large fleets are more than servers sort in memory.
+            find = find.allow_disk_use(true);
+        }
         if skip > 0 {
             find = find.skip(skip);
         }

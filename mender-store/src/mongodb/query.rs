@@ -152,6 +152,11 @@ pub(super) fn place(order: &str) -> String {
     format!("s.{order}")
 }
 
+/// Tells whether it is the field of a place under a name of the data's.
+pub(super) fn is_sort_place(field: &str) -> bool {
+    field.starts_with("p.")
+}
+
 /// Returns the field of the place under a name of the data's.
 fn sort_place(name: &str) -> String {
     format!("p.{name}")

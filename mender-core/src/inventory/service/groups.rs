@@ -1,10 +1,13 @@
 //! Static groups.
 
+use std::sync::Arc;
+
 use crate::{
     commit::Commit,
     ctx::Ctx,
     error::{Error, Result},
-    id::DeviceId,
+    id::{DeviceId, TenantId},
+    index::Span,
     inventory::{
         entries, logic,
         model::{AttributeName, Device, GroupName, name},
@@ -90,18 +93,30 @@ impl Service {
             texts.extend(tally.top.iter().map(|(text, _)| text.clone()));
             texts.sort();
         } else {
-            loop {
-                let after = texts.last().map(String::as_str);
-                let more = self.store.inventory_texts(&ctx.tenant, &within, after, NAMES).await?;
-                let is_last = more.len() < NAMES;
-                texts.extend(more);
-                if is_last {
-                    break;
-                }
-            }
+            let known = self.all_texts(&ctx.tenant, &within).await?;
+            texts.clone_from(&known);
         }
         let names = texts.iter().filter_map(|text| entries::text_of(&text[entries::PREFIX..]));
         Ok(names.filter(|name| ctx.scope.has_group(Some(name))).collect())
+    }
+
+    /// Returns all texts in a span. Those of stores that look at every device for it may be two
+    /// seconds old.
+    async fn all_texts(&self, tenant: &TenantId, within: &Span) -> Result<Arc<Vec<String>>> {
+        let find_out = async || {
+            let mut texts: Vec<String> = Vec::new();
+            loop {
+                let after = texts.last().map(String::as_str);
+                let more = self.store.inventory_texts(tenant, within, after, NAMES).await?;
+                let is_last = more.len() < NAMES;
+                texts.extend(more);
+                if is_last {
+                    return Ok(Arc::new(texts));
+                }
+            }
+        };
+        let key = (tenant.clone(), within.clone());
+        self.texts.get(&key, find_out, async || self.is_large(tenant).await).await
     }
 
     /// Returns a page of the devices in a group, and how many there are.

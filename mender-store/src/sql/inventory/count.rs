@@ -19,7 +19,7 @@ use crate::{
 const COMPARED: usize = 8;
 
 /// The most matches of a clause that are counted before an exact count begins.
-const MANY: usize = 50_000;
+pub(super) const MANY: usize = 50_000;
 
 /// So many devices have most of the texts of an attribute: it is cheaper to look at each text
 /// than at each device.

@@ -18,6 +18,9 @@ const FEW_POINTS: usize = 8;
 /// The most texts whose places are gone through side by side.
 const MERGED: usize = 8;
 
+/// The most texts of one clause whose devices are gone through side by side.
+const UNITED: usize = 50;
+
 /// What devices are found by, and the column of the texts.
 #[derive(Clone, Copy)]
 pub(super) enum Index {
@@ -64,6 +67,19 @@ pub(super) fn is_mergeable(search: &Search) -> bool {
     !is_more && (2..=MERGED).contains(&search.all.len()) && search.all.iter().all(is_point)
 }
 
+/// Tells whether it holds for the devices with one of a few texts, and no others.
+pub(super) fn is_unitable(clause: &Clause) -> bool {
+    let is_few = (1..=UNITED).contains(&clause.some.len());
+    let is_text = |span: &Span| matches!(span, Span::At(_));
+    is_few && clause.none.is_none() && clause.some.iter().all(is_text)
+}
+
+/// Tells whether the texts between these are all of one attribute.
+fn is_of_one(from: &str, to: &str) -> bool {
+    let prefix = |text: &str| text.get(..entries::PREFIX).map(str::to_owned);
+    prefix(from).is_some() && prefix(from) == prefix(to)
+}
+
 fn texts(ids: &[DeviceId]) -> Vec<String> {
     ids.iter().map(ToString::to_string).collect()
 }
@@ -91,6 +107,11 @@ impl Draft {
 
     pub(super) fn finish(self, text: String) -> Query {
         (Stmt::dynamic(text), self.vals)
+    }
+
+    /// Finishes a statement that differs.
+    pub(super) fn finish_each(self, sqlite: String, postgres: String) -> Query {
+        (Stmt::dynamic_each(sqlite, postgres), self.vals)
     }
 
     /// Finishes a statement for SQLite beside one with the same values for PostgreSQL, which may
@@ -185,6 +206,11 @@ impl Draft {
     /// Writes the union of the ranges of an index, each device once where `is_once`.
     pub(super) fn union(&mut self, index: Index, spans: &[Span], is_once: bool) -> String {
         let (table, column) = index.table();
+        if let (Index::Entries, [Span::Within { from, to }], true) = (index, spans, is_once)
+            && is_of_one(from, to)
+        {
+            return self.range_once(&spans[0]);
+        }
         let ranges = self.ranges(&format!("e.{column}"), spans);
         let distinct = if is_once && ranges.len() < 2 { "DISTINCT " } else { "" };
         let select = |range: &String| {
@@ -192,6 +218,21 @@ impl Draft {
         };
         let all: Vec<String> = ranges.iter().map(select).collect();
         all.join(if is_once { " UNION " } else { " UNION ALL " })
+    }
+
+    /// Writes the places of the texts in a range of one attribute, each once. A device has at most
+    /// one value that is both the first and the last: only the others must be told apart, which
+    /// are few.
+    fn range_once(&mut self, span: &Span) -> String {
+        let range = self.ranges("e.entry", std::slice::from_ref(span)).concat();
+        let other = range.replace("e.entry", "o.entry");
+        format!(
+            "SELECT e.place FROM inventory_entries AS e WHERE e.tenant_id = $1 AND {range} \
+             AND e.edge = 3 UNION ALL \
+             SELECT DISTINCT e.place FROM inventory_entries AS e WHERE e.tenant_id = $1 \
+             AND {range} AND e.edge <> 3 AND NOT EXISTS (SELECT 1 FROM inventory_entries AS o \
+             WHERE o.tenant_id = $1 AND o.place = e.place AND {other} AND o.edge = 3{FOR_EACH})"
+        )
     }
 
     /// Writes where places come from, as `l`, with the first conditions.
@@ -279,6 +320,43 @@ impl Draft {
         all.join(" INTERSECT ") + " ORDER BY place"
     }
 
+    /// Writes the places of a search, going through those of each text of a clause side by side,
+    /// for SQLite and for PostgreSQL.
+    pub(super) fn united(
+        &mut self,
+        search: &Search,
+        at: usize,
+        after: Option<i64>,
+    ) -> (String, String) {
+        let mut others: Vec<String> =
+            after.map(|after| format!("l.place > ${}", self.push(after))).into_iter().collect();
+        others.extend(self.others(search, Some(Lead::Clause(at))));
+        let others: String = others.iter().map(|other| format!(" AND {other}")).collect();
+        let mut arm = |span: &Span| {
+            let range = self.ranges("l.entry", std::slice::from_ref(span)).concat();
+            format!(
+                "SELECT l.place FROM inventory_entries AS l \
+                 WHERE l.tenant_id = $1 AND {range}{others}"
+            )
+        };
+        let arms: Vec<String> = search.all[at].some.iter().map(&mut arm).collect();
+        let sqlite = arms.join(" UNION ") + " ORDER BY place";
+        let all = arms.join(" UNION ALL ");
+        (sqlite, format!("SELECT DISTINCT u.place FROM ({all}) AS u ORDER BY u.place"))
+    }
+
+    /// Writes the condition that a place is one of the first so many after another one.
+    pub(super) fn among(&mut self, count: usize, after: Option<i64>) -> String {
+        let count = self.push(count);
+        let after = after.map(|after| format!(" AND b.place > ${}", self.push(after)));
+        format!(
+            "l.place <= COALESCE((SELECT b.place FROM inventory_devices AS b \
+             WHERE b.tenant_id = $1{} ORDER BY b.place LIMIT 1 OFFSET ${count}), {})",
+            after.unwrap_or_default(),
+            i64::MAX
+        )
+    }
+
     /// Writes `l WHERE …`: the texts in a span of the devices of a search.
     pub(super) fn texts(&mut self, search: &Search, within: &Span) -> String {
         let mut all = vec!["l.tenant_id = $1".to_owned()];
@@ -294,6 +372,17 @@ impl Draft {
         let mut all = vec![format!("l.tenant_id = $1 AND l.edge IN ({edges})")];
         // Invariant: one range, or points alone.
         all.extend(self.ranges("l.entry", spans));
+        // What is a device's only value is one that is asked for, or the device does not fit:
+        // that is told without looking it up.
+        if let Some(sort) = search.sorts.first() {
+            let values = entries::any_element(&sort.prefix);
+            let is_value = |span: &Span| matches!(span, Span::At(text) if values.has(text));
+            let same = |clause: &&Clause| clause.some.iter().all(is_value) && is_unitable(clause);
+            for clause in search.all.iter().filter(same) {
+                let asked = self.ranges("l.entry", &clause.some).concat();
+                all.push(format!("(l.edge <> 3 OR {asked})"));
+            }
+        }
         all.extend(self.others(search, None));
         format!("inventory_entries AS l WHERE {}", all.join(" AND "))
     }

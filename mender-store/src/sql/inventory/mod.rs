@@ -21,7 +21,7 @@ use crate::{
     sql::facade::{Query, Stmt},
     vals,
 };
-use draft::{Lead, is_mergeable};
+use draft::{Lead, is_mergeable, is_unitable};
 
 const DEVICE: Stmt = sql!(
     "SELECT d.id, d.place, d.attributes, d.revision, d.etag, d.identities, d.version
@@ -76,7 +76,13 @@ pub(super) fn forms(search: &Search) -> Vec<Query> {
         count::tally(&tenant, search, None, &span, 1),
         pages::by_place(&tenant, search, lead, None, (0, 1)),
         pages::by_place(&tenant, search, Lead::All, Some(1), (1, 1)),
+        pages::by_place_among(&tenant, search, 1, Some(1), (1, 1)),
+        pages::by_place_among(&tenant, search, 1, None, (0, 1)),
     ];
+    if let Some(at) = search.all.iter().position(is_unitable) {
+        forms.push(pages::united_by_place(&tenant, search, at, None, (0, 1)));
+        forms.push(pages::united_by_place(&tenant, search, at, Some(1), (1, 1)));
+    }
     if is_mergeable(search) {
         forms.push(count::count_merged(&tenant, search, 1));
         forms.push(pages::merged_by_place(&tenant, search, 1, Some(1), (1, 1)));
@@ -87,8 +93,8 @@ pub(super) fn forms(search: &Search) -> Vec<Query> {
     if !search.sorts.is_empty() {
         forms.push(pages::collected(&tenant, search, lead, (0, 1)));
         forms.push(pages::values(&tenant, search, (0, 1)));
-        forms.push(pages::with_values(&tenant, search, &["a"], (1, 1)));
-        forms.push(pages::with_values(&tenant, search, &["a", "b"], (0, 2)));
+        forms.push(pages::with_values(&tenant, search, &Span::At("a".into()), (1, 1)));
+        forms.push(pages::with_values(&tenant, search, &span, (0, 2)));
         forms.push(count::count_valued(&tenant, search, true, span));
     }
     forms

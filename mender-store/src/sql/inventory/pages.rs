@@ -1,14 +1,16 @@
 //! Pages of devices in every order.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use mender_core::{
-    StoreResult, TenantId,
+    StoreError, StoreResult, TenantId,
     index::{Clause, Sort, Span},
     inventory::{Device, Search, entries},
 };
 
 use super::{
-    count::{count, count_valued, number},
-    draft::{Draft, Lead, is_mergeable, is_point},
+    count::{MANY, count, count_valued, number},
+    draft::{Draft, Lead, is_mergeable, is_point, is_unitable},
     rows::devices,
 };
 use crate::{SqlStore, sql::facade::Query};
@@ -18,6 +20,24 @@ use crate::{SqlStore, sql::facade::Query};
 ///
 /// Tests sort next to nothing, so that they see both.
 pub(super) const FEW: usize = if cfg!(test) { 3 } else { 4000 };
+
+/// Looking a device up costs as much as sorting so many.
+const DEARER: usize = 4;
+
+/// Fewer devices are always counted anew.
+const LARGE: u64 = 10_000;
+
+/// How a page by place is found.
+enum Way {
+    /// All come from there: in order, or few enough to be sorted.
+    From(Lead),
+    /// The places of all texts that are wanted are gone through side by side.
+    Merged(usize),
+    /// So are the places of the texts of a clause.
+    United(usize),
+    /// None of these: the first devices may do.
+    Try,
+}
 
 pub(super) const COLUMNS: &str =
     "d.id, d.place, d.attributes, d.revision, d.etag, d.identities, d.version";
@@ -81,6 +101,37 @@ pub(super) fn merged_by_place(
     draft.finish_beside(devices_at(&places, "p.place"), usual)
 }
 
+/// A page by place, going through the places of each text of a clause side by side.
+pub(super) fn united_by_place(
+    tenant: &TenantId,
+    search: &Search,
+    at: usize,
+    after: Option<i64>,
+    (skip, limit): (u64, usize),
+) -> Query {
+    let mut draft = Draft::new(tenant);
+    let (sqlite, postgres) = draft.united(search, at, after);
+    let limit = draft.limit(skip, limit);
+    let page = |places: String| devices_at(&(places + &limit), "p.place");
+    draft.finish_each(page(sqlite), page(postgres))
+}
+
+/// The part of a page by place that is found among the first devices.
+pub(super) fn by_place_among(
+    tenant: &TenantId,
+    search: &Search,
+    among: usize,
+    after: Option<i64>,
+    (skip, limit): (u64, usize),
+) -> Query {
+    let mut draft = Draft::new(tenant);
+    let places = draft.places(search, Lead::All, after);
+    let among = draft.among(among, after);
+    let limit = draft.limit(skip, limit);
+    let places = format!("SELECT l.place FROM {places} AND {among} ORDER BY l.place{limit}");
+    draft.finish(devices_at(&places, "p.place"))
+}
+
 /// A page by the number of words.
 pub(super) fn by_words(tenant: &TenantId, search: &Search, (skip, limit): (u64, usize)) -> Query {
     let mut draft = Draft::new(tenant);
@@ -117,32 +168,44 @@ pub(super) fn values(tenant: &TenantId, search: &Search, (skip, limit): (u64, us
     draft.finish(format!("SELECT l.entry FROM {places} ORDER BY l.entry{order}{limit}"))
 }
 
-/// The devices with one of these values of the first key.
+/// The devices with a value of the first key in the span.
 pub(super) fn with_values(
     tenant: &TenantId,
     search: &Search,
-    values: &[&str],
+    span: &Span,
     (skip, limit): (u64, usize),
 ) -> Query {
     let mut draft = Draft::new(tenant);
     let sort = &search.sorts[0];
     let (columns, rest) = keys(&mut draft, &search.sorts[1..]);
-    let spans: Vec<Span> = values.iter().map(|value| Span::At((*value).to_owned())).collect();
-    let places = draft.valued(search, sort.descending, &spans);
+    let places = draft.valued(search, sort.descending, std::slice::from_ref(span));
     let limit = draft.limit(skip, limit);
     // Of one value, the index gives them by place.
-    let is_few = values.len() > 1 || !rest.is_empty();
-    let entry = if values.len() > 1 {
-        format!("l.entry{}, ", direction(sort.descending))
-    } else {
-        String::new()
-    };
+    let is_one = matches!(span, Span::At(_));
+    let is_few = !is_one || !rest.is_empty();
+    let direction = direction(sort.descending);
+    let entry = if is_one { String::new() } else { format!("l.entry{direction}, ") };
     let places = format!(
         "SELECT l.place, l.entry{columns} FROM {places} ORDER BY {entry}{rest}l.place{limit}"
     );
     let few = if is_few { " -- few: those of a page, or alike" } else { "" };
-    let order = format!("p.entry{}, {rest}p.place{few}", direction(sort.descending));
+    let order = format!("p.entry{direction}, {rest}p.place{few}");
     draft.finish(devices_at(&places, &order))
+}
+
+/// Only those devices that have this value for the first key, which does not sort them any more.
+fn alike(search: &Search, value: &str) -> Search {
+    let before = Clause::none(vec![before(&search.sorts[0], value)]);
+    let is = Clause::some(vec![Span::At(value.to_owned())]);
+    let sorts = search.sorts[1..].to_vec();
+    Search { sorts, ..search.clone().and(is).and(before) }
+}
+
+/// All texts between two, and both.
+fn between(one: &str, other: &str) -> Span {
+    let (from, to) = if one < other { (one, other) } else { (other, one) };
+    // No text comes between a text and this one.
+    Span::Within { from: from.to_owned(), to: format!("{to}\u{1}") }
 }
 
 /// Only those devices that have no value for the first key.
@@ -178,32 +241,64 @@ impl SqlStore {
         after: Option<i64>,
         page: (u64, usize),
     ) -> StoreResult<Vec<Device>> {
-        self.devices_of(match self.lead_by_place(tenant, search).await? {
-            (Lead::Clause(at), true) => merged_by_place(tenant, search, at, after, page),
-            (lead, _) => by_place(tenant, search, lead, after, page),
-        })
-        .await
+        let query = match self.way_by_place(tenant, search).await? {
+            Way::From(lead) => by_place(tenant, search, lead, after, page),
+            Way::Merged(at) => merged_by_place(tenant, search, at, after, page),
+            Way::United(at) => united_by_place(tenant, search, at, after, page),
+            Way::Try => return self.tried_by_place(tenant, search, after, page).await,
+        };
+        self.devices_of(query).await
     }
 
-    /// Chooses where to look for a page by place, and whether to go through all side by side.
-    async fn lead_by_place(&self, tenant: &TenantId, search: &Search) -> StoreResult<(Lead, bool)> {
+    /// Looks at the first devices, as long as that costs less than to sort all that come into
+    /// question, and then sorts them.
+    async fn tried_by_place(
+        &self,
+        tenant: &TenantId,
+        search: &Search,
+        after: Option<i64>,
+        page: (u64, usize),
+    ) -> StoreResult<Vec<Device>> {
+        let first = async |count: usize| {
+            let query = by_place_among(tenant, search, count / DEARER, after, page);
+            let found = self.devices_of(query).await?;
+            Ok::<_, StoreError>((found.len() == page.1).then_some(found))
+        };
+        // To count what comes into question costs too much where the first few devices do.
+        if let Some(found) = first(FEW).await? {
+            return Ok(found);
+        }
+        let (lead, count, _) = self.lead(tenant, search, MANY).await?;
+        if let Some(found) = first(count).await? {
+            return Ok(found);
+        }
+        self.devices_of(by_place(tenant, search, lead, after, page)).await
+    }
+
+    /// Chooses how to find a page by place.
+    async fn way_by_place(&self, tenant: &TenantId, search: &Search) -> StoreResult<Way> {
         if search.ids.is_some() {
-            return Ok((Lead::Ids, false));
+            return Ok(Way::From(Lead::Ids));
         }
         let mut fit = search.all.iter().enumerate().filter(|(_, clause)| clause.none.is_none());
         match (fit.next(), fit.next()) {
             _ if !search.words.is_empty() => {}
-            (None, _) => return Ok((Lead::All, false)),
-            (Some((at, one)), None) if is_point(one) => return Ok((Lead::Clause(at), false)),
+            (None, _) => return Ok(Way::From(Lead::All)),
+            (Some((at, one)), None) if is_point(one) => return Ok(Way::From(Lead::Clause(at))),
             _ => {}
         }
         let (lead, count, _) = self.lead(tenant, search, FEW).await?;
         if count < FEW {
-            return Ok((lead, false));
+            return Ok(Way::From(lead));
         }
         // What comes in order is not sorted, however much it is.
-        let point = search.all.iter().position(is_point);
-        Ok((point.map_or(Lead::All, Lead::Clause), is_mergeable(search)))
+        let all = &search.all;
+        Ok(match (all.iter().position(is_point), all.iter().position(is_unitable)) {
+            (Some(at), _) if is_mergeable(search) => Way::Merged(at),
+            (Some(at), _) => Way::From(Lead::Clause(at)),
+            (None, Some(at)) => Way::United(at),
+            (None, None) => Way::Try,
+        })
     }
 
     /// Returns a page by the number of words.
@@ -243,8 +338,24 @@ impl SqlStore {
         Ok(found)
     }
 
-    /// Counts the devices that have a value for the first key, and those that don't.
+    /// Counts the devices that have a value for the first key, and those that don't. Large
+    /// numbers may be two seconds old, as totals may.
     async fn valued_and_lacking(
+        &self,
+        tenant: &TenantId,
+        search: &Search,
+    ) -> StoreResult<(u64, u64)> {
+        let large = AtomicBool::new(false);
+        let count = async || {
+            let counted = self.count_valued_and_lacking(tenant, search).await?;
+            large.store(counted.0 + counted.1 >= LARGE, Ordering::Relaxed);
+            Ok(counted)
+        };
+        let key = (tenant.clone(), search.clone());
+        self.valued.get(&key, count, async || Ok(large.load(Ordering::Relaxed))).await
+    }
+
+    async fn count_valued_and_lacking(
         &self,
         tenant: &TenantId,
         search: &Search,
@@ -277,8 +388,7 @@ impl SqlStore {
         if search.sorts.is_empty() {
             return self.page_by_place(tenant, &search, None, page).await;
         }
-        let lead = self.lead_of_all(tenant, &search).await?;
-        self.devices_of(collected(tenant, &search, lead, page)).await
+        Box::pin(self.page_by_values(tenant, &search, page)).await
     }
 
     /// Returns a page of the devices that have a value for the first key: first the values, in
@@ -310,16 +420,31 @@ impl SqlStore {
             let (stmt, vals) = count_valued(tenant, search, descending, before);
             skip.saturating_sub(number(self.sql.read_one(stmt, vals).await?.as_ref(), "n")?)
         };
-        let mut queries = vec![with_values(tenant, search, &first[..1], (passed, first.len()))];
+        let mut found = self.alike(tenant, search, first[0], (passed, first.len())).await?;
         if let Some((last, whole)) = others.split_last() {
-            if !whole.is_empty() {
-                let values: Vec<&str> = whole.iter().map(|group| group[0]).collect();
+            if let [one, ..] = whole {
+                let span = between(one[0], whole[whole.len() - 1][0]);
                 let count = whole.iter().map(|group| group.len()).sum();
-                queries.push(with_values(tenant, search, &values, (0, count)));
+                found
+                    .extend(self.devices_of(with_values(tenant, search, &span, (0, count))).await?);
             }
-            queries.push(with_values(tenant, search, &last[..1], (0, last.len())));
+            found.extend(self.alike(tenant, search, last[0], (0, last.len())).await?);
         }
-        let answers = self.sql.read_all(queries).await?;
-        devices(&answers.concat())
+        Ok(found)
+    }
+
+    /// Returns a page of the devices that have this value for the first key.
+    async fn alike(
+        &self,
+        tenant: &TenantId,
+        search: &Search,
+        value: &str,
+        page: (u64, usize),
+    ) -> StoreResult<Vec<Device>> {
+        if search.sorts.len() > 1 {
+            return Box::pin(self.page_by_values(tenant, &alike(search, value), page)).await;
+        }
+        let span = Span::At(value.to_owned());
+        self.devices_of(with_values(tenant, search, &span, page)).await
     }
 }

@@ -295,7 +295,7 @@ async fn no_statement_of_an_area_scans_a_table() {
     all.extend(super::server::without_scans().await);
     for Db { store, name, .. } in &all {
         let sql = store.sql.clone();
-        let store = SqlStore { sql: Sql::new(Watched { sql, name }) };
+        let store = SqlStore::new(Sql::new(Watched { sql, name }));
         auth_area(&store).await.unwrap();
         inventory_area(&store).await.unwrap();
         users_area(&store).await.unwrap();
