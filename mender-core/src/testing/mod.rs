@@ -2,6 +2,7 @@
 //! adapters.
 
 mod auth;
+pub mod blobs;
 pub mod contract;
 mod device;
 mod env;

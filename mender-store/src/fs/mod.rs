@@ -1,28 +1,37 @@
 //! Blobs in local files.
 
 use std::{
-    io::{self, ErrorKind, SeekFrom},
+    io::{self, BufWriter, ErrorKind, SeekFrom, Write as _},
     ops::Range,
     path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use mender_core::{
-    StoreError, StoreResult,
-    blob::{BlobKey, Blobs, ByteStream},
+    StoreError, StoreResult, Time,
+    blob::{Audience, BlobKey, Blobs, ByteStream, Link, LinkTo},
 };
 use tokio::{
     fs::{self, File},
-    io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncSeekExt as _},
+    task::{JoinHandle, spawn_blocking},
 };
 
 /// How much is read at once.
 const CHUNK: usize = 128 << 10;
+
+/// How much is gathered before it is written.
+const BATCH: usize = 4 << 20;
+
+/// How much is written at once.
+const BUFFER: usize = 1 << 20;
 
 /// Where blobs lie until they are whole. No key begins with a dot.
 const PARTIAL: &str = ".partial";
@@ -45,6 +54,34 @@ fn found<T>(path: &Path, answer: io::Result<T>) -> StoreResult<Option<T>> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(path)(error)),
     }
+}
+
+/// Something slow that is done with a file, whether or not it is waited for.
+type Writing = JoinHandle<io::Result<std::fs::File>>;
+
+async fn written(path: &Path, writing: Writing) -> StoreResult<std::fs::File> {
+    writing.await.map_err(io::Error::other).flatten().map_err(failed(path))
+}
+
+/// Takes about as much as is written at once; less only at the end.
+async fn gather(bytes: &mut ByteStream) -> StoreResult<(Vec<Bytes>, usize)> {
+    let (mut batch, mut gathered) = (Vec::new(), 0);
+    while gathered < BATCH {
+        let Some(chunk) = bytes.next().await else { break };
+        let chunk = chunk?;
+        gathered += chunk.len();
+        batch.push(chunk);
+    }
+    Ok((batch, gathered))
+}
+
+fn write_out(mut file: std::fs::File, batch: &[Bytes]) -> io::Result<std::fs::File> {
+    // Small chunks become large writes; large ones go as they are.
+    let mut buffer = BufWriter::with_capacity(BUFFER, &mut file);
+    batch.iter().try_for_each(|chunk| buffer.write_all(chunk))?;
+    buffer.flush()?;
+    drop(buffer);
+    Ok(file)
 }
 
 async fn sync_dir(dir: &Path) -> StoreResult<()> {
@@ -75,16 +112,21 @@ impl LocalBlobs {
         self.dir.join(PARTIAL).join(name)
     }
 
-    async fn write(path: &Path, mut bytes: ByteStream) -> StoreResult<u64> {
-        let mut file = File::create(path).await.map_err(failed(path))?;
-        let mut size = 0;
-        while let Some(chunk) = bytes.next().await {
-            let chunk = chunk?;
-            size += chunk.len() as u64;
-            file.write_all(&chunk).await.map_err(failed(path))?;
+    /// Writes what comes while the next of it is waited for, and syncs it.
+    async fn write(partial: &Arc<Partial>, mut bytes: ByteStream) -> StoreResult<u64> {
+        let path = &partial.0;
+        let mut writing = partial.writing(|path| std::fs::File::create(path));
+        let (mut size, mut is_all) = (0, false);
+        while !is_all {
+            let gathered = gather(&mut bytes).await;
+            let file = written(path, writing).await?;
+            let (batch, gathered) = gathered?;
+            is_all = gathered < BATCH;
+            size += gathered as u64;
+            writing = partial.writing(move |_| write_out(file, &batch));
         }
-        file.flush().await.map_err(failed(path))?;
-        file.sync_all().await.map_err(failed(path))?;
+        let file = written(path, writing).await?;
+        written(path, partial.writing(move |_| file.sync_all().map(|()| file))).await?;
         Ok(size)
     }
 
@@ -115,8 +157,19 @@ impl LocalBlobs {
     }
 }
 
-/// Deletes the file of an upload that did not end well, also when it is cancelled.
+/// Deletes the file of an upload that did not end well, also when it is cancelled: as soon as
+/// nothing is done with it any more.
 struct Partial(PathBuf);
+
+impl Partial {
+    fn writing(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Path) -> io::Result<std::fs::File> + Send + 'static,
+    ) -> Writing {
+        let partial = self.clone();
+        spawn_blocking(move || work(&partial.0))
+    }
+}
 
 impl Drop for Partial {
     fn drop(&mut self) {
@@ -147,8 +200,8 @@ fn chunks(file: File, left: u64, path: PathBuf) -> ByteStream {
 #[async_trait]
 impl Blobs for LocalBlobs {
     async fn put_blob(&self, key: &BlobKey, bytes: ByteStream) -> StoreResult<u64> {
-        let partial = Partial(self.partial());
-        let size = Self::write(&partial.0, bytes).await?;
+        let partial = Arc::new(Partial(self.partial()));
+        let size = Self::write(&partial, bytes).await?;
         self.publish(&partial.0, &self.path(key)).await?;
         Ok(size)
     }
@@ -182,6 +235,17 @@ impl Blobs for LocalBlobs {
         found(&path, fs::remove_file(&path).await).map(drop)
     }
 
+    async fn link_to(
+        &self,
+        _: &BlobKey,
+        _: LinkTo<'_>,
+        _: Audience,
+        _: Duration,
+        _: Time,
+    ) -> StoreResult<Option<Link>> {
+        Ok(None)
+    }
+
     async fn check_blobs(&self) -> StoreResult<()> {
         let probe = Partial(self.partial());
         fs::write(&probe.0, b"ok").await.map_err(failed(&probe.0))
@@ -199,10 +263,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let blobs = LocalBlobs::new(dir.path()).unwrap();
         let key = BlobKey::new("tenant/a/b.mender").unwrap();
-        let broken = stream::iter([
-            Ok(bytes::Bytes::from_static(b"he")),
-            Err(StoreError::unavailable("cut")),
-        ]);
+        let broken =
+            stream::iter([Ok(Bytes::from_static(b"he")), Err(StoreError::unavailable("cut"))]);
         assert!(blobs.put_blob(&key, Box::pin(broken)).await.is_err());
         assert!(blobs.blob(&key, None).await.unwrap().is_none());
         assert_eq!(std::fs::read_dir(dir.path().join(PARTIAL)).unwrap().count(), 0);

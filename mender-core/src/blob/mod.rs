@@ -1,12 +1,26 @@
 //! Large binary objects: artifacts and recordings.
+//!
+//! Bytes go through the server by [`Blobs::put_blob`] and [`Blobs::blob`], or past it: by a [`Link`]
+//! that the store signed and that clients follow without credentials.
 
-use std::{collections::BTreeMap, fmt, ops::Range, pin::Pin, sync::Mutex};
+mod link;
+mod memory;
+mod settings;
+
+use std::{fmt, ops::Range, pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::error::{StoreError, StoreResult};
+pub use link::{ARTIFACT_TYPE, Audience, Link, LinkTo, disposition};
+pub use memory::{MemoryBlobs, MemoryBuckets};
+pub use settings::{BlobSettings, BlobStoreType};
+
+use crate::{
+    env::Time,
+    error::{StoreError, StoreResult},
+};
 
 /// A stream of bytes.
 pub type ByteStream = Pin<Box<dyn Stream<Item = StoreResult<Bytes>> + Send>>;
@@ -41,7 +55,9 @@ impl fmt::Display for BlobKey {
 /// Holds blobs. A blob is visible once, whole, when `put_blob` has returned.
 #[async_trait]
 pub trait Blobs: Send + Sync + 'static {
-    /// Stores a blob under its key, replacing what was there, and returns its size.
+    /// Stores a blob under its key, replacing what was there, and returns its size. What is stored
+    /// survives a crash. Where the stream ends in an error, or the future is dropped, nothing is
+    /// stored and what was there stays.
     async fn put_blob(&self, key: &BlobKey, bytes: ByteStream) -> StoreResult<u64>;
 
     /// Returns the size of a blob; `None` where there is none.
@@ -58,19 +74,65 @@ pub trait Blobs: Send + Sync + 'static {
     /// Deletes a blob; one that is not there is no error.
     async fn delete_blob(&self, key: &BlobKey) -> StoreResult<()>;
 
-    /// Checks that blobs can be stored and read.
+    /// Makes a link that is good from `now` on for about `valid_for`; the link tells how long.
+    /// `None` where the store has no links of its own: then the server serves the blob itself. To
+    /// link to a blob that can't be read as it is not there is [`StoreError::Corrupt`].
+    async fn link_to(
+        &self,
+        key: &BlobKey,
+        to: LinkTo<'_>,
+        audience: Audience,
+        valid_for: Duration,
+        now: Time,
+    ) -> StoreResult<Option<Link>>;
+
+    /// Checks that the store can be reached and lets us in. Cheap enough for health checks.
     async fn check_blobs(&self) -> StoreResult<()>;
 }
 
-/// Blobs in memory, for tests.
-#[derive(Debug, Default)]
-pub struct MemoryBlobs {
-    blobs: Mutex<BTreeMap<BlobKey, Bytes>>,
+/// Opens the stores that tenants bring.
+#[async_trait]
+pub trait OpenBlobs: Send + Sync + 'static {
+    /// Opens a store. It may be asked for each use: nothing is sent before the store is used, so
+    /// whether it works tells [`Blobs::check_blobs`].
+    async fn open_blobs(&self, settings: &BlobSettings) -> StoreResult<Arc<dyn Blobs>>;
 }
 
-impl MemoryBlobs {
-    fn map(&self) -> std::sync::MutexGuard<'_, BTreeMap<BlobKey, Bytes>> {
-        self.blobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+#[async_trait]
+impl<T: Blobs + ?Sized> Blobs for Arc<T> {
+    async fn put_blob(&self, key: &BlobKey, bytes: ByteStream) -> StoreResult<u64> {
+        (**self).put_blob(key, bytes).await
+    }
+
+    async fn blob_size(&self, key: &BlobKey) -> StoreResult<Option<u64>> {
+        (**self).blob_size(key).await
+    }
+
+    async fn blob(
+        &self,
+        key: &BlobKey,
+        part: Option<Range<u64>>,
+    ) -> StoreResult<Option<ByteStream>> {
+        (**self).blob(key, part).await
+    }
+
+    async fn delete_blob(&self, key: &BlobKey) -> StoreResult<()> {
+        (**self).delete_blob(key).await
+    }
+
+    async fn link_to(
+        &self,
+        key: &BlobKey,
+        to: LinkTo<'_>,
+        audience: Audience,
+        valid_for: Duration,
+        now: Time,
+    ) -> StoreResult<Option<Link>> {
+        (**self).link_to(key, to, audience, valid_for, now).await
+    }
+
+    async fn check_blobs(&self) -> StoreResult<()> {
+        (**self).check_blobs().await
     }
 }
 
@@ -105,45 +167,6 @@ impl Stream for Once {
     }
 }
 
-#[async_trait]
-impl Blobs for MemoryBlobs {
-    async fn put_blob(&self, key: &BlobKey, bytes: ByteStream) -> StoreResult<u64> {
-        let bytes = collect(bytes).await?;
-        let size = bytes.len() as u64;
-        self.map().insert(key.clone(), bytes);
-        Ok(size)
-    }
-
-    async fn blob_size(&self, key: &BlobKey) -> StoreResult<Option<u64>> {
-        Ok(self.map().get(key).map(|bytes| bytes.len() as u64))
-    }
-
-    async fn blob(
-        &self,
-        key: &BlobKey,
-        part: Option<Range<u64>>,
-    ) -> StoreResult<Option<ByteStream>> {
-        let found = self.map().get(key).cloned();
-        let cut = |bytes: Bytes| match part {
-            None => bytes,
-            Some(part) => {
-                let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
-                bytes.slice(at(part.start)..at(part.end.max(part.start)))
-            }
-        };
-        Ok(found.map(|bytes| once(cut(bytes))))
-    }
-
-    async fn delete_blob(&self, key: &BlobKey) -> StoreResult<()> {
-        self.map().remove(key);
-        Ok(())
-    }
-
-    async fn check_blobs(&self) -> StoreResult<()> {
-        Ok(())
-    }
-}
-
 /// Refuses everything: for servers and tools that hold no blobs.
 #[derive(Debug, Default)]
 pub struct NoBlobs;
@@ -170,8 +193,31 @@ impl Blobs for NoBlobs {
         no_blobs()
     }
 
-    async fn check_blobs(&self) -> StoreResult<()> {
+    async fn link_to(
+        &self,
+        _: &BlobKey,
+        _: LinkTo<'_>,
+        _: Audience,
+        _: Duration,
+        _: Time,
+    ) -> StoreResult<Option<Link>> {
         no_blobs()
+    }
+
+    /// Nothing is wrong with what is not there.
+    async fn check_blobs(&self) -> StoreResult<()> {
+        Ok(())
+    }
+}
+
+/// Opens nothing: for servers whose tenants bring no stores.
+#[derive(Debug, Default)]
+pub struct NoBlobStores;
+
+#[async_trait]
+impl OpenBlobs for NoBlobStores {
+    async fn open_blobs(&self, _: &BlobSettings) -> StoreResult<Arc<dyn Blobs>> {
+        Err(StoreError::unavailable("stores that tenants bring can't be opened"))
     }
 }
 
@@ -185,14 +231,5 @@ mod tests {
             assert_eq!(BlobKey::new(bad), None, "{bad}");
         }
         assert!(BlobKey::new("tenant/artifact-1.mender").is_some());
-    }
-
-    #[tokio::test]
-    async fn parts_are_cut_at_the_end() {
-        let blobs = MemoryBlobs::default();
-        let key = BlobKey::new("a").unwrap();
-        blobs.put_blob(&key, once("hello")).await.unwrap();
-        let part = blobs.blob(&key, Some(3..99)).await.unwrap().unwrap();
-        assert_eq!(collect(part).await.unwrap(), "lo");
     }
 }
