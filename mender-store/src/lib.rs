@@ -1,6 +1,10 @@
-//! Storage adapters of the Mender server: SQL databases, document databases, local files, search
-//! engines.
+//! Storage adapters of the Mender server: SQL databases, document databases, local files, cloud
+//! storage, search engines.
 
+#[cfg(any(feature = "fs", feature = "_cloud"))]
+mod blobs;
+#[cfg(feature = "_cloud")]
+mod cloud;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod connect;
 #[cfg(feature = "fs")]
@@ -15,6 +19,8 @@ pub mod sql;
 
 #[cfg(feature = "mongodb")]
 pub use crate::mongodb::{MongoDocs, MongoStores};
+#[cfg(any(feature = "fs", feature = "_cloud"))]
+pub use blobs::{BlobOptions, TenantBlobs};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use connect::{Role, SqlOptions, SqlStore};
 #[cfg(feature = "fs")]

@@ -12,7 +12,14 @@ pub(crate) fn done<T, E: std::fmt::Display>(answer: Result<T, E>) -> T {
 ///
 /// # Panics
 /// Where the server is required and there is none.
-#[cfg(any(feature = "postgres", feature = "mongodb", feature = "opensearch"))]
+#[cfg(any(
+    feature = "postgres",
+    feature = "mongodb",
+    feature = "opensearch",
+    feature = "s3",
+    feature = "azure",
+    feature = "gcs"
+))]
 pub(crate) fn server(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "tests learn which servers run")]
     let setting = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
