@@ -6,7 +6,7 @@ use mender_core::{Builder, Mender, feed::Feed, kit::MemoryStores};
 
 use crate::{
     failure::Failure,
-    settings::{Inventory, Server, Settings},
+    settings::{Blobs, Inventory, Server, Settings},
 };
 
 /// Who opens the stores.
@@ -136,33 +136,68 @@ async fn mongodb(_: &Server, _: &str, _: Opener) -> Result<Opened, Failure> {
     Err(without("mongodb"))
 }
 
-/// Adds the place of large objects.
-pub(crate) fn with_blobs(builder: Builder, server: &Server) -> Result<Builder, Failure> {
-    let url = server.blobs_url().0;
-    match url.strip_prefix("file://") {
-        Some(dir) => files(builder, Path::new(dir)).map_err(|f| f.during("blobs")),
-        None => Ok(builder.blobs(mender_core::blob::MemoryBlobs::default())),
+/// Adds the place of large objects. The server makes a bucket that is missing, and does not start
+/// where the place can't be used.
+pub(crate) async fn with_blobs(
+    builder: Builder,
+    settings: &Settings,
+    opener: Opener,
+) -> Result<Builder, Failure> {
+    let url = settings.blobs_url().0;
+    if url == "memory:" {
+        return Ok(builder.blobs(mender_core::blob::MemoryBlobs::default()));
     }
+    let opened = blobs(&url, &settings.blobs, opener).await;
+    opened.map(|blobs| builder.blobs(blobs)).map_err(|failure| failure.during("blobs"))
 }
 
-#[cfg(feature = "fs")]
-fn files(builder: Builder, dir: &Path) -> Result<Builder, Failure> {
-    Ok(builder.blobs(mender_store::LocalBlobs::new(dir)?))
+#[cfg(any(feature = "fs", feature = "s3", feature = "azure", feature = "gcs"))]
+async fn blobs(
+    url: &str,
+    settings: &Blobs,
+    opener: Opener,
+) -> Result<Arc<dyn mender_core::blob::Blobs>, Failure> {
+    use mender_core::secret::Secret;
+
+    let read = |path: &std::path::PathBuf| {
+        let failed = |e| Failure::new(format!("{}: {e}", path.display()));
+        std::fs::read(path).map_err(failed)
+    };
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    let mut options = mender_store::BlobOptions::default()
+        .variables(variables)
+        .prepares(opener == Opener::Server);
+    if let (Some(id), Some(secret)) = (&settings.blobs_key, &settings.blobs_secret) {
+        options = options.key(id, secret.clone());
+    }
+    if let Some(token) = &settings.blobs_token {
+        options = options.token(token.clone());
+    }
+    if let Some(text) = &settings.blobs_connection_string {
+        options = options.connection_string(text.clone());
+    }
+    if let Some(path) = &settings.blobs_service_account {
+        let json = String::from_utf8_lossy(&read(path)?).into_owned();
+        options = options.service_account(Secret::new(json));
+    }
+    if let Some(path) = &settings.blobs_ca {
+        options = options.authorities(read(path)?);
+    }
+    Ok(options.open(url).await?)
 }
 
-#[cfg(not(feature = "fs"))]
-fn files(_: Builder, _: &Path) -> Result<Builder, Failure> {
-    Err(without("fs"))
+#[cfg(not(any(feature = "fs", feature = "s3", feature = "azure", feature = "gcs")))]
+async fn blobs(
+    _: &str,
+    _: &Blobs,
+    _: Opener,
+) -> Result<Arc<dyn mender_core::blob::Blobs>, Failure> {
+    Err(Failure::new("built without a feature that keeps large objects"))
 }
 
 #[cfg_attr(
-    all(
-        feature = "sqlite",
-        feature = "postgres",
-        feature = "mongodb",
-        feature = "fs",
-        feature = "opensearch"
-    ),
+    all(feature = "sqlite", feature = "postgres", feature = "mongodb", feature = "opensearch"),
     expect(dead_code, reason = "nothing is left out")
 )]
 fn without(feature: &str) -> Failure {

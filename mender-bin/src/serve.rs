@@ -103,7 +103,7 @@ async fn mender(parts: &Distribution, settings: &Settings, env: Env) -> Result<M
     let opened = assemble::stores(&settings.server, Opener::Server).await?;
     let keys = keys::load_or_create(&env, settings)?;
     let builder = opened.builder.env(env).keys(keys);
-    let builder = assemble::with_blobs(builder, &settings.server)?;
+    let builder = assemble::with_blobs(builder, settings, Opener::Server).await?;
     let builder = assemble::configured(builder, settings)?;
     Ok((parts.extend)(builder).build()?)
 }

@@ -10,7 +10,7 @@ use crate::{
     blob::{Blobs, MemoryBlobs},
     bus::Bus,
     env::Env,
-    error::{Error, Kind, Result},
+    error::{Error, Kind, Result, StoreError},
     feed::{self, Feed},
     id::TenantId,
     inventory,
@@ -175,8 +175,8 @@ impl Mender {
         Ok(())
     }
 
-    /// Checks that the server is ready: the database answers, some node delivers events, and
-    /// this node's clock agrees with those of the others.
+    /// Checks that the server is ready: the database and the place of large objects answer, some
+    /// node delivers events, and this node's clock agrees with those of the others.
     ///
     /// # Errors
     /// `Unavailable` with the reason.
@@ -190,7 +190,10 @@ impl Mender {
         if nodes.iter().any(|node| node.at.since(now) > feed::SKEW) {
             return refused("the clocks of the nodes differ by more than 2 seconds");
         }
-        Ok(())
+        let unusable = |error: StoreError| {
+            Error::new(Kind::Unavailable, "the place of large objects can't be used").because(error)
+        };
+        self.0.blobs.check_blobs().await.map_err(unusable)
     }
 
     /// Has every area forget a tenant, and what the host keeps for it: a job does so.

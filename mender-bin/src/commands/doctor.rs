@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use mender_core::{
     Env, Mender, NodeId, Time,
+    blob::{BlobKey, collect, once},
     feed::{Feed, Node},
     jobs::{Claim, NewJob, Verdict},
 };
@@ -101,16 +102,18 @@ async fn stored(
     let env = Env::system();
     let Opened { builder, feed, schema } = opened;
     let builder = builder.env(env.clone()).ephemeral_keys();
-    let builder = match assemble::with_blobs(builder, &settings.server) {
+    let builder = match assemble::with_blobs(builder, settings, Opener::Look).await {
         Ok(builder) => builder,
-        Err(failure) => return report.add("blobs", ill(&failure, "see the setting blobs_url")),
+        Err(failure) => {
+            return report.add("blobs", ill(&failure, "see the settings that begin with blobs_"));
+        }
     };
     let builder = assemble::configured(builder, settings)?;
     let mender = (parts.extend)(builder).build()?;
     let kind = settings.server.database_url().kind();
     let found = database(&mender, &env, schema).await;
     report.add("database", found.map(|fine| format!("{kind}; {fine}")))?;
-    report.add("blobs", blobs(&mender).await)?;
+    report.add("blobs", blobs(&mender, &env).await)?;
     if schema.is_some_and(|schema| schema.applied != schema.known) {
         return Ok(());
     }
@@ -197,11 +200,27 @@ async fn write(mender: &Mender, env: &Env) -> mender_core::StoreResult<()> {
     jobs.settle_jobs(&done).await
 }
 
-async fn blobs(mender: &Mender) -> Result<String, Ill> {
-    let mend = "check the setting blobs_url, and that the place may be written and is not full";
-    let checked = mender.blobs().check_blobs().await;
-    checked.or_else(|error| ill(&error, mend))?;
-    Ok("can be written".into())
+async fn blobs(mender: &Mender, env: &Env) -> Result<String, Ill> {
+    let mend = "check the settings that begin with blobs_, and that the place may be written and \
+                is not full";
+    let (blobs, text) = (mender.blobs(), env.uuid());
+    let probe = async {
+        blobs.check_blobs().await?;
+        let Some(key) = BlobKey::new(format!("doctor/{text}")) else { return Ok(None) };
+        blobs.put_blob(&key, once(text.clone())).await?;
+        let read = match blobs.blob(&key, None).await? {
+            Some(bytes) => Some(collect(bytes).await?),
+            None => None,
+        };
+        blobs.delete_blob(&key).await?;
+        Ok(read)
+    };
+    let read: mender_core::StoreResult<_> = probe.await;
+    match read {
+        Ok(Some(read)) if read == text => Ok("can be written and read".into()),
+        Ok(_) => ill("what was written was not read", mend),
+        Err(error) => ill(&error, mend),
+    }
 }
 
 /// Returns the nodes that live, with our clock when each last said so.

@@ -42,7 +42,7 @@ async fn mender(parts: &Distribution, settings: &Settings) -> Result<Mender, Fai
     let opened = assemble::stores(&settings.server, Opener::Command).await?;
     // Commands make no tokens, and may run as a user who may not read the keys.
     let builder = opened.builder.env(Env::system()).ephemeral_keys();
-    let builder = assemble::with_blobs(builder, &settings.server)?;
+    let builder = assemble::with_blobs(builder, settings, Opener::Command).await?;
     let builder = assemble::configured(builder, settings)?;
     Ok((parts.extend)(builder).build()?)
 }

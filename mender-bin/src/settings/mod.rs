@@ -44,6 +44,7 @@ macro_rules! settings {
 }
 
 mod auth;
+mod blobs;
 mod docs;
 mod inventory;
 mod keys;
@@ -55,6 +56,7 @@ pub(crate) mod value;
 
 use clap::ArgMatches;
 
+pub(crate) use blobs::Blobs;
 pub(crate) use docs::{flags, markdown, show};
 pub(crate) use inventory::Inventory;
 pub(crate) use keys::Keys;
@@ -82,8 +84,9 @@ pub(crate) struct Table {
 }
 
 /// Every setting, by area.
-pub(crate) const TABLES: [Table; 6] = [
+pub(crate) const TABLES: [Table; 7] = [
     Server::TABLE,
+    Blobs::TABLE,
     Keys::TABLE,
     auth::Auth::TABLE,
     inventory::Inventory::TABLE,
@@ -118,6 +121,7 @@ impl fmt::Display for Wrong {
 /// All settings of a server.
 pub(crate) struct Settings {
     pub(crate) server: Server,
+    pub(crate) blobs: Blobs,
     pub(crate) keys: Keys,
     pub(crate) auth: auth::Auth,
     pub(crate) inventory: inventory::Inventory,
@@ -134,6 +138,7 @@ impl Settings {
         let given = Given::collect(flags, variables)?;
         let settings = Self {
             server: Server::read(&given)?,
+            blobs: Blobs::read(&given)?,
             keys: Keys::read(&given)?,
             auth: auth::Auth::read(&given)?,
             inventory: inventory::Inventory::read(&given)?,
@@ -141,8 +146,18 @@ impl Settings {
             limits: limits::Limits::read(&given)?,
         };
         settings.server.check()?;
+        settings.blobs.check()?;
         settings.limits.limits(&mender_core::Env::system())?;
         Ok((settings, given))
+    }
+
+    /// Returns where large objects are.
+    pub(crate) fn blobs_url(&self) -> value::BlobsUrl {
+        let url = match self.server.database_url().scheme() {
+            "memory" => "memory:".into(),
+            _ => format!("file://{}", self.server.data_dir.join("blobs").display()),
+        };
+        self.blobs.blobs_url.clone().unwrap_or(value::BlobsUrl(url))
     }
 
     /// Returns how users log in.

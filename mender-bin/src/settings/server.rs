@@ -4,7 +4,7 @@ use mender_core::Env;
 
 use crate::settings::{
     Wrong,
-    value::{Address, BlobsUrl, DatabaseUrl, LogFormat, LogLevel, Origins, Size, WebUrl},
+    value::{Address, DatabaseUrl, LogFormat, LogLevel, Origins, Size, WebUrl},
 };
 
 settings! {
@@ -36,8 +36,6 @@ settings! {
         /// Whether the server brings the schema of a PostgreSQL database up to date when it
         /// starts. The embedded one always is.
         automigrate: bool = "false",
-        /// Where artifacts and other large objects are. Default: blobs in the data directory.
-        blobs_url: Option<BlobsUrl> = "",
         /// Certificate chain of the public listener, PEM. Read again when it changes.
         tls_cert: Option<PathBuf> = "",
         /// Private key of the certificate, PEM.
@@ -90,15 +88,6 @@ impl Server {
             DatabaseUrl(format!("sqlite://{}", path.display()))
         };
         self.database_url.clone().unwrap_or_else(embedded)
-    }
-
-    /// Returns where large objects are.
-    pub(crate) fn blobs_url(&self) -> BlobsUrl {
-        let url = match self.database_url().scheme() {
-            "memory" => "memory:".into(),
-            _ => format!("file://{}", self.data_dir.join("blobs").display()),
-        };
-        self.blobs_url.clone().unwrap_or(BlobsUrl(url))
     }
 
     /// Returns what the gateway does around the routes.

@@ -131,6 +131,7 @@ fn what_kubernetes_says_about_services_is_not_ours() {
 fn settings_that_belong_together_are_checked_together() {
     assert!(wrong(&["--tls-cert", "a"], &[]).contains("tls_cert and tls_key belong together"));
     assert!(load(&["--trust-gateway"], &[]).is_ok());
+    assert!(wrong(&["--blobs-key=a"], &[]).contains("blobs_key and blobs_secret belong together"));
     let open = ["--trust-gateway", "--internal-listen=:1"];
     assert!(wrong(&open, &[]).contains("it is 0.0.0.0:1"));
     let certificate = ["--internal-tls-cert=a", "--internal-tls-key=b"];
@@ -148,7 +149,7 @@ fn defaults_are_those_of_the_services() {
     assert_eq!(settings.server.drain_time, Duration::from_secs(30));
     assert_eq!(settings.server.database_url().0, "sqlite://./mender-data/mender.db");
     let memory = load(&["--database-url=memory:"], &[]).unwrap();
-    assert_eq!(memory.server.blobs_url().0, "memory:");
+    assert_eq!(memory.blobs_url().0, "memory:");
 }
 
 #[test]

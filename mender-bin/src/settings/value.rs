@@ -303,12 +303,15 @@ impl DatabaseUrl {
 pub(crate) struct BlobsUrl(pub(crate) String);
 
 impl Value for BlobsUrl {
-    const ALLOWED: &'static str = "file://DIRECTORY or memory:";
+    const ALLOWED: &'static str =
+        "file://DIRECTORY, s3://BUCKET, azure://CONTAINER, gs://BUCKET or memory:";
 
     fn parse(text: &str) -> Option<Self> {
-        let directory = text.strip_prefix("file://");
-        let known = text == "memory:" || directory.is_some_and(|path| !path.is_empty());
-        known.then(|| Self(text.into()))
+        const SCHEMES: [&str; 4] = ["file", "s3", "azure", "gs"];
+        let named = text.split_once("://");
+        let known =
+            named.is_some_and(|(scheme, rest)| SCHEMES.contains(&scheme) && !rest.is_empty());
+        (known || text == "memory:").then(|| Self(text.into()))
     }
 }
 
@@ -386,7 +389,8 @@ mod tests {
         for url in ["sqlite:a.db", "sqlite://", "postgres:a", "mongodb:h/d", "memory:x", "a.db"] {
             assert!(!ok::<DatabaseUrl>(url), "{url}");
         }
-        assert!(!ok::<DatabaseUrl>("mysql://x") && !ok::<BlobsUrl>("s3://x"));
+        assert!(!ok::<DatabaseUrl>("mysql://x") && ok::<BlobsUrl>("s3://x?region=y"));
+        assert!(!ok::<BlobsUrl>("ftp://x") && !ok::<BlobsUrl>("gs://") && !ok::<BlobsUrl>("x"));
         assert!(!ok::<LogLevel>("loud") && ok::<LogLevel>("info,mender_http=debug"));
     }
 }
