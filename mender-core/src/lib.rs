@@ -1,5 +1,6 @@
 //! Ports, pure domain logic and services of an over-the-air device management server.
 
+pub mod artifacts;
 pub mod auth;
 pub mod blob;
 pub mod bus;

@@ -1,0 +1,3 @@
+//! Artifacts: files that devices install.
+
+pub mod format;
