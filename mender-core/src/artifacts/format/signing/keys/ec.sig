@@ -1,0 +1,1 @@
+MEUCIQC9UVf3VG+fKqByDU5ux6y1p6o3Gtq/C+8psgmYIWpjoQIgGqFZf9RuM8ax5UCegy15fwtWFgEpBkLMrytnNnKTIk0=
