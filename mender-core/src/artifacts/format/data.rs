@@ -6,7 +6,7 @@ use super::{
     error::FormatError,
     headers::short,
     manifest::Manifest,
-    parser::hex,
+    sum::hex,
     tar::{Event, Kind, Member},
 };
 

@@ -8,11 +8,13 @@ use super::{
     assemble::{Assembled, assemble},
     data::{DataMember, NoSink, Sink},
     error::FormatError,
+    header_member::HeaderMember,
     headers::{Headers, Whose, short},
     inflate::Compression,
     json::Json,
     limits::Limits,
     manifest::Manifest,
+    sum::hex,
     tar::{Event, Kind, Member, Reader},
     version,
 };
@@ -75,20 +77,10 @@ enum Small {
     ManifestAugment,
 }
 
-struct HeaderMember {
-    name: String,
-    sum: Context,
-    archive: Archive,
-    headers: Headers,
-    augmented: bool,
-    /// What was wrong inside: told only if the checksum is right.
-    failed: Option<FormatError>,
-}
-
 /// What a member may be by its name and its place.
 enum Place {
     Small(Small),
-    Header { compression: Compression, augmented: bool },
+    Header { compression: Compression },
     Data { payload: usize, compression: Compression },
 }
 
@@ -152,6 +144,18 @@ impl Parser {
         self.size
     }
 
+    /// Returns what [`Parser::headers`] does, once enough was pushed.
+    ///
+    /// # Errors
+    /// What is wrong with the artifact, or that the headers are not complete.
+    pub fn into_headers(self) -> Result<Content, FormatError> {
+        match (self.failed, self.state.assembled) {
+            (Some(error), _) => Err(error),
+            (None, Some(assembled)) => Ok(assembled.content),
+            (None, None) => Err(fields()),
+        }
+    }
+
     /// Ends the artifact.
     ///
     /// # Errors
@@ -168,7 +172,6 @@ impl Parser {
             self.state.assemble(&self.limits)?;
         }
         let state = self.state;
-        let fields = || FormatError::invalid("The artifact does not contain all required fields");
         let assembled = state.assembled.ok_or_else(fields)?;
         let manifest = state.manifest.ok_or_else(fields)?;
         state.sums.finish()?;
@@ -194,6 +197,10 @@ impl Parser {
     }
 }
 
+fn fields() -> FormatError {
+    FormatError::invalid("The artifact does not contain all required fields")
+}
+
 impl State {
     fn begin(
         &mut self,
@@ -216,7 +223,7 @@ impl State {
                 }
                 Current::Small { which, bytes: Vec::new() }
             }
-            Place::Header { compression, augmented } => {
+            Place::Header { compression } => {
                 if member.size > limits.header {
                     let most = limits.header;
                     return Err(FormatError::TooLarge(format!("{name} exceeds {most} bytes")));
@@ -225,14 +232,8 @@ impl State {
                     Some(original) => Whose::Augmented { kinds: original.kinds.clone() },
                     None => Whose::Artifact { version: self.version.unwrap_or(3) },
                 };
-                Current::Header(Box::new(HeaderMember {
-                    name: name.to_owned(),
-                    sum: Context::new(&SHA256),
-                    archive: Archive::new(compression, limits.header, limits)?,
-                    headers: Headers::new(whose, limits),
-                    augmented,
-                    failed: None,
-                }))
+                let header = HeaderMember::new(name, compression, whose, limits)?;
+                Current::Header(Box::new(header))
             }
             Place::Data { payload, compression } => {
                 self.data.push(payload);
@@ -264,13 +265,13 @@ impl State {
                 }
                 _ => None,
             };
-            let header = Compression::of(name, "header")
-                .map(|compression| Place::Header { compression, augmented: false });
+            let header =
+                Compression::of(name, "header").map(|compression| Place::Header { compression });
             return Ok(small.map(Place::Small).or(header));
         }
         if self.manifest_augment && self.assembled.is_none() {
             return Ok(Compression::of(name, "header-augment")
-                .map(|compression| Place::Header { compression, augmented: true }));
+                .map(|compression| Place::Header { compression }));
         }
         if self.assembled.is_none() {
             self.assemble(limits)?;
@@ -400,32 +401,4 @@ impl State {
         self.assembled = Some(assemble(version, signed, headers, added, &self.sums, limits)?);
         Ok(())
     }
-}
-
-impl HeaderMember {
-    fn push(&mut self, piece: &[u8], json: &mut Json) {
-        self.sum.update(piece);
-        if self.failed.is_none() {
-            let headers = &mut self.headers;
-            let pushed = self.archive.push(piece, &mut |event| headers.visit(event, json));
-            self.failed = pushed.err();
-        }
-    }
-
-    fn end(mut self, sums: &mut Manifest, json: &mut Json) -> Result<Headers, FormatError> {
-        sums.check(&self.name, &hex(self.sum, &[]))?;
-        if let Some(error) = self.failed {
-            return Err(error);
-        }
-        let headers = &mut self.headers;
-        self.archive.finish(&mut |event| headers.visit(event, json))?;
-        self.headers.finish()?;
-        Ok(self.headers)
-    }
-}
-
-/// The checksum in hex, once the last bytes are added.
-pub(super) fn hex(mut sum: Context, last: &[u8]) -> String {
-    sum.update(last);
-    crate::env::hex(sum.finish().as_ref())
 }

@@ -80,12 +80,10 @@ fn number(field: &[u8]) -> Option<i64> {
 }
 
 /// Octal numbers of eleven digits end here.
-#[cfg(test)]
-pub(super) const MAX_SIZE: u64 = (8 << 30) - 1;
+const MAX_SIZE: u64 = (8 << 30) - 1;
 
 /// Writes the block of a regular file in plain ustar, which every device reads; `None` where that
 /// can't express it.
-#[cfg(test)]
 pub(super) fn write(name: &str, size: u64, mode: u32, modified: u64) -> Option<[u8; BLOCK]> {
     let fits = name.len() <= 100 && size <= MAX_SIZE && modified <= MAX_SIZE && mode <= 0o7777;
     if !fits {
