@@ -8,6 +8,7 @@ mod device;
 mod env;
 mod faulty;
 mod fixtures;
+pub mod hostile;
 mod inventory;
 pub mod inventory_queries;
 mod kernel;
