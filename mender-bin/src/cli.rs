@@ -1,5 +1,7 @@
 //! The command line.
 
+mod artifact;
+
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
@@ -11,6 +13,8 @@ use crate::{
     settings::{self, Settings},
     telemetry,
 };
+
+pub(crate) use artifact::{Artifact, Common, Create, Packing};
 
 /// Over-the-air device management: a server that speaks the Mender protocols.
 ///
@@ -53,6 +57,9 @@ enum Command {
     /// Manage keys.
     #[command(subcommand)]
     Key(Key),
+    /// Make, sign, verify and look into artifacts; no server is needed.
+    #[command(subcommand)]
+    Artifact(Artifact),
     /// List the settings with the values that hold and where they were given.
     Settings {
         /// Write the page of documentation instead.
@@ -269,6 +276,7 @@ pub(crate) async fn run(
         Command::Key(Key::Generate { kind, out }) => {
             return commands::key::generate(kind, out).await;
         }
+        Command::Artifact(artifact) => return commands::artifact::run(artifact).await,
         Command::Settings { markdown: true } => return commands::print(&settings::markdown()),
         command => command,
     };

@@ -1,5 +1,6 @@
 //! What the subcommands do. They work beside a running server.
 
+pub(crate) mod artifact;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod inventory;
