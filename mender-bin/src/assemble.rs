@@ -6,7 +6,7 @@ use mender_core::{Builder, Mender, feed::Feed, kit::MemoryStores};
 
 use crate::{
     failure::Failure,
-    settings::{Blobs, Inventory, Server, Settings},
+    settings::{Inventory, Server, Settings},
 };
 
 /// Who opens the stores.
@@ -147,17 +147,20 @@ pub(crate) async fn with_blobs(
     if url == "memory:" {
         return Ok(builder.blobs(mender_core::blob::MemoryBlobs::default()));
     }
-    let opened = blobs(&url, &settings.blobs, opener).await;
-    opened.map(|blobs| builder.blobs(blobs)).map_err(|failure| failure.during("blobs"))
+    blobs(builder, &url, settings, opener).await.map_err(|failure| failure.during("blobs"))
 }
 
 #[cfg(any(feature = "fs", feature = "s3", feature = "azure", feature = "gcs"))]
 async fn blobs(
+    builder: Builder,
     url: &str,
-    settings: &Blobs,
+    settings: &Settings,
     opener: Opener,
-) -> Result<Arc<dyn mender_core::blob::Blobs>, Failure> {
+) -> Result<Builder, Failure> {
     use mender_core::secret::Secret;
+
+    let largest = settings.artifacts.artifact_max_bytes;
+    let settings = &settings.blobs;
 
     let read = |path: &std::path::PathBuf| {
         let failed = |e| Failure::new(format!("{}: {e}", path.display()));
@@ -167,6 +170,7 @@ async fn blobs(
     let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
     let mut options = mender_store::BlobOptions::default()
         .variables(variables)
+        .largest(largest)
         .prepares(opener == Opener::Server);
     if let (Some(id), Some(secret)) = (&settings.blobs_key, &settings.blobs_secret) {
         options = options.key(id, secret.clone());
@@ -184,15 +188,11 @@ async fn blobs(
     if let Some(path) = &settings.blobs_ca {
         options = options.authorities(read(path)?);
     }
-    Ok(options.open(url).await?)
+    Ok(builder.blobs(options.open(url).await?).open_blobs(options.tenant_stores()))
 }
 
 #[cfg(not(any(feature = "fs", feature = "s3", feature = "azure", feature = "gcs")))]
-async fn blobs(
-    _: &str,
-    _: &Blobs,
-    _: Opener,
-) -> Result<Arc<dyn mender_core::blob::Blobs>, Failure> {
+async fn blobs(_: Builder, _: &str, _: &Settings, _: Opener) -> Result<Builder, Failure> {
     Err(Failure::new("built without a feature that keeps large objects"))
 }
 
@@ -233,6 +233,7 @@ pub(crate) fn configured(builder: Builder, settings: &Settings) -> Result<Builde
     Ok(builder
         .public_url(url.map(|url| url.0.clone()).unwrap_or_default())
         .auth_config(settings.auth.config())
+        .artifacts_config(settings.artifacts.config())
         .inventory_config(settings.inventory.config())
         .users_config(settings.users_config()))
 }

@@ -43,6 +43,15 @@ impl Scope {
         }
     }
 
+    /// Returns the tags of releases that the caller is limited to.
+    #[must_use]
+    pub fn tags(&self) -> Option<&[String]> {
+        match self {
+            Self::All => None,
+            Self::Only { tags, .. } => tags.as_deref(),
+        }
+    }
+
     /// Tells whether a device of this group is in the scope.
     #[must_use]
     pub fn has_group(&self, group: Option<&str>) -> bool {

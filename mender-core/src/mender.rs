@@ -6,7 +6,7 @@ mod builder;
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    auth,
+    artifacts, auth,
     blob::{Blobs, MemoryBlobs},
     bus::Bus,
     env::Env,
@@ -34,12 +34,18 @@ impl<S: Journal + Feed + Quotas> Base for S {}
 
 /// Everything that a server stores, in one value.
 pub trait Stores:
-    auth::Store + inventory::Store + tenants::Store + users::Store + Base + Jobs
+    artifacts::Store + auth::Store + inventory::Store + tenants::Store + users::Store + Base + Jobs
 {
 }
 
 impl<S> Stores for S where
-    S: auth::Store + inventory::Store + tenants::Store + users::Store + Base + Jobs
+    S: artifacts::Store
+        + auth::Store
+        + inventory::Store
+        + tenants::Store
+        + users::Store
+        + Base
+        + Jobs
 {
 }
 
@@ -49,6 +55,9 @@ struct Inner {
     journals: Vec<Arc<dyn Journal>>,
     bases: Vec<Arc<dyn Base>>,
     runner: Runner,
+    artifacts: Arc<artifacts::Service>,
+    #[cfg(feature = "testing")]
+    releases: Arc<dyn artifacts::Store>,
     auth: Arc<auth::Service>,
     inventory: Arc<inventory::Service>,
     search: Arc<search::Service>,
@@ -89,6 +98,12 @@ impl Mender {
     #[must_use]
     pub fn env(&self) -> &Env {
         &self.0.kernel.env
+    }
+
+    /// Returns the use cases of artifacts and releases.
+    #[must_use]
+    pub fn artifacts(&self) -> &artifacts::Service {
+        &self.0.artifacts
     }
 
     /// Returns the use cases of device authentication.
@@ -164,6 +179,18 @@ impl Mender {
         name: &str,
     ) -> Result<crate::quota::Quota> {
         Ok(self.0.bases[0].quota(tenant, name).await?)
+    }
+
+    /// Stores a release whose bytes nobody put anywhere.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn commit_release(
+        &self,
+        ctx: &crate::ctx::Ctx,
+        commit: crate::commit::Commit<artifacts::Release>,
+    ) -> Result<()> {
+        let journal: Arc<dyn Journal> = self.0.bases[0].clone();
+        let write = |commit| self.0.releases.commit_release(&ctx.tenant, commit);
+        Ok(self.0.kernel.commit(ctx, &journal, commit, write).await?)
     }
 
     /// Checks that the database answers.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a broken invariant panics")]
 
 mod crash {
+    pub(crate) mod artifacts;
     pub(crate) mod auth;
     pub(crate) mod docs;
     pub(crate) mod harness;

@@ -43,6 +43,7 @@ macro_rules! settings {
     };
 }
 
+mod artifacts;
 mod auth;
 mod blobs;
 mod docs;
@@ -84,12 +85,13 @@ pub(crate) struct Table {
 }
 
 /// Every setting, by area.
-pub(crate) const TABLES: [Table; 7] = [
+pub(crate) const TABLES: [Table; 8] = [
     Server::TABLE,
     Blobs::TABLE,
     Keys::TABLE,
     auth::Auth::TABLE,
     inventory::Inventory::TABLE,
+    artifacts::Artifacts::TABLE,
     users::Users::TABLE,
     limits::Limits::TABLE,
 ];
@@ -125,6 +127,7 @@ pub(crate) struct Settings {
     pub(crate) keys: Keys,
     pub(crate) auth: auth::Auth,
     pub(crate) inventory: inventory::Inventory,
+    pub(crate) artifacts: artifacts::Artifacts,
     pub(crate) users: users::Users,
     pub(crate) limits: limits::Limits,
 }
@@ -142,6 +145,7 @@ impl Settings {
             keys: Keys::read(&given)?,
             auth: auth::Auth::read(&given)?,
             inventory: inventory::Inventory::read(&given)?,
+            artifacts: artifacts::Artifacts::read(&given)?,
             users: users::Users::read(&given)?,
             limits: limits::Limits::read(&given)?,
         };

@@ -98,7 +98,7 @@ macro_rules! numbers {
     )+};
 }
 
-numbers!(u32 usize);
+numbers!(u32 u64 usize);
 
 macro_rules! small_numbers {
     ($($type:ty: $allowed:literal;)+) => {$(

@@ -1,3 +1,35 @@
-//! Artifacts: files that devices install.
+//! Artifacts: the files that devices install, in releases.
+//!
+//! An *artifact* is one file in the [format](mod@format) that devices install. Artifacts of one name are a
+//! *release*; each of them fits other devices: no two fit one that provides the same. Their bytes
+//! are blobs; everything else is known from reading them once, when they arrive.
+//!
+//! An *upload* is an artifact on its way. It is stored before the first byte is, and tells whose
+//! the bytes are until the artifact is known:
+//!
+//! | state | from | until |
+//! |---|---|---|
+//! | open | a client asks for a link | it says that the bytes are there, or the link expires |
+//! | ready | the bytes are there | a worker takes them |
+//! | running | somebody reads them | the artifact is stored, or the bytes are deleted |
+//!
+//! What a deployment used stays readable as *retired* when it leaves its release.
 
+mod events;
 pub mod format;
+pub mod logic;
+mod model;
+mod query;
+mod service;
+mod store;
+
+pub use events::ArtifactEvent;
+pub use logic::Taken;
+pub use model::{
+    Artifact, ArtifactId, ArtifactSettings, Described, Generate, InvalidTag, MAX_COMBINATIONS,
+    Policy, Release, Retired, Tag, TrustedKey, Upload, UploadState, Verification, Work,
+};
+pub use query::{ArtifactQuery, ArtifactSort, ReleaseQuery, ReleaseSort, Text, fold};
+pub use service::{Config, Linked, NewArtifact, STORAGE_PATH, Service, Storage};
+pub(crate) use service::{Parts, Sweep, Unused, Watch};
+pub use store::Store;

@@ -1,6 +1,7 @@
 //! Every area port over one small trait: an adapter for a document database writes a
 //! [`DocStore`] and has them all through [`Kit`].
 
+mod artifacts;
 mod auth;
 mod inventory;
 mod kernel;
@@ -256,7 +257,11 @@ pub trait DocStore: Send + Sync + 'static {
 }
 
 /// The kinds of documents that the kit keeps; a driver may prepare a collection for each.
-pub const KINDS: [&str; 11] = [
+pub const KINDS: [&str; 15] = [
+    "artifacts.release",
+    "artifacts.retired",
+    "artifacts.upload",
+    "artifacts.settings",
     "auth.device",
     "auth.tenant",
     "auth.seen",

@@ -1,8 +1,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    auth,
-    blob::{Blobs, NoBlobs},
+    artifacts, auth,
+    blob::{Blobs, NoBlobs, OpenBlobs},
     bus::{Bus, LocalBus},
     env::Env,
     error::{Error, Result},
@@ -37,6 +37,7 @@ impl<S: ?Sized> Clone for Port<S> {
 #[derive(Default)]
 pub struct Builder {
     env: Option<Env>,
+    artifacts: Option<Port<dyn artifacts::Store>>,
     auth: Option<Port<dyn auth::Store>>,
     inventory: Option<Port<dyn inventory::Store>>,
     tenants: Option<Port<dyn tenants::Store>>,
@@ -46,11 +47,13 @@ pub struct Builder {
     keys: Option<Keyring>,
     ephemeral: bool,
     blobs: Option<Arc<dyn Blobs>>,
+    open_blobs: Option<Arc<dyn OpenBlobs>>,
     bus: Option<Arc<dyn Bus>>,
     outbound: Option<Arc<dyn Outbound>>,
     mail: Option<Arc<dyn Mail>>,
     index: Option<Arc<dyn SearchIndex>>,
     public_url: String,
+    artifacts_config: artifacts::Config,
     auth_config: auth::Config,
     inventory_config: inventory::Config,
     users_config: users::Config,
@@ -71,12 +74,21 @@ impl Builder {
     pub fn stores<S: Stores>(mut self, stores: S) -> Self {
         let all = Arc::new(stores);
         let base: Arc<dyn Base> = all.clone();
+        self.artifacts = Some(Port { store: all.clone(), base: base.clone() });
         self.auth = Some(Port { store: all.clone(), base: base.clone() });
         self.inventory = Some(Port { store: all.clone(), base: base.clone() });
         self.tenants = Some(Port { store: all.clone(), base: base.clone() });
         self.users = Some(Port { store: all.clone(), base: base.clone() });
         self.base = Some(base);
         self.jobs = Some(all);
+        self
+    }
+
+    /// Stores artifacts elsewhere; their bytes are blobs.
+    #[must_use]
+    pub fn artifacts_store<S: artifacts::Store + Base>(mut self, store: S) -> Self {
+        let store = Arc::new(store);
+        self.artifacts = Some(Port { base: store.clone(), store });
         self
     }
 
@@ -133,6 +145,13 @@ impl Builder {
         self
     }
 
+    /// Opens the stores that tenants bring for their large objects.
+    #[must_use]
+    pub fn open_blobs(mut self, open: impl OpenBlobs) -> Self {
+        self.open_blobs = Some(Arc::new(open));
+        self
+    }
+
     /// Carries fleeting messages between nodes.
     #[must_use]
     pub fn bus(mut self, bus: impl Bus) -> Self {
@@ -172,6 +191,13 @@ impl Builder {
     #[must_use]
     pub fn public_url(mut self, url: impl Into<String>) -> Self {
         self.public_url = url.into();
+        self
+    }
+
+    /// How artifacts are kept.
+    #[must_use]
+    pub fn artifacts_config(mut self, config: artifacts::Config) -> Self {
+        self.artifacts_config = config;
         self
     }
 
@@ -230,6 +256,9 @@ impl Builder {
         let jobs = need(self.jobs, "stores()")?;
         let (auth, tenants) = (need(self.auth, "stores()")?, need(self.tenants, "stores()")?);
         let users = need(self.users, "stores()")?;
+        let artifacts = need(self.artifacts, "stores()")?;
+        #[cfg(feature = "testing")]
+        let releases = artifacts.store.clone();
         let inventory = need(self.inventory, "stores()")?;
         let keys = match self.keys {
             None if self.ephemeral => Keyring::ephemeral(&env)?,
@@ -237,7 +266,7 @@ impl Builder {
         };
         let keys = Arc::new(keys);
         let mut bases = vec![base.clone()];
-        for other in [&auth.base, &inventory.base, &tenants.base, &users.base] {
+        for other in [&artifacts.base, &auth.base, &inventory.base, &tenants.base, &users.base] {
             // Only the addresses count: one value may have several tables of methods.
             if !bases.iter().any(|known| std::ptr::addr_eq(&raw const **known, &raw const **other))
             {
@@ -264,7 +293,7 @@ impl Builder {
             auth.base.clone(),
             auth.base,
             tenants.clone(),
-            keys,
+            keys.clone(),
             self.auth_config,
         ));
 
@@ -274,6 +303,19 @@ impl Builder {
             inventory.base,
             self.inventory_config,
         ));
+
+        let blobs: Arc<dyn Blobs> = self.blobs.unwrap_or_else(|| Arc::new(NoBlobs));
+        let artifacts = Arc::new(artifacts::Service::new(artifacts::Parts {
+            kernel: kernel.clone(),
+            store: artifacts.store,
+            journal: artifacts.base.clone(),
+            quotas: artifacts.base,
+            blobs: blobs.clone(),
+            open: self.open_blobs,
+            usage: Arc::new(artifacts::Unused),
+            keys: keys.clone(),
+            config: self.artifacts_config,
+        }));
 
         let lag = Arc::default();
         let search = Arc::new(search::Service::new(
@@ -285,7 +327,7 @@ impl Builder {
         ));
 
         let mut areas = self.areas;
-        areas.extend([inventory.clone() as Arc<dyn Forget>, auth.clone()]);
+        areas.extend([artifacts.clone() as Arc<dyn Forget>, inventory.clone(), auth.clone()]);
         let lifecycle = Arc::new(Lifecycle { env: env.clone(), jobs: jobs.clone(), areas });
         let mut subscribers = self.subscribers;
         subscribers.push(lifecycle.clone());
@@ -302,7 +344,10 @@ impl Builder {
         let usage: Arc<dyn Worker> =
             Arc::new(auth::CountUsage { service: auth.clone(), directory: tenants.clone() });
         let tenants_end: Arc<dyn Worker> = Arc::new(ForgetTenant(lifecycle.clone()));
-        for worker in self.workers.into_iter().chain([lifecycle, usage, tenants_end]) {
+        let sweep: Arc<dyn Worker> = Arc::new(artifacts::Sweep(artifacts.clone()));
+        let ours = [lifecycle.clone() as Arc<dyn Worker>, usage, tenants_end, sweep];
+        let uploads = artifacts::Watch::all(&artifacts);
+        for worker in self.workers.into_iter().chain(ours).chain(uploads) {
             let kind = worker.kind().to_owned();
             if workers.insert(kind.clone(), worker).is_some() {
                 return Err(Error::invalid("builder", format!("two workers run {kind} jobs")));
@@ -325,12 +370,15 @@ impl Builder {
             journals,
             bases,
             runner,
+            artifacts,
+            #[cfg(feature = "testing")]
+            releases,
             auth,
             inventory,
             search,
             tenants,
             users,
-            blobs: self.blobs.unwrap_or_else(|| Arc::new(NoBlobs)),
+            blobs,
             bus: self.bus.unwrap_or_else(|| Arc::new(LocalBus::default())),
             outbound: self.outbound.unwrap_or_else(|| Arc::new(NoOutbound)),
             mail: self.mail.unwrap_or_else(|| Arc::new(NoMail)),

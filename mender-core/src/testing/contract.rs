@@ -103,6 +103,10 @@ pub(super) use claims;
 #[must_use]
 pub fn cases() -> Vec<Case> {
     [
+        super::artifacts::CASES,
+        super::artifacts::lists::CASES,
+        super::artifacts::kept::CASES,
+        super::artifacts::races::CASES,
         super::auth::CASES,
         super::auth::lists::CASES,
         super::auth::contacts::CASES,

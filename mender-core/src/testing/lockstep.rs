@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "two servers that cannot even be set up are a failed test")]
 
+mod artifacts;
 mod command;
 mod inventory;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use crate::{
     auth,
+    blob::MemoryBlobs,
     ctx::Ctx,
     id::TenantId,
     mender::{Builder, Mender},
@@ -123,6 +125,7 @@ impl Side {
             ..users::Config::default()
         };
         let builder = Mender::builder().env(time.env()).ephemeral_keys();
+        let builder = builder.blobs(MemoryBlobs::default());
         let mender = build(builder.auth_config(auth).users_config(users)).await;
         let mut tenants = Vec::new();
         for n in 0..TENANTS {

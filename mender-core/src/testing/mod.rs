@@ -1,6 +1,7 @@
 //! Doubles for tests: faults on demand, virtual time, a device, and the contract suite for
 //! adapters.
 
+mod artifacts;
 mod auth;
 pub mod blobs;
 pub mod contract;
@@ -13,6 +14,7 @@ mod inventory;
 pub mod inventory_queries;
 mod kernel;
 mod lockstep;
+pub mod release_queries;
 mod tenants;
 mod users;
 

@@ -10,6 +10,7 @@ use std::{
 use async_trait::async_trait;
 use mender_core::{
     Ctx, Error, Event, Mender, Result, Subscriber,
+    artifacts::{ArtifactQuery, Store as _, logic::STORAGE},
     auth::{AuthSetId, AuthTenant, Device, Limit, Status, Store as _, Tier},
     error::Kind,
     event::{Kinds, Outcome},
@@ -24,7 +25,7 @@ use mender_core::{
 
 use crate::crash::{
     docs::FaultyDocs,
-    told::{Told, ToldOfInventory},
+    told::{Told, ToldOfInventory, told_of_artifacts},
 };
 
 /// Longer than every lease and than the time after which a sweep settles quotas.
@@ -153,6 +154,7 @@ impl World {
         let stored: Told = self.devices().await.iter().collect();
         assert_eq!(told, stored, "told, then stored");
         self.check_inventory().await;
+        self.check_artifacts().await;
         assert_eq!(self.mender.undelivered().await.unwrap(), 0);
         let dead = self.mender.jobs().dead_jobs(10).await.unwrap();
         assert_eq!(dead, []);
@@ -181,6 +183,17 @@ impl World {
             let is_known = devices.iter().any(|device| device.id == copy.id);
             assert!(is_known || copy.id.as_str().starts_with("free"), "{} came back", copy.id);
         }
+    }
+
+    /// Every artifact is told, and counted by its bytes.
+    async fn check_artifacts(&self) {
+        let (tenant, all) = (&self.ctx.tenant, ArtifactQuery::default());
+        let stored = self.stores.artifacts(tenant, &all, 0, 1000).await.unwrap();
+        let ids = stored.iter().map(|artifact| artifact.id.to_string()).collect();
+        assert_eq!(told_of_artifacts(&self.heard.0.lock().unwrap()), ids, "told, then stored");
+        let bytes: u64 = stored.iter().map(|artifact| artifact.size).sum();
+        let quota = self.stores.quota(tenant, STORAGE).await.unwrap();
+        assert_eq!(quota.used, i64::try_from(bytes).unwrap());
     }
 
     async fn check_quotas(&self) {

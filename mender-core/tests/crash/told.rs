@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mender_core::{
     Event, Version,
+    artifacts::ArtifactEvent,
     auth::{Device, DeviceEvent, Status, Tier},
     event::Fact,
     inventory::{self, Filter, FilterEvent, InventoryEvent},
@@ -70,6 +71,25 @@ impl ToldOfInventory {
             filters: filters.iter().map(|f| (f.id.to_string(), f.name.clone())).collect(),
         }
     }
+}
+
+/// Returns the ids of all artifacts that others know of.
+pub(crate) fn told_of_artifacts(events: &BTreeMap<String, Event>) -> BTreeSet<String> {
+    let mut told = BTreeSet::new();
+    let mut events: Vec<&Event> =
+        events.values().filter(|event| event.kind.starts_with("artifact.")).collect();
+    events.sort_by_key(|event| (event.version, event.kind == "artifact.removed"));
+    for event in events {
+        match ArtifactEvent::of(event).unwrap() {
+            ArtifactEvent::Stored { id, .. } => assert!(told.insert(id.to_string()), "stored once"),
+            ArtifactEvent::Removed { id, .. } => {
+                assert!(told.remove(id.as_str()), "removed once");
+            }
+            ArtifactEvent::Described { id, .. } => assert!(told.contains(id.as_str())),
+            ArtifactEvent::Annotated { .. } => {}
+        }
+    }
+    told
 }
 
 /// What other areas know of all devices.

@@ -31,6 +31,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     3 "0003_users",
     4 "0004_auth",
     5 "0005_inventory",
+    6 "0006_artifacts",
 };
 
 /// Which migrations were applied.

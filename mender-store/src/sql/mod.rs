@@ -9,8 +9,9 @@
 //! | `migrate` | the embedded migrations |
 //! | `filter` | conditions and orders that depend on what is asked |
 //! | `kernel` | events, jobs, feed, quotas; the tail of every commit |
-//! | `auth`, `inventory`, `tenants`, `users` | the ports of the areas |
+//! | `artifacts`, `auth`, `inventory`, `tenants`, `users` | the ports of the areas |
 
+mod artifacts;
 mod auth;
 mod expand;
 mod facade;
@@ -38,6 +39,7 @@ pub use value::{Col, Row, Val};
 pub fn statements() -> Vec<Stmt> {
     [
         kernel::statements(),
+        artifacts::statements(),
         auth::statements(),
         inventory::statements(),
         tenants::STATEMENTS.to_vec(),

@@ -43,6 +43,11 @@ pub struct File {
     pub modified: i64,
 }
 
+impl File {
+    /// The time of a file that nobody told: the first second of the year 1.
+    pub const NEVER: i64 = -62_135_596_800;
+}
+
 /// One of the things that an artifact installs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Payload {

@@ -138,6 +138,12 @@ impl Parser {
         self.state.assembled.as_ref().map(|assembled| &assembled.content)
     }
 
+    /// Tells whether the end of the artifact was pushed; bytes that follow belong to nothing.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.reader.is_done()
+    }
+
     /// Returns the number of bytes that were pushed.
     #[must_use]
     pub fn size(&self) -> u64 {

@@ -133,6 +133,11 @@ impl Reader {
         }
     }
 
+    /// Tells whether the blocks at the end were read; what follows belongs to nothing.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
     /// Checks that the archive may end here.
     pub(super) fn finish(&self) -> Result<(), FormatError> {
         let extended = self.pax.is_some() || self.long_name.is_some() || self.long_link;

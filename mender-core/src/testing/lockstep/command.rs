@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, fmt::Debug};
 
 use crate::{
+    artifacts::logic::STORAGE,
     auth::{AcceptRule, AuthSetId, DeviceFilter, Limit, Status, Tier},
     ctx::{Actor, Ctx, Scope},
     env::Env,
@@ -11,7 +12,7 @@ use crate::{
     secret::Secret,
     testing::{
         TestDevice,
-        lockstep::{Side, inventory::Action},
+        lockstep::{Side, artifacts::Handling, inventory::Action},
     },
     users::{Login, NewUser},
 };
@@ -55,6 +56,7 @@ pub(super) enum Command {
     Users(usize),
     VerifyUser(u64),
     Inventory(Action),
+    Artifacts(Handling),
     Pass(u64),
     Drain,
     /// Everything that lists show, once all is done.
@@ -83,8 +85,10 @@ impl Command {
         let tenant = index(env, super::TENANTS);
         let yes = env.below(2) == 0;
         let status = pick(env, &[Status::Accepted, Status::Rejected, Status::Pending]);
-        if env.below(3) == 0 {
-            return Self::Inventory(Action::random(env));
+        match env.below(9) {
+            0..3 => return Self::Inventory(Action::random(env)),
+            3..5 => return Self::Artifacts(Handling::random(env)),
+            _ => {}
         }
         match env.below(40) {
             0..10 => Self::Ask(who(env)),
@@ -248,6 +252,7 @@ impl Command {
                 shown(side.mender.users().verify(&token, "").await)
             }
             Self::Inventory(action) => action.answer(side).await,
+            Self::Artifacts(handling) => handling.answer(side).await,
             Self::Pass(millis) => {
                 side.pass(*millis);
                 Ok(String::new())
@@ -267,6 +272,8 @@ impl Command {
                     all.push(shown(auth.limits(&ctx).await)?);
                     all.push(shown(side.mender.users().users(&ctx).await)?);
                     all.extend(side.inventory(t).await?);
+                    all.extend(side.artifacts(t).await?);
+                    all.push(shown(side.mender.quota(&ctx.tenant, STORAGE).await)?);
                     for limit in Limit::TIERS.into_iter().chain([Limit::TestDevices]) {
                         all.push(shown(side.quota(&ctx, limit).await)?);
                     }

@@ -52,6 +52,7 @@ macro_rules! both {
     }};
 }
 
+mod artifacts;
 mod inventory;
 
 impl Pair {
@@ -327,7 +328,7 @@ async fn case(seed: u64) {
             name: format!("{name}, seed {seed}"),
         };
         for _ in 0..CALLS {
-            match pair.below(16) {
+            match pair.below(20) {
                 0..3 => pair.commit_device().await,
                 3 => pair.read_devices().await,
                 4 => pair.filters().await,
@@ -336,6 +337,9 @@ async fn case(seed: u64) {
                 7..9 => pair.users().await,
                 9 => pair.tenants().await,
                 10..14 => pair.commit_inventory().await,
+                14..17 => pair.commit_release().await,
+                17 => pair.read_releases().await,
+                18 => pair.kept_artifacts().await,
                 _ => pair.read_inventory().await,
             }
         }

@@ -5,17 +5,22 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use mender_core::{
     Stamped, StoreResult, TenantId, Time, Version,
+    artifacts::{self, ArtifactSettings, Release, Retired, Store as _, Upload, UploadState, Work},
     auth::{AuthSet, AuthTenant, Device, Identity, Seen, Status, Store as _, Tier},
     commit::{Aggregate, Change, Topic},
     inventory::{self, AttributeName, Place, Store as _, Value, entries},
     tenants::{Plan, Store as _, Tenant, TenantStatus},
+    testing::{TestEnv, release_queries::random_artifact},
     users::{Account, Membership, Store as _},
 };
 
 use super::support::Db;
 use crate::{
     SqlStore,
-    sql::{Batch, Done, Driver, Migration, Query, Row, Sql, Stmt, Val, auth, inventory as area},
+    sql::{
+        Batch, Done, Driver, Migration, Query, Row, Sql, Stmt, Val, artifacts as releases, auth,
+        inventory as area,
+    },
 };
 
 /// A driver that looks at the plan of every statement before it runs it.
@@ -286,6 +291,108 @@ async fn tenants_area(store: &SqlStore) -> StoreResult<()> {
     Ok(())
 }
 
+fn artifact(id: &str) -> artifacts::Artifact {
+    random_artifact(&TestEnv::seeded(1).env(), id, "r")
+}
+
+fn a_release() -> Release {
+    Release {
+        name: "r".into(),
+        artifacts: vec![artifact("a1"), artifact("a2")],
+        tags: vec![artifacts::Tag::new("a").unwrap()],
+        notes: String::new(),
+        modified: Time(1),
+        leaving: None,
+        version: Version(1),
+    }
+}
+
+async fn artifacts_area(store: &SqlStore) -> StoreResult<()> {
+    let tenant = tenant();
+    let changed = |was: &Release, change: fn(&mut Release)| {
+        let mut to = was.clone();
+        change(&mut to);
+        to.version = was.version.next();
+        to
+    };
+    let first = a_release();
+    let noted = changed(&first, |release| release.notes = "noted".into());
+    let tagged = changed(&noted, |release| release.tags.clear());
+    let less = changed(&tagged, |release| {
+        release.artifacts[1].description = Some("other".into());
+        release.artifacts.remove(0);
+        release.artifacts.push(artifact("a3"));
+        release.modified = Time(2);
+    });
+    let turned = changed(&less, |release| release.artifacts.reverse());
+    let changes = [
+        Change::Insert(first.clone()),
+        Change::Update { was: first, to: noted.clone() },
+        Change::Update { was: noted, to: tagged.clone() },
+        Change::Update { was: tagged, to: less.clone() },
+        Change::Update { was: less, to: turned.clone() },
+        Change::Delete(turned),
+    ];
+    for (n, change) in (1..).zip(changes) {
+        store.release(&tenant, "r").await?;
+        store.release_of(&tenant, &"a1".parse().unwrap()).await?;
+        store.release_tags(&tenant).await?;
+        for query in releases::release_queries() {
+            store.releases(&tenant, &query, 1, 10).await?;
+            store.count_releases(&tenant, &query).await?;
+        }
+        for query in releases::artifact_queries() {
+            store.artifacts(&tenant, &query, 1, 10).await?;
+            store.count_artifacts(&tenant, &query).await?;
+        }
+        store.commit_release(&tenant, stamped(n, change)).await?;
+    }
+    kept_artifacts(store).await
+}
+
+async fn kept_artifacts(store: &SqlStore) -> StoreResult<()> {
+    let (tenant, id) = (tenant(), "a1".parse().unwrap());
+    let (artifact, at, version) = (artifact("a1"), Time(1), Version(1));
+    let first = Retired { artifact, at, version };
+    let second = Retired { version: Version(2), ..first.clone() };
+    for commit in life(&first, second) {
+        store.retired(&tenant, &id).await?;
+        store.walk_retired(&tenant, None, 10).await?;
+        store.walk_retired(&tenant, Some(&id), 10).await?;
+        store.commit_retired(&tenant, commit).await?;
+    }
+    let (work, state, until) = (Work::Stream, UploadState::Open, Time(1));
+    let first = Upload { id: id.clone(), work, state, until, version };
+    let second = Upload { version: Version(2), ..first.clone() };
+    for commit in life(&first, second) {
+        store.upload(&tenant, &id).await?;
+        store.commit_upload(&tenant, commit).await?;
+    }
+    let first = ArtifactSettings { version, ..ArtifactSettings::default() };
+    let second = ArtifactSettings { version: Version(2), ..first.clone() };
+    for commit in life(&first, second) {
+        store.artifact_settings(&tenant).await?;
+        store.commit_artifact_settings(&tenant, commit).await?;
+    }
+    Ok(())
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn pages_of_releases_and_artifacts_come_in_order_from_an_index() {
+    let db = super::support::sqlite().await;
+    let pages = releases::pages();
+    assert_eq!(pages.len(), 14);
+    for (stmt, vals) in pages {
+        let explain = Stmt::dynamic(format!("EXPLAIN QUERY PLAN {}", stmt.texts().0));
+        let plan = texts(&db.store.sql.read(explain, vals).await.unwrap(), 3);
+        let sorts = plan.iter().filter(|line| line.contains("TEMP B-TREE"));
+        // Texts are compared where the index has them alike.
+        let all = sorts.filter(|line| !line.contains("LAST"));
+        assert_eq!(all.count(), 0, "{}\n{plan:#?}", stmt.texts().0);
+    }
+}
+
 #[tokio::test]
 async fn no_statement_of_an_area_scans_a_table() {
     let mut all = Vec::new();
@@ -296,6 +403,7 @@ async fn no_statement_of_an_area_scans_a_table() {
     for Db { store, name, .. } in &all {
         let sql = store.sql.clone();
         let store = SqlStore::new(Sql::new(Watched { sql, name }));
+        artifacts_area(&store).await.unwrap();
         auth_area(&store).await.unwrap();
         inventory_area(&store).await.unwrap();
         users_area(&store).await.unwrap();

@@ -1,0 +1,127 @@
+//! Releases: lists, tags and notes.
+
+use crate::{
+    artifacts::{
+        logic,
+        model::{Release, Tag},
+        query::ReleaseQuery,
+        service::{Service, check_scope, visible},
+    },
+    commit::Commit,
+    ctx::Ctx,
+    error::{Error, Kind, Result},
+    page::PageRequest,
+};
+
+/// How many different tags the releases of a tenant may have: soft, a race may overshoot it.
+const MAX_TAGS: usize = 100;
+
+fn not_found() -> Error {
+    Error::not_found("release not found")
+}
+
+pub(super) fn is_visible(ctx: &Ctx, release: &Release) -> bool {
+    ctx.scope.tags().is_none_or(|tags| {
+        release.tags.iter().any(|tag| tags.iter().any(|visible| visible == tag.as_str()))
+    })
+}
+
+fn scoped(ctx: &Ctx, mut query: ReleaseQuery) -> ReleaseQuery {
+    query.tags.extend(visible(ctx));
+    query
+}
+
+impl Service {
+    /// Returns a release.
+    ///
+    /// # Errors
+    /// `NotFound`, also for one that the caller may not see, and those of the store.
+    pub async fn release(&self, ctx: &Ctx, name: &str) -> Result<Release> {
+        let release = self.store.release(&ctx.tenant, name).await?;
+        release.filter(|release| is_visible(ctx, release)).ok_or_else(not_found)
+    }
+
+    /// Returns a page of releases.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn releases(
+        &self,
+        ctx: &Ctx,
+        query: ReleaseQuery,
+        page: PageRequest,
+    ) -> Result<Vec<Release>> {
+        let query = scoped(ctx, query);
+        let limit = page.size as usize;
+        Ok(self.store.releases(&ctx.tenant, &query, page.skip(), limit).await?)
+    }
+
+    /// Returns all releases, however many.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn all_releases(&self, ctx: &Ctx, query: ReleaseQuery) -> Result<Vec<Release>> {
+        let query = scoped(ctx, query);
+        Ok(self.store.releases(&ctx.tenant, &query, 0, usize::MAX).await?)
+    }
+
+    /// Counts releases.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn count_releases(&self, ctx: &Ctx, query: ReleaseQuery) -> Result<u64> {
+        Ok(self.store.count_releases(&ctx.tenant, &scoped(ctx, query)).await?)
+    }
+
+    /// Returns the tags that any release has, each once.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn release_tags(&self, ctx: &Ctx) -> Result<Vec<String>> {
+        let mut tags = self.store.release_tags(&ctx.tenant).await?;
+        if let Some(visible) = ctx.scope.tags() {
+            tags.retain(|tag| visible.contains(tag));
+        }
+        Ok(tags)
+    }
+
+    /// Notes something about a release.
+    ///
+    /// # Errors
+    /// `NotFound`, `Invalid` for what can't be noted, and those of the store.
+    pub async fn note(&self, ctx: &Ctx, name: &str, notes: &str) -> Result<()> {
+        self.change_release(ctx, name, |was| logic::note(was, notes)).await
+    }
+
+    /// Gives a release these tags, and no others.
+    ///
+    /// # Errors
+    /// `NotFound`, `Invalid` for too many, `Conflict` where the tenant would have too many
+    /// different ones, `Forbidden` for users who are limited to some, and those of the store.
+    pub async fn tag(&self, ctx: &Ctx, name: &str, tags: &[Tag]) -> Result<()> {
+        check_scope(ctx)?;
+        self.release(ctx, name).await?;
+        let mut known = self.store.release_tags(&ctx.tenant).await?;
+        known.extend(tags.iter().map(|tag| tag.as_str().to_owned()));
+        known.sort();
+        known.dedup();
+        if known.len() > MAX_TAGS {
+            let what = "the total number of unique tags (100) has been exceeded";
+            return Err(Error::new(Kind::LimitReached, what));
+        }
+        self.change_release(ctx, name, |was| logic::tag(was, tags.to_vec())).await
+    }
+
+    async fn change_release(
+        &self,
+        ctx: &Ctx,
+        name: &str,
+        decide: impl Fn(Release) -> Result<Commit<Release>>,
+    ) -> Result<()> {
+        let attempt = || async {
+            let release = self.release(ctx, name).await?;
+            self.commit(ctx, decide(release)?).await
+        };
+        self.kernel.retry(attempt).await
+    }
+}

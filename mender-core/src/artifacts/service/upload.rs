@@ -1,0 +1,435 @@
+//! Artifacts that come in: read while they are stored, known when both are done.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_util::{StreamExt as _, stream};
+use serde_json::json;
+use tokio::sync::{Mutex, mpsc};
+
+use crate::{
+    artifacts::{
+        format::{self, File, FormatError, Limits, Parsed, Parser},
+        logic,
+        model::{
+            Artifact, ArtifactId, ArtifactSettings, Described, Policy, Upload, UploadState,
+            Verification, Work,
+        },
+        service::{Service, blob_of, bounded::Bounds, check_scope, raw_of},
+    },
+    blob::ByteStream,
+    commit::Commit,
+    ctx::Ctx,
+    env::Time,
+    error::{Error, Kind, Result, StoreError, StoreResult},
+    id::{TenantId, Version},
+    jobs::NewJob,
+    signature::PublicKey,
+};
+
+/// How long somebody who works on an upload may be silent.
+pub(super) const LEASE: Duration = Duration::from_secs(15 * 60);
+
+/// The kind of jobs that look after uploads.
+pub(super) const WATCH: &str = "artifacts.upload";
+
+/// The kind of jobs that work on uploads at once.
+pub(super) const READY: &str = "artifacts.ready";
+
+/// How many pieces wait for the store of blobs.
+const WAITING: usize = 4;
+
+/// An artifact that comes in.
+#[derive(Clone, Debug, Default)]
+pub struct NewArtifact {
+    /// The id that it shall have; a new one where not given.
+    pub id: Option<ArtifactId>,
+    /// What users say about it.
+    pub description: Option<String>,
+    /// How many bytes it has, where that is known.
+    pub size: Option<u64>,
+}
+
+/// The refusal of what is no artifact.
+pub(super) fn refused(error: &FormatError) -> Error {
+    Error::invalid("artifact", error.to_string())
+}
+
+/// An upload that is this caller's to work on.
+pub(super) struct Claimed<'a> {
+    service: &'a Service,
+    ctx: &'a Ctx,
+    upload: Mutex<Upload>,
+}
+
+impl<'a> Claimed<'a> {
+    pub(super) fn new(service: &'a Service, ctx: &'a Ctx, upload: Upload) -> Self {
+        Self { service, ctx, upload: Mutex::new(upload) }
+    }
+
+    /// Shows that the work goes on.
+    ///
+    /// # Errors
+    /// `Unavailable` where somebody else took the upload over, and those of the store.
+    pub(super) async fn renew(&self) -> Result<()> {
+        let mut upload = self.upload.lock().await;
+        let mut to = upload.clone();
+        to.until = self.service.now() + LEASE;
+        let commit = Commit::update(upload.clone(), to).quiet("a sign of life");
+        let next = commit.aggregate().cloned();
+        self.service.commit_upload(self.ctx, commit).await?;
+        *upload = next.unwrap_or_else(|| upload.clone());
+        Ok(())
+    }
+
+    /// Does the work, and shows every now and then that it goes on.
+    pub(super) async fn work<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let alive = async {
+            loop {
+                tokio::time::sleep(LEASE / 4).await;
+                if let Err(error) = self.renew().await {
+                    return error;
+                }
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            lost = alive => Err(lost),
+        }
+    }
+
+    /// Leaves the work to a worker.
+    pub(super) async fn hand_over(self) -> Result<()> {
+        let was = self.upload.into_inner();
+        let mut to = was.clone();
+        to.state = UploadState::Ready;
+        let commit = Commit::update(was, to).quiet("a job does the rest");
+        self.service.commit_upload(self.ctx, commit).await
+    }
+
+    /// Ends the upload.
+    pub(super) async fn end(self) -> Result<()> {
+        let commit =
+            Commit::delete(self.upload.into_inner()).quiet("the artifact is known, or not");
+        self.service.commit_upload(self.ctx, commit).await
+    }
+}
+
+/// Reads an artifact off the async threads: pieces may be inflated a thousandfold.
+struct Reading(Box<Parser>);
+
+impl Reading {
+    async fn push(mut self, piece: Bytes) -> Result<Self> {
+        let pushed = tokio::task::spawn_blocking(move || self.0.push(&piece).map(|()| self));
+        let pushed = pushed.await.map_err(|e| Error::internal("reading panicked").because(e))?;
+        pushed.map_err(|error| refused(&error))
+    }
+
+    fn finish(self) -> Result<Parsed> {
+        self.0.finish().map_err(|error| refused(&error))
+    }
+}
+
+impl Service {
+    pub(super) fn new_id(&self) -> Result<ArtifactId> {
+        let id = self.kernel.env().uuid().parse();
+        id.map_err(|e| Error::internal("no id").because(e))
+    }
+
+    /// Stores an artifact while it is read: it is known when all of it is sound and stored, else
+    /// nothing is left of it. Returns its id.
+    ///
+    /// # Errors
+    /// `Invalid { artifact }` for what is no artifact, with what is wrong; `Conflict` where the
+    /// release has one for the same devices ([`logic::Taken`]) or the id is taken; `TooLarge`;
+    /// `LimitReached` where the tenant may not store so much; `Forbidden` where the policy of the
+    /// tenant refuses it, or the user is limited to some tags; the errors of the bytes; and those
+    /// of the stores.
+    pub async fn upload(
+        &self,
+        ctx: &Ctx,
+        new: NewArtifact,
+        bytes: impl Stream<Item = Result<Bytes>> + Send,
+    ) -> Result<ArtifactId> {
+        check_scope(ctx)?;
+        logic::check_description(new.description.as_deref().unwrap_or_default())?;
+        let bounds = Bounds::new(new.size, self.config.max_size)?;
+        let id = match new.id {
+            Some(id) => id,
+            None => self.new_id()?,
+        };
+        if self.store.release_of(&ctx.tenant, &id).await?.is_some() {
+            return Err(Error::conflict("an artifact with the same id already exists"));
+        }
+        let upload = self.begin(ctx, id.clone(), Work::Stream, UploadState::Running).await?;
+        let claimed = Claimed::new(self, ctx, upload);
+        let store = self.receive(ctx, &claimed, new.description, bounds, bytes);
+        let stored = claimed.work(store).await;
+        self.settle(ctx, claimed, stored).await
+    }
+
+    /// Stores an upload, and the job that looks after it.
+    pub(super) async fn begin(
+        &self,
+        ctx: &Ctx,
+        id: ArtifactId,
+        work: Work,
+        state: UploadState,
+    ) -> Result<Upload> {
+        let life = match state {
+            UploadState::Open => self.config.upload_expires,
+            UploadState::Ready | UploadState::Running => LEASE,
+        };
+        let until = self.now() + life;
+        self.put_job(ctx, &id, WATCH, until).await?;
+        let upload = Upload { id, work, state, until, version: Version::FIRST };
+        let commit = Commit::insert(upload.clone()).quiet("nobody is told of what is not there");
+        self.commit_upload(ctx, commit).await.map_err(|error| match error.kind {
+            Kind::Conflict => Error::conflict("an artifact with the same id already exists"),
+            _ if error.is_stale() => Error::conflict("an artifact with the same id already exists"),
+            _ => error,
+        })?;
+        Ok(upload)
+    }
+
+    async fn put_job(&self, ctx: &Ctx, id: &ArtifactId, kind: &str, due_at: Time) -> Result<()> {
+        let job = NewJob {
+            kind: kind.to_owned(),
+            key: format!("{}/{id}", ctx.tenant),
+            lane: String::new(),
+            due_at,
+            payload: json!({ "tenant": ctx.tenant, "id": id }),
+        };
+        Ok(self.kernel.jobs.put_jobs(&[job]).await?)
+    }
+
+    /// Has the work on an upload done now.
+    pub(super) async fn work_on(&self, ctx: &Ctx, id: &ArtifactId) -> Result<()> {
+        self.put_job(ctx, id, READY, self.now()).await
+    }
+
+    /// Ends an upload that came to this; where it failed, the bytes go at once.
+    async fn settle(
+        &self,
+        ctx: &Ctx,
+        claimed: Claimed<'_>,
+        stored: Result<ArtifactId>,
+    ) -> Result<ArtifactId> {
+        if let Err(error) = &stored
+            && !error.is_of_input()
+        {
+            // Whether the artifact is known by now is not: the job finds out.
+            return stored;
+        }
+        if stored.is_err() {
+            let id = claimed.upload.lock().await.id.clone();
+            let blobs = self.blobs(&ctx.tenant).await?;
+            if let Err(error) = blobs.delete_blob(&blob_of(&ctx.tenant, &id)?).await {
+                tracing::warn!(%id, %error, "bytes of a refused artifact wait for the sweep");
+                return stored;
+            }
+        }
+        if let Err(error) = claimed.end().await {
+            tracing::debug!(%error, "an upload waits for the sweep");
+        }
+        stored
+    }
+
+    /// Reads an artifact, stores its bytes, then what is known of it.
+    pub(super) async fn receive(
+        &self,
+        ctx: &Ctx,
+        claimed: &Claimed<'_>,
+        description: Option<String>,
+        bounds: Bounds,
+        bytes: impl Stream<Item = Result<Bytes>> + Send,
+    ) -> Result<ArtifactId> {
+        let id = claimed.upload.lock().await.id.clone();
+        let parsed = self.read_into_store(&ctx.tenant, &id, bounds, bytes).await?;
+        let verification = self.verify(ctx, &parsed).await?;
+        let now = self.now();
+        let artifact = Artifact {
+            id: id.clone(),
+            description,
+            content: parsed.content,
+            size: parsed.size,
+            verification,
+            stored: now,
+            modified: now,
+        };
+        claimed.renew().await?;
+        self.record(ctx, artifact).await?;
+        Ok(id)
+    }
+
+    /// Reads bytes that are in the store, and stores them as an artifact.
+    pub(super) async fn copy(
+        &self,
+        ctx: &Ctx,
+        claimed: &Claimed<'_>,
+        id: &ArtifactId,
+    ) -> Result<()> {
+        let raw = self.blobs(&ctx.tenant).await?.blob(&raw_of(&ctx.tenant, id)?, None).await?;
+        let raw = raw.ok_or_else(|| Error::not_found("bytes"))?;
+        let bounds = Bounds::new(None, self.config.max_size)?;
+        let bytes = raw.map(|piece| piece.map_err(Error::from));
+        self.receive(ctx, claimed, None, bounds, bytes).await.map(drop)
+    }
+
+    /// Makes an artifact known whose headers alone are read; its files are taken for what the
+    /// client said, where that fits them.
+    pub(super) async fn trust_headers(
+        &self,
+        ctx: &Ctx,
+        claimed: &Claimed<'_>,
+        id: &ArtifactId,
+        described: Described,
+    ) -> Result<()> {
+        let key = blob_of(&ctx.tenant, id)?;
+        let blobs = self.blobs(&ctx.tenant).await?;
+        let size = blobs.blob_size(&key).await?.ok_or_else(|| Error::not_found("bytes"))?;
+        let bytes = blobs.blob(&key, None).await?;
+        let mut bytes = bytes.ok_or_else(|| Error::not_found("bytes"))?;
+        let mut reading = Reading(Box::new(Parser::new(Limits::default())));
+        while reading.0.headers().is_none() {
+            reading = match bytes.next().await {
+                Some(piece) => reading.push(piece?).await?,
+                None => return Err(reading.finish().err().unwrap_or_else(no_headers)),
+            };
+        }
+        let mut content = reading.0.headers().cloned().ok_or_else(no_headers)?;
+        for file in content.payloads.iter_mut().flat_map(|payload| &mut payload.files) {
+            // Of the files only the names are known.
+            *file =
+                File { checksum: String::new(), size: 0, modified: File::NEVER, ..file.clone() };
+        }
+        let said = described.apply_to(&mut content);
+        let size = said.filter(|said| *said <= self.config.max_size).unwrap_or(size);
+        let now = self.now();
+        let artifact = Artifact {
+            id: id.clone(),
+            description: None,
+            content,
+            size,
+            verification: None,
+            stored: now,
+            modified: now,
+        };
+        claimed.renew().await?;
+        self.record(ctx, artifact).await
+    }
+
+    /// Stores the bytes while they are read. Where they are no artifact, nothing stays.
+    async fn read_into_store(
+        &self,
+        tenant: &TenantId,
+        id: &ArtifactId,
+        bounds: Bounds,
+        bytes: impl Stream<Item = Result<Bytes>> + Send,
+    ) -> Result<Parsed> {
+        let (to_store, from_reader) = mpsc::channel::<StoreResult<Bytes>>(WAITING);
+        let next = |mut from: mpsc::Receiver<_>| async { from.recv().await.map(|got| (got, from)) };
+        let pieces: ByteStream = Box::pin(stream::unfold(from_reader, next));
+        let key = blob_of(tenant, id)?;
+        let blobs = self.blobs(tenant).await?;
+        let put = blobs.put_blob(&key, pieces);
+        let read = async {
+            let answer = read(bounds, bytes, &to_store).await;
+            if answer.is_err() {
+                // Nothing of it may become visible. Where nobody listens, the store failed.
+                let _ = to_store.send(Err(StoreError::unavailable("refused"))).await;
+            }
+            drop(to_store);
+            answer
+        };
+        match futures_util::join!(put, read) {
+            (Ok(_), read) => read?.ok_or_else(|| Error::internal("bytes were not stored")),
+            (Err(_), Err(refusal)) => Err(refusal),
+            (Err(failure), Ok(_)) => Err(failure.into()),
+        }
+    }
+
+    /// Checks the signature, as the tenant wants it.
+    async fn verify(&self, ctx: &Ctx, parsed: &Parsed) -> Result<Option<Verification>> {
+        let settings = self.settings(ctx).await?;
+        let found = check_signature(&settings, parsed);
+        let refused = match (settings.policy, &found) {
+            (Policy::Any, _)
+            | (_, Some(Verification::Trusted { .. }))
+            | (Policy::NoneWrong, None | Some(Verification::Unsigned)) => return Ok(found),
+            (_, None | Some(Verification::Unsigned)) => "the artifact is not signed",
+            (_, Some(Verification::Untrusted)) => "the artifact is not signed by a trusted key",
+        };
+        Err(Error::forbidden(refused))
+    }
+
+    /// Makes an artifact known: its bytes are stored.
+    pub(super) async fn record(&self, ctx: &Ctx, artifact: Artifact) -> Result<()> {
+        logic::check(&artifact)?;
+        let kinds: Vec<String> = artifact.kinds().map(str::to_owned).collect();
+        self.remember_kinds(ctx, &kinds).await?;
+        let attempt = || async {
+            let release = self.store.release(&ctx.tenant, &artifact.content.name).await?;
+            self.commit(ctx, logic::add(release, artifact.clone(), self.now())?).await
+        };
+        match self.kernel.retry(attempt).await {
+            Err(error) if error.kind == Kind::LimitReached => {
+                Err(Error::new(Kind::LimitReached, "storage limit exceeded").because(error))
+            }
+            answer => answer,
+        }
+    }
+}
+
+/// Reads an artifact, and passes its bytes on; `None`: nobody took them.
+async fn read(
+    bounds: Bounds,
+    bytes: impl Stream<Item = Result<Bytes>> + Send,
+    to_store: &mpsc::Sender<StoreResult<Bytes>>,
+) -> Result<Option<Parsed>> {
+    let mut bytes = std::pin::pin!(bytes);
+    let mut reading = Reading(Box::new(Parser::new(Limits::default())));
+    let mut size = 0;
+    while let Some(piece) = bytes.next().await {
+        let piece = piece?;
+        size += piece.len() as u64;
+        if let Err(error) = bounds.check(size) {
+            // Compat: within an artifact, one byte too many is a matter of reading it.
+            let allowed = piece.len() - usize::try_from(bounds.beyond(size)).unwrap_or(piece.len());
+            let complete = reading.push(piece.slice(..allowed)).await?.0.is_complete();
+            let within = || Error::invalid("artifact", "read too many bytes");
+            return Err(if complete { error } else { within() });
+        }
+        let (sent, read) =
+            futures_util::join!(to_store.send(Ok(piece.clone())), reading.push(piece));
+        reading = read?;
+        if sent.is_err() {
+            return Ok(None);
+        }
+    }
+    let parsed = reading.finish()?;
+    bounds.check_end(size)?;
+    Ok(Some(parsed))
+}
+
+fn no_headers() -> Error {
+    Error::invalid("artifact", "The artifact does not contain all required fields")
+}
+
+fn check_signature(settings: &ArtifactSettings, parsed: &Parsed) -> Option<Verification> {
+    if settings.keys.is_empty() {
+        return None;
+    }
+    let Some(signature) = &parsed.signature else {
+        return Some(Verification::Unsigned);
+    };
+    let signed_by = settings.keys.iter().find(|key| {
+        PublicKey::from_pem(&key.pem)
+            .is_ok_and(|public| format::verify(&parsed.manifest, signature, &public).is_ok())
+    });
+    Some(match signed_by {
+        Some(key) => Verification::Trusted { key: key.name.clone() },
+        None => Verification::Untrusted,
+    })
+}
