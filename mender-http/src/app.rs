@@ -7,7 +7,7 @@ use axum::Router;
 use mender_core::Mender;
 
 use crate::{
-    auth,
+    artifacts, auth,
     authenticate::{Authenticate, TrustGateway},
     builtin::BuiltIn,
     health::{self, Health},
@@ -29,7 +29,8 @@ impl Health for Database {
 /// Returns the routes of every area.
 #[must_use]
 pub fn routes(mender: &Mender) -> Routes<Mender> {
-    auth::routes()
+    artifacts::routes(mender)
+        .merge(auth::routes())
         .merge(inventory::routes())
         .merge(search::routes())
         .merge(users::routes())

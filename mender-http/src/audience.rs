@@ -30,7 +30,9 @@ impl Audience {
         let segments: Vec<_> = segments.iter().map(String::as_str).collect();
         match segments[..] {
             ["api", "devices", _, "authentication", ..]
-            | ["api", "devices", _, "deployments", "download", ..] => Self::Anyone,
+            | ["api", "devices", _, "deployments", "download", ..]
+            // Links to blobs, signed by us.
+            | ["api", "storage", ..] => Self::Anyone,
             ["api", "devices", ..] => Self::Devices,
             ["api", "management", _, "useradm", "auth", "logout", ..] => Self::Management,
             ["api", "management", _, "useradm", "auth" | "oauth2" | "oidc", ..]

@@ -124,6 +124,12 @@ fn wrong_method<S>(method: &Method, fits: &[Fit<'_, S>]) -> Response {
     if options && *method == Method::OPTIONS {
         // Compat: a line for each method here, all in one line with 405.
         let mut headers = HeaderMap::new();
+        let of_deployments =
+            |endpoint: &Endpoint| endpoint.path.split('/').nth(4) == Some("deployments");
+        if endpoints().any(of_deployments) {
+            // Compat: this service names it as well.
+            methods.push(&Method::OPTIONS);
+        }
         for method in methods {
             if let Ok(value) = HeaderValue::from_str(method.as_str()) {
                 headers.append(ALLOW, value);

@@ -1,6 +1,12 @@
 //! Errors as clients see them.
 
-use std::{borrow::Cow, error::Error as _, fmt::Write as _, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    error::Error as _,
+    fmt::{self, Write as _},
+    sync::Arc,
+};
 
 use axum::response::{IntoResponse, Response};
 use http::{
@@ -196,6 +202,44 @@ fn chain(error: &Error) -> String {
 pub(crate) struct ErrorBody {
     error: String,
     request_id: String,
+}
+
+/// What is wrong with a body, by field.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(BTreeMap<&'static str, String>);
+
+impl Faults {
+    pub(crate) fn add(&mut self, field: &'static str, fault: impl Into<String>) {
+        self.0.insert(field, fault.into());
+    }
+
+    /// Notes a fault, if there is one.
+    pub(crate) fn note(&mut self, field: &'static str, fault: Option<impl Into<String>>) {
+        if let Some(fault) = fault {
+            self.add(field, fault);
+        }
+    }
+
+    pub(crate) fn check(self) -> Result<(), Self> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+/// All faults in one line, in the order of the fields' names.
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (field, fault)) in self.0.iter().enumerate() {
+            let between = if at == 0 { "" } else { "; " };
+            write!(f, "{between}{field}: {fault}")?;
+        }
+        f.write_str(".")
+    }
+}
+
+impl From<Faults> for ApiError {
+    fn from(faults: Faults) -> Self {
+        Self::bad_request(faults.to_string())
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! them and splits them by listener.
 
 pub mod app;
+pub mod artifacts;
 pub mod audience;
 pub mod auth;
 pub mod authenticate;

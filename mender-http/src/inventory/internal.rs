@@ -14,7 +14,7 @@ use super::{error, wire};
 use crate::{
     authenticate::Internal,
     body::{Body, Item},
-    error::ApiError,
+    error::{ApiError, Faults},
     json::Json,
     path::{self, Path},
     query::Query,
@@ -56,7 +56,7 @@ pub(super) async fn new_tenant(
     _: Internal,
     Body(body): Body<wire::NewTenant>,
 ) -> Result<StatusCode, ApiError> {
-    let mut faults = wire::Faults::default();
+    let mut faults = Faults::default();
     if body.tenant_id.is_empty() {
         faults.add("tenant_id", "cannot be blank");
     }
@@ -327,7 +327,7 @@ pub(super) async fn check_groups(
     Body(body): Body<wire::DevicesInGroups>,
 ) -> Result<StatusCode, ApiError> {
     let wire::DevicesInGroups { devices, groups } = body;
-    let mut faults = wire::Faults::default();
+    let mut faults = Faults::default();
     for (field, is_blank) in [("devices", devices.is_empty()), ("groups", groups.is_empty())] {
         if is_blank {
             faults.add(field, "cannot be blank");

@@ -17,7 +17,7 @@ use crate::{
 mod attributes;
 mod search;
 
-pub(super) use attributes::{Attribute, Attributes, Faults, NewDevice, Undeclared, with_times};
+pub(super) use attributes::{Attribute, Attributes, NewDevice, Undeclared, with_times};
 pub(super) use search::{
     Asked, AskedPrefix, FilterDefinition, IdentitySearch, SavedFilter, SearchParams, nothing,
 };

@@ -187,8 +187,20 @@ pub(crate) async fn log(State(log): State<Log>, request: Request, next: Next) ->
 
 /// Returns the query, unless it may be what opens the path.
 fn query(audience: Audience, uri: &Uri) -> Option<String> {
-    let query = uri.query().filter(|_| audience != Audience::Anyone);
-    query.map(str::to_owned)
+    let query = uri.query().filter(|_| audience != Audience::Anyone)?;
+    let of_deployments = uri.path().split('/').nth(4) == Some("deployments");
+    Some(if of_deployments { redacted(query) } else { query.to_owned() })
+}
+
+/// Leaves out what users call things, as the reference server does for deployments.
+fn redacted(query: &str) -> String {
+    let pair = |pair: &str| match pair.split_once('=') {
+        Some((key @ ("name" | "search" | "artifact_name" | "device_type"), _)) => {
+            format!("{key}=REDACTED")
+        }
+        _ => pair.to_owned(),
+    };
+    query.split('&').map(pair).collect::<Vec<_>>().join("&")
 }
 
 fn text(headers: &HeaderMap) -> String {
@@ -234,5 +246,21 @@ impl HttpBody for Counted {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_users_call_things_is_left_out_where_deployments_are_asked_for() {
+        let shown =
+            |uri: &'static str| query(Audience::Management, &Uri::from_static(uri)).unwrap();
+        let uri = "/api/management/v1/deployments/artifacts/list?name=secret&page=2&device_type=x";
+        assert_eq!(shown(uri), "name=REDACTED&page=2&device_type=REDACTED");
+        assert_eq!(shown("/api/management/v1/inventory/devices?name=a"), "name=a");
+        let link = Uri::from_static("/api/storage/v1/x?token=secret");
+        assert_eq!(query(Audience::Anyone, &link), None);
     }
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mender_core::{
-    Builder, Ctx, Mender, TenantId, auth,
+    Builder, Ctx, Mender, TenantId, artifacts, auth,
     secret::{HashCost, Secret},
     tenants::{Addon, NewTenant, Plan},
     testing::TestEnv,
@@ -31,6 +31,8 @@ pub struct Setup {
     pub tiers: bool,
     /// The tenant token for devices without a valid one of their own.
     pub default_tenant_token: Option<String>,
+    /// How artifacts are kept; as the builder says where absent.
+    pub artifacts: Option<artifacts::Config>,
     /// Changes what the gateway does.
     pub settings: Option<fn(&mut Settings)>,
 }
@@ -104,7 +106,10 @@ impl TestApp {
             default_tenant_token: setup.default_tenant_token,
             ..auth::Config::default()
         };
-        let builder = builder.env(time.env()).users_config(cheap);
+        let mut builder = builder.env(time.env()).users_config(cheap);
+        if let Some(config) = setup.artifacts {
+            builder = builder.artifacts_config(config);
+        }
         let mender = builder.auth_config(devices).build();
         let mender = mender.expect("the server is built");
         let mut tenants = Vec::new();

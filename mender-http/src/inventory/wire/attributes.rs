@@ -1,7 +1,5 @@
 //! Attributes as clients give them, and what is wrong with them.
 
-use std::{collections::BTreeMap, fmt};
-
 use mender_core::{
     DeviceId, Time,
     id::InvalidId,
@@ -13,46 +11,8 @@ use utoipa::ToSchema;
 
 use crate::{
     body::{FromBody, Item, JsonError, or_default},
-    error::ApiError,
+    error::{ApiError, Faults},
 };
-
-/// What is wrong with a body, by field.
-#[derive(Debug, Default)]
-pub(in crate::inventory) struct Faults(BTreeMap<&'static str, String>);
-
-impl Faults {
-    pub(in crate::inventory) fn add(&mut self, field: &'static str, fault: impl Into<String>) {
-        self.0.insert(field, fault.into());
-    }
-
-    /// Notes a fault, if there is one.
-    pub(super) fn note(&mut self, field: &'static str, fault: Option<impl Into<String>>) {
-        if let Some(fault) = fault {
-            self.add(field, fault);
-        }
-    }
-
-    pub(in crate::inventory) fn check(self) -> Result<(), Self> {
-        if self.0.is_empty() { Ok(()) } else { Err(self) }
-    }
-}
-
-/// All faults in one line, in the order of the fields' names.
-impl fmt::Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (field, fault)) in self.0.iter().enumerate() {
-            let between = if at == 0 { "" } else { "; " };
-            write!(f, "{between}{field}: {fault}")?;
-        }
-        f.write_str(".")
-    }
-}
-
-impl From<Faults> for ApiError {
-    fn from(faults: Faults) -> Self {
-        Self::bad_request(faults.to_string())
-    }
-}
 
 /// What is wrong with a name or scope.
 fn name_fault(text: &str) -> Option<String> {

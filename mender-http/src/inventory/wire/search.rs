@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value as Json;
 use utoipa::ToSchema;
 
-use super::{Faults, Shown, attributes::Attributes};
+use super::{Shown, attributes::Attributes};
 use crate::{
     body::{FromBody, Item, JsonError, or_default},
-    error::ApiError,
+    error::{ApiError, Faults},
     inventory::error,
 };
 

@@ -2,7 +2,8 @@
 
 /// Returns the area that answers a request, if it belongs to one alone.
 ///
-/// Settings, plans and changes of users count as an area of their own, `users-more`.
+/// Settings, plans and changes of users count as an area of their own, `users-more`; of what the
+/// reference calls deployments, artifacts and releases are the area `artifacts`.
 #[must_use]
 pub fn area(method: &str, path: &str) -> Option<&'static str> {
     let path = path.split('?').next().unwrap_or_default();
@@ -16,6 +17,13 @@ pub fn area(method: &str, path: &str) -> Option<&'static str> {
         ["api", "v1", ..] => "workflows",
         ["api", _, _, "useradm", "settings" | "plans" | "permission_sets", ..] => "users-more",
         ["api", _, _, "useradm", "users", _, ..] if method == "PUT" => "users-more",
+        ["api", _, _, "deployments", ref rest @ ..] => match rest {
+            ["artifacts" | "releases" | "software", ..]
+            | ["deployments", "releases", ..]
+            | ["limits", "storage", ..]
+            | ["tenants", _, "artifacts" | "limits" | "storage", ..] => "artifacts",
+            _ => "deployments",
+        },
         ["api", _, _, service, ..] => service,
         _ => return None,
     };
@@ -23,6 +31,7 @@ pub fn area(method: &str, path: &str) -> Option<&'static str> {
         "authentication" | "devauth" => "auth",
         "useradm" => "users",
         "users-more" => "users-more",
+        "artifacts" => "artifacts",
         "inventory" => "inventory",
         "deployments" => "deployments",
         "deviceconfig" => "config",
@@ -50,5 +59,10 @@ mod tests {
         assert_eq!(area("GET", "/api/internal/v1/inventory/alive"), None);
         assert_eq!(area("GET", "/api/v1/workflow/x"), Some("workflows"));
         assert_eq!(area("GET", "/api/management/v1/nope/x"), None);
+        let deployments = |rest: &str| area("GET", &format!("/api/x/v2/deployments/{rest}"));
+        assert_eq!(deployments("deployments/releases/x"), Some("artifacts"));
+        assert_eq!(deployments("tenants/x/storage"), Some("artifacts"));
+        assert_eq!(deployments("tenants"), Some("deployments"));
+        assert_eq!(deployments("deployments"), Some("deployments"));
     }
 }

@@ -5,6 +5,7 @@
 //! the answer expected, with matchers such as `$uuid` or `$re ^a`.
 
 mod areas;
+mod artifact;
 mod key;
 mod matching;
 mod report;

@@ -26,9 +26,10 @@ pub struct Report {
     pub passed: usize,
     /// The steps that did not.
     pub failed: Vec<Failure>,
-    /// How many steps were not tried: their area is not built, or an earlier step failed.
+    /// How many steps were not tried: their area or artifact is not built, or an earlier step
+    /// failed.
     pub skipped: usize,
-    /// Files left out as a whole, with the reason.
+    /// Files left out as a whole, and artifacts that were not built, with the reason.
     pub left_out: Vec<String>,
 }
 

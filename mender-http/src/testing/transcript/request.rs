@@ -70,8 +70,8 @@ impl Draft {
             self.default(CONTENT_TYPE, "application/json")?;
         } else if let Some(text) = given("text")? {
             self.body = printed(&text).into();
-        } else if step.get("content").is_some() {
-            return Err("artifacts are not supported yet".into());
+        } else if let Some(content) = given("content")? {
+            self.body = vars.bytes(&content);
         } else if let Some(text) = given("base64")? {
             let body = BASE64_STANDARD.decode(printed(&text).trim());
             self.body = body.map_err(|error| error.to_string())?.into();
@@ -87,7 +87,7 @@ impl Draft {
                 text => printed(&text).into(),
             };
         } else if let Some(Value::Array(parts)) = given("multipart")? {
-            self.body = multipart(&parts).into();
+            self.body = multipart(&parts, vars).into();
             let kind = format!("multipart/form-data; boundary={BOUNDARY}");
             self.default(CONTENT_TYPE, &kind)?;
         }
@@ -152,23 +152,26 @@ fn pairs(map: &Value) -> Vec<String> {
     pairs
 }
 
-fn multipart(parts: &[Value]) -> String {
-    let mut body = String::new();
+fn multipart(parts: &[Value], vars: &Vars) -> Vec<u8> {
+    let mut body = Vec::new();
     for part in parts {
         let attribute = |key: &str, name: &str| match part.get(key) {
             Some(value) if !value.is_null() => format!("; {name}=\"{}\"", printed(value)),
             _ => String::new(),
         };
         let (name, file) = (attribute("name", "name"), attribute("filename", "filename"));
-        body += &format!("--{BOUNDARY}\r\nContent-Disposition: form-data{name}{file}\r\n");
+        body.extend(
+            format!("--{BOUNDARY}\r\nContent-Disposition: form-data{name}{file}\r\n").bytes(),
+        );
         if file.is_empty()
             && let Some(kind) = part.get("type")
         {
-            body += &format!("Content-Type: {}\r\n", printed(kind));
+            body.extend(format!("Content-Type: {}\r\n", printed(kind)).bytes());
         }
-        body += &format!("\r\n{}\r\n", printed(&part["value"]));
+        body.extend([&b"\r\n"[..], &vars.bytes(&part["value"]), b"\r\n"].concat());
     }
-    body + &format!("--{BOUNDARY}--\r\n")
+    body.extend(format!("--{BOUNDARY}--\r\n").bytes());
+    body
 }
 
 #[cfg(test)]

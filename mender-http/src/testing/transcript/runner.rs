@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     areas::area,
+    artifact,
     key::{Key, KeyKind},
     report::{Failure, Report},
     request::Draft,
@@ -133,8 +134,12 @@ impl<T: Transport> Runner<T> {
             report.left_out.push(format!("{name} needs {reason}"));
             return report;
         }
-        match Play::new(self, &document) {
-            Ok(mut play) => {
+        match Play::new(self, &document, text) {
+            Ok((mut play, damaged)) => {
+                if !damaged.is_empty() {
+                    let damaged = damaged.join(", ");
+                    report.left_out.push(format!("{name}: damaged artifacts {damaged}"));
+                }
                 for (i, step) in steps.iter().enumerate() {
                     play.step(step, &title(name, i, step), &mut report).await;
                 }
@@ -145,9 +150,6 @@ impl<T: Transport> Runner<T> {
     }
 
     fn lacks(&self, document: &Value) -> Option<String> {
-        if document.get("artifacts").is_some() {
-            return Some("artifacts".into());
-        }
         let needs = document["needs"].as_array()?.iter().filter_map(Value::as_str);
         let missing: Vec<_> = needs.filter(|n| !self.have.iter().any(|h| h == n)).collect();
         (!missing.is_empty()).then(|| missing.join(", "))
@@ -190,7 +192,12 @@ struct Play<'a, T> {
 }
 
 impl<'a, T: Transport> Play<'a, T> {
-    fn new(runner: &'a Runner<T>, document: &Value) -> Result<Self, String> {
+    /// Begins to play; also returns the names of artifacts that can't be built.
+    fn new(
+        runner: &'a Runner<T>,
+        document: &Value,
+        text: &str,
+    ) -> Result<(Self, Vec<String>), String> {
         let mut vars = Vars::default();
         vars.set("rand", hex(&Env::system().bytes::<4>()));
         vars.set("workflows_url", runner.transport.workflows_url());
@@ -214,9 +221,22 @@ impl<'a, T: Transport> Play<'a, T> {
             vars.set(format!("{name}.identity"), identity.to_string());
             devices.insert(name.clone(), Device { identity, key });
         }
+        let mut damaged = Vec::new();
+        for (name, built) in artifact::build(text, &vars)? {
+            let (content, size) = (format!("artifact:{name}"), format!("{name}.size"));
+            if let Some(bytes) = built {
+                vars.set(size, bytes.len());
+                vars.set_bytes(content, bytes);
+            } else {
+                vars.skip(content);
+                vars.skip(size);
+                damaged.push(name);
+            }
+        }
         let mut tokens = runner.callers.clone();
         tokens.insert("user".to_owned(), runner.user.clone());
-        Ok(Self { runner, vars, devices, tokens, absent: BTreeSet::new(), stopped: false })
+        let absent = BTreeSet::new();
+        Ok((Self { runner, vars, devices, tokens, absent, stopped: false }, damaged))
     }
 
     async fn step(&mut self, step: &Value, title: &str, report: &mut Report) {
@@ -224,14 +244,14 @@ impl<'a, T: Transport> Play<'a, T> {
             report.skipped += 1;
             return;
         }
-        if let Some(wait) = step["wait"].as_f64() {
-            self.runner.transport.settle(Duration::from_secs_f64(wait)).await;
-        }
         if self.is_left_out(step) {
             self.leave_out(step);
             report.skipped += 1;
             return;
         }
+        // What happens in one millisecond has no order.
+        let wait = Duration::from_secs_f64(step["wait"].as_f64().unwrap_or(0.0));
+        self.runner.transport.settle(wait + Duration::from_millis(1)).await;
         let text = |key: &str| step[key].as_str();
         let done = if let Some(name) = text("pending") {
             self.pending(name).await.map_err(|error| vec![error])
@@ -291,7 +311,7 @@ impl<'a, T: Transport> Play<'a, T> {
         let mut left = tries;
         let answer = loop {
             let answer = self.send(step).await.map_err(one)?;
-            let wrong = answer.differences(&expected);
+            let wrong = answer.differences(&expected, &self.vars);
             left = left.saturating_sub(1);
             if wrong.is_empty() || (left == 0 && step["rec"] == true && self.runner.reference) {
                 break answer;

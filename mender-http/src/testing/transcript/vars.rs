@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
 /// The variables of one play.
 #[derive(Debug, Default)]
 pub(super) struct Vars {
     values: BTreeMap<String, Value>,
+    /// Those that are bytes: a use that is all of a text stays as it is when it is filled.
+    bytes: BTreeMap<String, Bytes>,
     /// Names that only a skipped step would have given a value.
     skipped: BTreeSet<String>,
 }
@@ -17,6 +20,18 @@ impl Vars {
         let name = name.into();
         self.skipped.remove(&name);
         self.values.insert(name, value.into());
+    }
+
+    pub(super) fn set_bytes(&mut self, name: impl Into<String>, bytes: Bytes) {
+        self.bytes.insert(name.into(), bytes);
+    }
+
+    /// Returns the bytes that a filled node stands for: those of a variable, or its own.
+    pub(super) fn bytes(&self, node: &Value) -> Bytes {
+        let text = printed(node);
+        let name = text.strip_prefix("${").and_then(|name| name.strip_suffix('}'));
+        let bytes = name.and_then(|name| self.bytes.get(name)).cloned();
+        bytes.unwrap_or_else(|| text.into())
     }
 
     pub(super) fn skip(&mut self, name: impl Into<String>) {
@@ -71,6 +86,9 @@ impl Vars {
         };
         let all: Vec<_> = parts(text).collect();
         if let [Part::Name(name)] = all[..] {
+            if self.bytes.contains_key(name) {
+                return Ok(text.into());
+            }
             return value(name).cloned();
         }
         let mut filled = String::new();
@@ -159,6 +177,16 @@ mod tests {
         let filled = vars.fill(&node).unwrap();
         assert_eq!(filled, json!({"a": 1, "b": "<1x>", "x": ["$", "${"]}));
         assert!(vars.fill(&json!("${no}")).is_err());
+    }
+
+    #[test]
+    fn bytes_stand_for_themselves() {
+        let mut vars = Vars::default();
+        vars.set_bytes("b", Bytes::from_static(b"\xff"));
+        let filled = vars.fill(&json!(["${b}", "x"])).unwrap();
+        assert_eq!(vars.bytes(&filled[0]), &b"\xff"[..]);
+        assert_eq!(vars.bytes(&filled[1]), "x");
+        assert!(vars.fill(&json!("<${b}>")).is_err());
     }
 
     #[test]

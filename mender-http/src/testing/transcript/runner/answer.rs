@@ -39,7 +39,7 @@ impl Answer {
         (!lines.is_empty()).then(|| lines.join(", ").into())
     }
 
-    pub(super) fn differences(&self, expected: &Value) -> Vec<String> {
+    pub(super) fn differences(&self, expected: &Value, vars: &Vars) -> Vec<String> {
         const BODIES: [&str; 6] = ["json", "text", "bytes", "content", "jwt", "empty"];
         let json = self.json();
         let text = match json {
@@ -64,6 +64,14 @@ impl Answer {
                     let hash = digest::digest(&digest::SHA256, &self.body);
                     let got = json!({"length": self.body.len(), "sha256": hex(hash.as_ref())});
                     found.extend(differ(Some(&got)));
+                }
+                "content" => {
+                    let all = vars.bytes(&want["of"]);
+                    let part = part(&all, &want["from"], &want["to"]);
+                    if *part != *self.body {
+                        let (got, want) = (self.body.len(), part.len());
+                        found.push(format!("content: {got} bytes, not the {want} expected"));
+                    }
                 }
                 "jwt" => match self.token() {
                     Some(token) => found.extend(differ(Some(&token))),
@@ -125,6 +133,13 @@ impl Answer {
         }
         Some(value)
     }
+}
+
+/// The bytes from here to there; from the first and to the last where not said.
+fn part<'a>(bytes: &'a [u8], from: &Value, to: &Value) -> &'a [u8] {
+    let index = |at: &Value| at.as_u64().and_then(|at| usize::try_from(at).ok());
+    let to = index(to).unwrap_or(bytes.len()).min(bytes.len());
+    bytes.get(index(from).unwrap_or(0)..to).unwrap_or_default()
 }
 
 fn cut(text: &str) -> String {

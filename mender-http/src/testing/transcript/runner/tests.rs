@@ -48,8 +48,8 @@ fn runner() -> Runner<InProcess> {
 async fn waiting_and_trying_again_move_the_clock() {
     let text = "
 steps:
-- {wait: 1, path: /api/management/v1/useradm/now, expect: {status: 200, json: {now: 1000}}}
-- {tries: 9, path: /api/management/v1/useradm/now, expect: {status: 200, json: {now: 1600}}}
+- {wait: 1, path: /api/management/v1/useradm/now, expect: {status: 200, json: {now: 1001}}}
+- {tries: 9, path: /api/management/v1/useradm/now, expect: {status: 200, json: {now: 1602}}}
 ";
     let report = runner().play("t", text).await;
     assert_eq!(report.to_string(), "2 passed, 0 failed, 0 skipped");
@@ -125,6 +125,30 @@ steps:
 async fn files_that_need_what_is_not_there_are_left_out() {
     let report = runner().play("t", "{needs: [generator], steps: [{path: /x}]}").await;
     assert_eq!(report.left_out, ["t needs generator"]);
-    let report = runner().play("t", "{artifacts: {a: {}}, steps: []}").await;
-    assert_eq!(report.left_out, ["t needs artifacts"]);
+}
+
+#[tokio::test]
+async fn artifacts_are_sent_and_compared() {
+    let text = "
+vars: {v: x y}
+artifacts:
+  a: {name: '${v}', compress: none, kind: k, files: {b: one, a: two}, meta: {m: 1}, signed: true}
+  old: {name: n, version: 1}
+  cut: {name: n, break: {cut: 1}}
+steps:
+- {method: POST, path: /api/management/v1/useradm/auth/echo, content: '${artifact:a}',
+   expect: {status: 200, content: {of: '${artifact:a}'}}}
+- {method: POST, path: /api/management/v1/useradm/auth/echo, text: '${a.size}',
+   expect: {status: 200, json: 20480}}
+- {method: POST, path: /api/management/v1/useradm/auth/echo, text: version,
+   expect: {status: 200, content: {of: '${artifact:a}', to: 7}}}
+- {method: POST, path: /api/management/v1/useradm/auth/echo, content: '${artifact:old}',
+   expect: {status: 200, body: any}}
+- {method: POST, path: /api/management/v1/useradm/auth/echo,
+   multipart: [{name: n, filename: f, value: '${artifact:a}'}], expect: {status: 200, text:
+   '$re name=\"n\"; filename=\"f\"\\s+version.*c2lnbmF0dXJl.*x y.*one.*two'}}
+";
+    let report = runner().play("t", text).await;
+    let text = "left out: t: damaged artifacts old, cut\n4 passed, 0 failed, 1 skipped";
+    assert_eq!(report.to_string(), text);
 }

@@ -1,0 +1,156 @@
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+use http::StatusCode;
+use mender_core::{Mender, TenantId, quota::NO_LIMIT};
+
+use super::{
+    error,
+    upload::{Ids, receive},
+    wire,
+};
+use crate::{
+    authenticate::Internal,
+    body::{Body, Item},
+    error::ApiError,
+    json::Json,
+    path::Path,
+};
+
+const TAG: &str = "deployments, internal";
+
+/// Prepares for a tenant, for which there is nothing to do.
+#[utoipa::path(post, path = "/api/internal/v1/deployments/tenants", tag = TAG,
+    request_body = wire::NewTenant,
+    responses(
+        (status = 201, description = "prepared"),
+        (status = 400, description = "malformed request", body = wire::ErrorBody),
+        (status = 500, description = "internal error", body = wire::ErrorBody),
+    ))]
+pub(super) async fn new_tenant(
+    _: Internal,
+    Body(body): Body<wire::NewTenant>,
+) -> Result<StatusCode, ApiError> {
+    if body.tenant_id.is_empty() {
+        return Err(ApiError::bad_request("tenant_id must be provided"));
+    }
+    Ok(StatusCode::CREATED)
+}
+
+/// Stores an artifact, under a given id if one is given.
+#[utoipa::path(post, path = "/api/internal/v1/deployments/tenants/{tenant}/artifacts", tag = TAG,
+    params(("tenant" = String, Path, description = "the tenant; `default` is the only one")),
+    request_body(content_type = "multipart/form-data", description =
+        "`artifact_id`, `description`, `size`, then `artifact`: the file, which must be the last \
+         part",
+        content = String),
+    responses(
+        (status = 201, description = "stored; `Location` names it",
+         headers(("Location" = String))),
+        (status = 400, description = "no artifact, or a malformed form", body = wire::ErrorBody),
+        (status = 409, description = "the release has one for the same devices",
+         body = wire::ErrorBody),
+        (status = 413, description = "too large", body = wire::ErrorBody),
+        (status = 500, description = "internal error", body = wire::ErrorBody),
+    ))]
+pub(super) async fn upload(
+    State(mender): State<Mender>,
+    Internal(mut ctx): Internal,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let tenant = ctx.tenant.to_string();
+    // Compat: the name of the tenant of a single-tenant server, on this route alone.
+    if ctx.tenant.as_str() == "default" {
+        ctx.tenant = TenantId::default();
+    }
+    let below = format!("/api/internal/v1/deployments/tenants/{tenant}/artifacts/");
+    receive(&mender, &ctx, request, Ids::Given, &below).await
+}
+
+/// Shows where the bytes of a tenant's artifacts are, with the secrets.
+#[utoipa::path(get, path = "/api/internal/v1/deployments/tenants/{tenant}/storage/settings",
+    tag = TAG,
+    params(("tenant" = String, Path, description = "the tenant")),
+    responses(
+        (status = 200, description = "the settings, or null", body = Option<wire::StorageSettings>),
+        (status = 500, description = "internal error", body = wire::ErrorBody),
+    ))]
+pub(super) async fn storage(
+    State(mender): State<Mender>,
+    Internal(ctx): Internal,
+) -> Result<Json<Option<wire::StorageSettings>>, ApiError> {
+    let settings = mender.artifacts().settings(&ctx).await.map_err(error::other)?;
+    Ok(Json(settings.storage.map(wire::StorageSettings::of)))
+}
+
+/// Says where the bytes of a tenant's artifacts are from now on.
+#[utoipa::path(put, path = "/api/internal/v1/deployments/tenants/{tenant}/storage/settings",
+    tag = TAG,
+    params(("tenant" = String, Path, description = "the tenant")),
+    request_body = Option<wire::StorageSettings>,
+    responses(
+        (status = 204, description = "from now on"),
+        (status = 400, description = "malformed settings", body = wire::ErrorBody),
+        (status = 500, description = "the store can't be used", body = wire::ErrorBody),
+    ))]
+pub(super) async fn set_storage(
+    State(mender): State<Mender>,
+    Internal(ctx): Internal,
+    Body(body): Body<Option<Item<wire::StorageSettings>>>,
+) -> Result<StatusCode, ApiError> {
+    let settings = body.map(|Item(settings)| settings.read()).transpose()?.flatten();
+    mender.artifacts().store_in(&ctx, settings).await.map_err(error::other)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn check_limit(name: &str) -> Result<(), ApiError> {
+    if name == "storage" { Ok(()) } else { Err(ApiError::no_route()) }
+}
+
+/// Shows how much a tenant may store.
+#[utoipa::path(get, path = "/api/internal/v1/deployments/tenants/{tenant}/limits/{name}", tag = TAG,
+    params(
+        ("tenant" = String, Path, description = "the tenant"),
+        ("name" = String, Path, description = "`storage`"),
+    ),
+    responses(
+        (status = 200, description = "bytes", body = wire::TenantLimit),
+        (status = 404, description = "another limit", body = wire::ErrorBody),
+        (status = 500, description = "internal error", body = wire::ErrorBody),
+    ))]
+pub(super) async fn limit(
+    State(mender): State<Mender>,
+    Internal(ctx): Internal,
+    Path(name): Path<String>,
+) -> Result<Json<wire::TenantLimit>, ApiError> {
+    check_limit(&name)?;
+    let storage = mender.artifacts().storage(&ctx).await.map_err(error::other)?;
+    let limit = storage.limit.unwrap_or(NO_LIMIT);
+    Ok(Json(wire::TenantLimit::new(&ctx.tenant, limit, storage.used)))
+}
+
+/// Limits how much a tenant may store.
+#[utoipa::path(put, path = "/api/internal/v1/deployments/tenants/{tenant}/limits/{name}", tag = TAG,
+    params(
+        ("tenant" = String, Path, description = "the tenant"),
+        ("name" = String, Path, description = "`storage`"),
+    ),
+    request_body = wire::NewLimit,
+    responses(
+        (status = 204, description = "from now on"),
+        (status = 400, description = "no limit given", body = wire::ErrorBody),
+        (status = 404, description = "another limit", body = wire::ErrorBody),
+        (status = 500, description = "internal error", body = wire::ErrorBody),
+    ))]
+pub(super) async fn set_limit(
+    State(mender): State<Mender>,
+    Internal(ctx): Internal,
+    Path(name): Path<String>,
+    Body(body): Body<wire::NewLimit>,
+) -> Result<StatusCode, ApiError> {
+    check_limit(&name)?;
+    let limit = body.limit.ok_or_else(|| ApiError::bad_request("limit must be provided"))?;
+    mender.artifacts().limit_storage(&ctx, limit).await.map_err(error::other)?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,202 @@
+//! Artifacts over HTTP: uploads, downloads, releases.
+
+mod devices;
+mod error;
+mod form;
+mod internal;
+mod management;
+mod pace;
+mod releases;
+mod releases_v1;
+mod software;
+mod storage;
+mod upload;
+mod wire;
+
+use http::{HeaderMap, Uri, header::HOST};
+use mender_core::{
+    Mender,
+    artifacts::{ArtifactId, ReleaseQuery, ReleaseSort, Text, fold},
+};
+use utoipa::OpenApi;
+
+use crate::{error::ApiError, query::Query, routes::Routes};
+
+#[derive(OpenApi)]
+#[openapi(paths(
+    management::all,
+    management::list,
+    management::find,
+    management::get,
+    management::describe,
+    management::delete,
+    management::download,
+    management::storage_limit,
+    management::verification,
+    management::set_verification,
+    upload::upload,
+    upload::generate,
+    upload::link,
+    upload::complete,
+    releases_v1::all,
+    releases_v1::list,
+    releases::list,
+    releases::get,
+    releases::note,
+    releases::tag,
+    releases::delete,
+    releases::tags,
+    releases::kinds,
+    software::list,
+    software::tags,
+    devices::list,
+    devices::get,
+    devices::download,
+    storage::read,
+    storage::write,
+    internal::new_tenant,
+    internal::upload,
+    internal::storage,
+    internal::set_storage,
+    internal::limit,
+    internal::set_limit,
+))]
+struct Document;
+
+/// Returns the endpoints.
+#[must_use]
+pub fn routes(mender: &Mender) -> Routes<Mender> {
+    let config = mender.artifacts().config();
+    Routes::new()
+        .merge(artifact_routes())
+        .merge(if mender.auth().config().tenants { limit_routes() } else { Routes::new() })
+        .merge(if config.direct_upload { direct_routes() } else { Routes::new() })
+        .merge(release_routes())
+        .get("/api/devices/v1/deployments/artifacts", devices::list)
+        .get("/api/devices/v1/deployments/artifacts/{id}", devices::get)
+        .get("/api/devices/v1/deployments/artifacts/{id}/download", devices::download)
+        .merge(internal_routes())
+        .get("/api/storage/v1/{*key}", storage::read)
+        .streaming()
+        .put("/api/storage/v1/{*key}", storage::write)
+        .streaming()
+        .document(&Document::openapi())
+}
+
+fn artifact_routes() -> Routes<Mender> {
+    const ARTIFACT: &str = "/api/management/v1/deployments/artifacts/{id}";
+    const VERIFICATION: &str = "/api/management/v1/deployments/settings/verification";
+    Routes::new()
+        .get("/api/management/v1/deployments/artifacts", management::all)
+        .post("/api/management/v1/deployments/artifacts", upload::upload)
+        .streaming()
+        .get("/api/management/v1/deployments/artifacts/list", management::list)
+        .post("/api/management/v1/deployments/artifacts/generate", upload::generate)
+        .streaming()
+        .get("/api/management/v2/deployments/artifacts", management::find)
+        .get(ARTIFACT, management::get)
+        .put(ARTIFACT, management::describe)
+        .delete(ARTIFACT, management::delete)
+        .get("/api/management/v1/deployments/artifacts/{id}/download", management::download)
+        .get("/api/management/v1/deployments/limits/{name}", management::storage_limit)
+        .get(VERIFICATION, management::verification)
+        .put(VERIFICATION, management::set_verification)
+}
+
+fn direct_routes() -> Routes<Mender> {
+    const LINK: &str = "/api/management/v1/deployments/artifacts/directupload";
+    const COMPLETE: &str = "/api/management/v1/deployments/artifacts/directupload/{id}/complete";
+    Routes::new().post(LINK, upload::link).post(COMPLETE, upload::complete)
+}
+
+fn release_routes() -> Routes<Mender> {
+    const RELEASES: &str = "/api/management/v2/deployments/deployments/releases";
+    const RELEASE: &str = "/api/management/v2/deployments/deployments/releases/{name}";
+    Routes::new()
+        .get("/api/management/v1/deployments/deployments/releases", releases_v1::all)
+        .get("/api/management/v1/deployments/deployments/releases/list", releases_v1::list)
+        .get(RELEASES, releases::list)
+        .delete(RELEASES, releases::delete)
+        .get(RELEASE, releases::get)
+        .patch(RELEASE, releases::note)
+        .put("/api/management/v2/deployments/deployments/releases/{name}/tags", releases::tag)
+        .get("/api/management/v2/deployments/releases/all/tags", releases::tags)
+        .get("/api/management/v2/deployments/releases/all/types", releases::kinds)
+        .get("/api/management/v1alpha1/deployments/software", software::list)
+        .get("/api/management/v1alpha1/deployments/software/tags", software::tags)
+}
+
+/// Limits of tenants, as servers of several have them.
+fn limit_routes() -> Routes<Mender> {
+    const LIMIT: &str = "/api/internal/v1/deployments/tenants/{tenant}/limits/{name}";
+    Routes::new().get(LIMIT, internal::limit).put(LIMIT, internal::set_limit)
+}
+
+fn internal_routes() -> Routes<Mender> {
+    const STORAGE: &str = "/api/internal/v1/deployments/tenants/{tenant}/storage/settings";
+    Routes::new()
+        .get(STORAGE, internal::storage)
+        .put(STORAGE, internal::set_storage)
+        .post("/api/internal/v1/deployments/tenants", internal::new_tenant)
+        .post("/api/internal/v1/deployments/tenants/{tenant}/artifacts", internal::upload)
+        .streaming()
+}
+
+/// Reads the id of an artifact in a path.
+fn artifact_id(text: &str) -> Result<ArtifactId, ApiError> {
+    if !is_uuid(text) {
+        return Err(ApiError::bad_request("ID is not a valid UUID"));
+    }
+    text.to_ascii_lowercase().parse().map_err(ApiError::internal)
+}
+
+fn is_uuid(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let lengths = parts.iter().map(|part| part.len());
+    lengths.eq([8, 4, 4, 4, 12])
+        && parts.iter().all(|part| part.chars().all(|c| c.is_ascii_hexdigit()))
+}
+
+/// A parameter that is there and not empty.
+fn given<'a>(query: &'a Query, name: &str) -> Option<&'a str> {
+    query.first(name).filter(|text| !text.is_empty())
+}
+
+/// A query for releases by what every list of them takes.
+fn release_query(query: &Query) -> ReleaseQuery {
+    let (sort, descending) = sorted(query).unwrap_or_default();
+    let tags: Vec<String> = query.all("tag").map(fold).collect();
+    ReleaseQuery {
+        name: given(query, "name").map(Text::contains),
+        kind: given(query, "update_type").map(str::to_owned),
+        tags: if tags.is_empty() { Vec::new() } else { vec![tags] },
+        sort,
+        descending,
+        ..ReleaseQuery::default()
+    }
+}
+
+/// How releases shall be sorted; `None` where that is not understood.
+fn sorted(query: &Query) -> Option<(ReleaseSort, bool)> {
+    // Compat: without a direction it is not understood, and any but one is ascending.
+    let (field, direction) = query.first("sort")?.split_once(':')?;
+    let sort = match field {
+        "name" => ReleaseSort::Name,
+        "modified" => ReleaseSort::Modified,
+        "artifacts_count" => ReleaseSort::Artifacts,
+        "tags" => ReleaseSort::Tags,
+        _ => return None,
+    };
+    Some((sort, direction == "desc"))
+}
+
+/// The URL that the client reaches the server by: the configured one, or the one that it used.
+fn base(mender: &Mender, uri: &Uri, headers: &HeaderMap) -> String {
+    if !mender.public_url().is_empty() {
+        return mender.public_url().to_owned();
+    }
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = header("x-forwarded-host").or_else(|| header(HOST.as_str()));
+    let scheme = header("x-forwarded-proto").or(uri.scheme_str()).unwrap_or("http");
+    format!("{scheme}://{}", host.unwrap_or("localhost"))
+}
