@@ -6,6 +6,7 @@ use std::{fs, path::Path, process::ExitCode};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use mender::{
+    artifacts,
     ctx::Ctx,
     http::testing::{
         Setup, TestApp,
@@ -15,6 +16,20 @@ use mender::{
 };
 
 mod stores;
+
+/// What files may need; each is played on a server of its own that is set up like that.
+const HAVE: [&str; 10] = [
+    "no other clients",
+    "tenants",
+    "tiers",
+    "default tenant",
+    "direct upload",
+    "no direct upload",
+    "skip verify",
+    "storage links",
+    "generator",
+    "no tags",
+];
 
 #[expect(clippy::unwrap_used, reason = "without its files the test can't run")]
 fn transcripts() -> Vec<(String, String)> {
@@ -41,6 +56,11 @@ async fn play(store: stores::Store, name: &str, text: &str) -> Result<(), Failed
     let needs = needs(text);
     let has = |feature: &str| needs.iter().any(|need| need == feature);
     let mut setup = Setup { tenants: has("tenants"), tiers: has("tiers"), ..Setup::default() };
+    let skip_verify = has("skip verify");
+    if skip_verify || has("direct upload") {
+        let config = artifacts::Config { direct_upload: true, skip_verify, ..Default::default() };
+        setup.artifacts = Some(config);
+    }
     if has("default tenant") {
         // Tokens of tenants depend on the seed alone: rehearse to learn that of the first one.
         let (rehearsed, _dir) = store.builder().await?.ok_or("the store is gone")?;
@@ -50,8 +70,7 @@ async fn play(store: stores::Store, name: &str, text: &str) -> Result<(), Failed
     let app = TestApp::set_up(builder, setup).await;
     let areas: Vec<&str> = include_str!("areas-not-built").lines().collect();
     let runner = Runner::new(app.transport(), app.token()).not_built(&areas);
-    let have = ["no other clients", "tenants", "tiers", "default tenant"];
-    let report = with_tenants(runner, &app).await?.have(&have).play(name, text).await;
+    let report = with_tenants(runner, &app).await?.have(&HAVE).play(name, text).await;
     app.drain().await;
     if report.failed.is_empty() {
         println!("{name}: {report}");

@@ -4,6 +4,7 @@ use std::{env, fmt};
 
 use mender::{
     Builder, Env, Mender,
+    blob::MemoryBlobs,
     kit::MemoryStores,
     store::{MongoDocs, MongoStores, Role, SqlStore},
 };
@@ -57,7 +58,7 @@ impl Store {
     /// is not here.
     pub(crate) async fn builder(self) -> Result<Option<(Builder, Option<TempDir>)>, String> {
         let failed = |error: mender::StoreError| error.to_string();
-        let builder = Mender::builder().ephemeral_keys();
+        let builder = Mender::builder().blobs(MemoryBlobs::default()).ephemeral_keys();
         let name = format!("t{}", Env::system().uuid().replace('-', ""));
         Ok(match self {
             Self::Memory => Some((builder.stores(MemoryStores::default()), None)),
