@@ -309,10 +309,6 @@ impl BlobOptions {
 
 /// What follows the scheme.
 #[derive(Debug, Default, Eq, PartialEq)]
-#[cfg_attr(
-    not(any(feature = "s3", feature = "azure", feature = "gcs")),
-    expect(dead_code, reason = "stores of these kinds are left out")
-)]
 struct Place {
     bucket: String,
     parameters: BTreeMap<String, String>,
@@ -389,6 +385,10 @@ fn decode(text: &str) -> Option<String> {
 
 /// Opens the stores that tenants bring. All of them share connections.
 #[derive(Debug)]
+#[cfg_attr(
+    not(any(feature = "s3", feature = "azure")),
+    expect(dead_code, reason = "stores of these kinds are left out")
+)]
 pub struct TenantBlobs {
     options: BlobOptions,
     client: OnceLock<Client>,
@@ -452,5 +452,50 @@ impl TenantBlobs {
 impl TenantBlobs {
     fn azure(&self, _: &BlobSettings) -> StoreResult<Arc<dyn Blobs>> {
         without("azure")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_follow_the_bucket() {
+        let place = Place::parse("a-b.c/?uri=http://h:1/x%20y&path_style=false&region=").unwrap();
+        assert_eq!(place.bucket, "a-b.c");
+        assert_eq!(place.parameters["uri"], "http://h:1/x y");
+        assert_eq!(place.parameters.len(), 3);
+        for wrong in ["", "?uri=x", "a b", "a/b", "a?uri=%", "a?uri=%zz", "a?uri=%ff"] {
+            assert!(Place::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn secrets_of_options_do_not_print() {
+        let variables = [("AWS_SECRET_ACCESS_KEY", "hunter2"), ("HOME", "hunter2")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let options = BlobOptions::default()
+            .key("id", Secret::new("hunter2"))
+            .connection_string(Secret::new("hunter2"))
+            .variables(variables);
+        let printed = format!("{options:?}");
+        assert!(printed.contains("AWS_SECRET_ACCESS_KEY") && !printed.contains("HOME"));
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
+
+    #[tokio::test]
+    async fn urls_that_cannot_be_opened_say_why() {
+        let why = async |url: &str| {
+            let opened = BlobOptions::default().prepares(false).open(url).await;
+            opened.map(drop).unwrap_err().to_string()
+        };
+        assert!(why("ftp://x").await.contains("begins with file://, s3://"));
+        assert!(why("memory:").await.contains("begins with file://, s3://"));
+        #[cfg(not(feature = "s3"))]
+        assert!(why("s3://bucket").await.contains("built without the `s3` feature"));
+        #[cfg(feature = "azure")]
+        assert!(why("azure://container").await.contains("name of the account and its key"));
+        #[cfg(feature = "s3")]
+        assert!(why("s3://bucket?path_style=1").await.contains("path_style of blobs is true or"));
     }
 }
