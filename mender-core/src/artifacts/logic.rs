@@ -1,6 +1,8 @@
 //! The rules of releases, as pure functions from a state to a commit.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::LazyLock};
+
+use regex::Regex;
 
 use crate::{
     artifacts::{
@@ -33,6 +35,11 @@ pub const MAX_DESCRIPTION: usize = 4096;
 
 /// How many bytes the notes of a release may have.
 pub const MAX_NOTES: usize = 1024;
+
+/// A character that is no letter, mark, number, punctuation, symbol or space.
+#[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
+static HIDDEN: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"[^\p{L}\p{M}\p{N}\p{P}\p{S}\p{Zs}]").unwrap());
 
 /// Another artifact of the name fits devices that provide these.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -189,16 +196,12 @@ pub fn note(was: Release, notes: &str) -> Result<Commit<Release>> {
     if notes.len() > MAX_NOTES {
         return Err(Error::invalid("notes", "release notes too long"));
     }
-    if let Some((at, c)) = notes.char_indices().find(|(_, c)| !is_graphic(*c)) {
+    if let Some(hidden) = HIDDEN.find(notes) {
+        let (c, at) = (hidden.as_str(), hidden.start());
         return Err(Error::invalid("notes", format!("invalid character '{c}' at offset {at}")));
     }
     let to = Release { notes: notes.to_owned(), ..was.clone() };
     Ok(annotate(was, to))
-}
-
-/// Letters, marks, numbers, punctuation, symbols and spaces.
-fn is_graphic(c: char) -> bool {
-    !c.is_control() && (c == ' ' || !matches!(c, '\u{2028}' | '\u{2029}'))
 }
 
 /// Gives a release these tags, and no others.
@@ -312,5 +315,34 @@ fn change_settings(
             to.version = Version(now.0);
             Commit::insert(to).quiet(reason)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noted(notes: &str) -> Result<Commit<Release>> {
+        let release = Release {
+            name: "r".into(),
+            artifacts: Vec::new(),
+            tags: Vec::new(),
+            notes: String::new(),
+            modified: Time(0),
+            leaving: None,
+            version: Version(1),
+        };
+        note(release, notes)
+    }
+
+    #[test]
+    fn notes_are_of_characters_that_show() {
+        assert!(noted("Größe 3 → 4, done ✓").is_ok());
+        for (hidden, at) in [("a\tb", 1), ("é\n", 2), ("a\u{ad}", 1), ("\u{200b}", 0)] {
+            let error = noted(hidden).unwrap_err();
+            assert!(error.what.ends_with(&format!("at offset {at}")), "{error}");
+        }
+        assert!(noted(&"é".repeat(512)).is_ok());
+        assert!(noted(&"é".repeat(513)).is_err());
     }
 }

@@ -31,5 +31,5 @@ pub use model::{
 };
 pub use query::{ArtifactQuery, ArtifactSort, ReleaseQuery, ReleaseSort, Text, fold};
 pub use service::{Config, Linked, NewArtifact, STORAGE_PATH, Service, Storage};
-pub(crate) use service::{Parts, Sweep, Unused, Watch};
+pub(crate) use service::{Parts, Sweep, Unused, Usage, Watch};
 pub use store::Store;

@@ -54,6 +54,8 @@ pub struct Builder {
     index: Option<Arc<dyn SearchIndex>>,
     public_url: String,
     artifacts_config: artifacts::Config,
+    #[cfg(test)]
+    usage: Option<Arc<dyn artifacts::Usage>>,
     auth_config: auth::Config,
     inventory_config: inventory::Config,
     users_config: users::Config,
@@ -194,6 +196,13 @@ impl Builder {
         self
     }
 
+    /// Has artifacts ask this what deployments use.
+    #[cfg(test)]
+    pub(crate) fn usage(mut self, usage: impl artifacts::Usage) -> Self {
+        self.usage = Some(Arc::new(usage));
+        self
+    }
+
     /// How artifacts are kept.
     #[must_use]
     pub fn artifacts_config(mut self, config: artifacts::Config) -> Self {
@@ -305,6 +314,9 @@ impl Builder {
         ));
 
         let blobs: Arc<dyn Blobs> = self.blobs.unwrap_or_else(|| Arc::new(NoBlobs));
+        let deployments: Arc<dyn artifacts::Usage> = Arc::new(artifacts::Unused);
+        #[cfg(test)]
+        let deployments = self.usage.unwrap_or(deployments);
         let artifacts = Arc::new(artifacts::Service::new(artifacts::Parts {
             kernel: kernel.clone(),
             store: artifacts.store,
@@ -312,7 +324,7 @@ impl Builder {
             quotas: artifacts.base,
             blobs: blobs.clone(),
             open: self.open_blobs,
-            usage: Arc::new(artifacts::Unused),
+            usage: deployments,
             keys: keys.clone(),
             config: self.artifacts_config,
         }));

@@ -106,7 +106,7 @@ fn expected(
         let shown = (!listed.augmented).then_some(payload.files.len());
         if shown.is_some() {
             let (name, checksum) = (name.to_owned(), String::new());
-            payload.files.push(File { name, checksum, size: 0, modified: NEVER });
+            payload.files.push(File { name, checksum, size: 0, modified: File::NEVER });
         }
         all.push(Expected { name: name.to_owned(), shown, seen: false });
     }

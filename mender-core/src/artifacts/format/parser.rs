@@ -150,16 +150,18 @@ impl Parser {
         self.size
     }
 
-    /// Returns what [`Parser::headers`] does, once enough was pushed.
+    /// Stops after the headers: what is returned says of files no more than [`Parser::headers`].
     ///
     /// # Errors
     /// What is wrong with the artifact, or that the headers are not complete.
-    pub fn into_headers(self) -> Result<Content, FormatError> {
-        match (self.failed, self.state.assembled) {
-            (Some(error), _) => Err(error),
-            (None, Some(assembled)) => Ok(assembled.content),
-            (None, None) => Err(fields()),
+    pub fn into_headers(self) -> Result<Parsed, FormatError> {
+        if let Some(error) = self.failed {
+            return Err(error);
         }
+        let state = self.state;
+        let content = state.assembled.ok_or_else(fields)?.content;
+        let manifest = state.manifest.ok_or_else(fields)?;
+        Ok(Parsed { content, manifest, signature: state.signature, size: self.size })
     }
 
     /// Ends the artifact.

@@ -139,7 +139,7 @@ impl Plan {
 
         let mut parser = Parser::new(Limits::default());
         parser.push(&head(&recipe, &manifest, None, &header)?)?;
-        let content = parser.into_headers()?;
+        let content = parser.into_headers()?.content;
         Ok(Self { recipe, checksums, sizes, header, manifest, signature: None, content })
     }
 

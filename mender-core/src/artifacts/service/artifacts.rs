@@ -276,12 +276,21 @@ impl Service {
         }
     }
 
-    /// Deletes the bytes of an artifact that is not known any more.
-    async fn sweep(&self, tenant: &TenantId, id: &ArtifactId) -> Result<()> {
+    /// Tells whether a release has an artifact, or had it while a deployment used it.
+    pub(super) async fn is_known(&self, tenant: &TenantId, id: &ArtifactId) -> Result<bool> {
+        Ok(self.store.release_of(tenant, id).await?.is_some()
+            || self.store.retired(tenant, id).await?.is_some())
+    }
+
+    /// Deletes the bytes of an artifact that left its release, unless its id came back.
+    async fn sweep(&self, tenant: &TenantId, id: &ArtifactId) -> Result<Progress> {
+        if self.store.upload(tenant, id).await?.is_some() {
+            return Ok(Progress::Again(GRACE));
+        }
         if self.store.release_of(tenant, id).await?.is_none() {
             self.blobs(tenant).await?.delete_blob(&blob_of(tenant, id)?).await?;
         }
-        Ok(())
+        Ok(Progress::Done)
     }
 }
 
@@ -314,9 +323,6 @@ impl Worker for Sweep {
         let Some((tenant, id)) = subject(job) else {
             return Progress::Dead(Error::internal("no artifact named"));
         };
-        match self.0.sweep(&tenant, &id).await {
-            Ok(()) => Progress::Done,
-            Err(error) => Progress::Failed(error),
-        }
+        self.0.sweep(&tenant, &id).await.unwrap_or_else(Progress::Failed)
     }
 }

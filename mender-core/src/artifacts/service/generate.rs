@@ -10,7 +10,12 @@ use crate::{
         format::{Measure, Recipe, RecipeError, SingleFile, Software, Writer},
         logic,
         model::{ArtifactId, Generate, UploadState, Work},
-        service::{Service, bounded::Bounds, check_scope, raw_of, upload::Claimed},
+        service::{
+            Service,
+            bounded::Bounds,
+            check_scope, raw_of,
+            upload::{Claimed, check_policy},
+        },
     },
     blob::ByteStream,
     ctx::Ctx,
@@ -95,7 +100,8 @@ impl Service {
     ///
     /// # Errors
     /// `Invalid` for what no artifact can be made of, `Conflict` where the release has an artifact
-    /// for one of the device types, `TooLarge`, `Forbidden` for users who are limited to some tags,
+    /// for one of the device types, `TooLarge`, `Forbidden` for users who are limited to some tags
+    /// and where the policy of the tenant takes signed artifacts only,
     /// the errors of the bytes, and those of the stores.
     pub async fn generate(
         &self,
@@ -107,6 +113,8 @@ impl Service {
         check_scope(ctx)?;
         Args::of(&generate)?;
         let bounds = Bounds::new(size, self.config.max_generate_size)?;
+        // Nobody signs what is made here.
+        check_policy(&self.settings(ctx).await?, None)?;
         self.check_unique(ctx, &generate).await?;
         let id = self.new_id()?;
         let work = Work::Generate(generate);

@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use bytes::Bytes;
 use futures_core::Stream;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
+mod deployed;
 mod uploads;
 
 use std::time::Duration;
@@ -11,14 +12,14 @@ use futures_util::stream;
 
 use crate::{
     artifacts::{
-        ArtifactId, Config, NewArtifact, Policy, ReleaseQuery, Service, Tag, Taken, TrustedKey,
-        Verification,
+        ArtifactId, Config, Described, Generate, NewArtifact, Policy, ReleaseQuery, Service, Tag,
+        Taken, TrustedKey, Verification,
         format::{FileRecipe, Recipe, SigningKey, Software},
     },
     blob::{BlobKey, collect},
     ctx::{Actor, Ctx, Scope},
     error::{Error, Kind, Result},
-    mender::Mender,
+    mender::{Builder, Mender},
     page::PageRequest,
     testing::TestEnv,
 };
@@ -59,8 +60,12 @@ impl World {
     }
 
     fn with(config: Config) -> Self {
+        Self::of(Mender::in_memory().artifacts_config(config))
+    }
+
+    fn of(builder: Builder) -> Self {
         let time = TestEnv::seeded(1);
-        let mender = Mender::in_memory().env(time.env()).artifacts_config(config).build().unwrap();
+        let mender = builder.env(time.env()).build().unwrap();
         Self { mender, time, ctx: Ctx::system(Default::default()) }
     }
 
@@ -168,6 +173,27 @@ async fn a_policy_takes_what_trusted_keys_signed() {
     assert_eq!(refusal(w.put(&bytes("r5", "pump")).await).0, Kind::Forbidden);
     assert!(w.put(&signed("r6")).await.is_ok());
     assert_eq!(w.names().await, ["r1", "r2", "r3", "r4", "r6"]);
+}
+
+#[tokio::test]
+async fn the_policy_holds_however_artifacts_come_in() {
+    let w = World::with(Config { direct_upload: true, skip_verify: true, ..Config::default() });
+    w.artifacts().trust(&w.ctx, Policy::Signed, &[]).await.unwrap();
+    let generate = Generate {
+        name: "r1".into(),
+        description: String::new(),
+        device_types: vec!["pump".into()],
+        args: r#"{"filename":"f","dest_dir":"/"}"#.into(),
+    };
+    let made = w.artifacts().generate(&w.ctx, generate, None, pieces(b"x")).await;
+    assert_eq!(refusal(made), (Kind::Forbidden, "the artifact is not signed".into()));
+    let (id, link) = w.artifacts().upload_link(&w.ctx, "http://x").await.unwrap();
+    let (key, token) = World::parts(&link.uri);
+    w.artifacts().write_linked(&key, &token, pieces(&bytes("r1", "pump"))).await.unwrap();
+    w.artifacts().complete_upload(&w.ctx, &id, Described::default()).await.unwrap();
+    w.mender.drain().await.unwrap();
+    assert_eq!(refusal(w.artifacts().artifact(&w.ctx, &id).await).0, Kind::NotFound);
+    assert_eq!(w.blob(&id).await, None);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::{
     artifacts::{
-        format::{self, File, FormatError, Limits, Parsed, Parser},
+        format::{self, Content, FormatError, Limits, Parsed, Parser},
         logic,
         model::{
             Artifact, ArtifactId, ArtifactSettings, Described, Policy, Upload, UploadState,
@@ -51,6 +51,11 @@ pub struct NewArtifact {
     pub size: Option<u64>,
 }
 
+/// The refusal of an id that another artifact has, or is about to have.
+fn taken() -> Error {
+    Error::conflict("an artifact with the same id already exists")
+}
+
 /// The refusal of what is no artifact.
 pub(super) fn refused(error: &FormatError) -> Error {
     Error::invalid("artifact", error.to_string())
@@ -88,8 +93,11 @@ impl<'a> Claimed<'a> {
         let alive = async {
             loop {
                 tokio::time::sleep(LEASE / 4).await;
-                if let Err(error) = self.renew().await {
-                    return error;
+                match self.renew().await {
+                    Err(error) if error.is_stale() => return error,
+                    // The store may be back before the lease ends.
+                    Err(error) => tracing::warn!(%error, "no sign of life was given"),
+                    Ok(()) => {}
                 }
             }
         };
@@ -159,13 +167,14 @@ impl Service {
             Some(id) => id,
             None => self.new_id()?,
         };
-        if self.store.release_of(&ctx.tenant, &id).await?.is_some() {
-            return Err(Error::conflict("an artifact with the same id already exists"));
-        }
         let upload = self.begin(ctx, id.clone(), Work::Stream, UploadState::Running).await?;
         let claimed = Claimed::new(self, ctx, upload);
-        let store = self.receive(ctx, &claimed, new.description, bounds, bytes);
-        let stored = claimed.work(store).await;
+        // Once the id is ours: whoever had it before has made the artifact known.
+        let stored = if self.is_known(&ctx.tenant, &id).await? {
+            Err(taken())
+        } else {
+            claimed.work(self.receive(ctx, &claimed, new.description, bounds, bytes)).await
+        };
         self.settle(ctx, claimed, stored).await
     }
 
@@ -185,10 +194,9 @@ impl Service {
         self.put_job(ctx, &id, WATCH, until).await?;
         let upload = Upload { id, work, state, until, version: Version::FIRST };
         let commit = Commit::insert(upload.clone()).quiet("nobody is told of what is not there");
-        self.commit_upload(ctx, commit).await.map_err(|error| match error.kind {
-            Kind::Conflict => Error::conflict("an artifact with the same id already exists"),
-            _ if error.is_stale() => Error::conflict("an artifact with the same id already exists"),
-            _ => error,
+        self.commit_upload(ctx, commit).await.map_err(|error| {
+            let is_taken = error.kind == Kind::Conflict || error.is_stale();
+            if is_taken { taken() } else { error }
         })?;
         Ok(upload)
     }
@@ -224,8 +232,7 @@ impl Service {
         }
         if stored.is_err() {
             let id = claimed.upload.lock().await.id.clone();
-            let blobs = self.blobs(&ctx.tenant).await?;
-            if let Err(error) = blobs.delete_blob(&blob_of(&ctx.tenant, &id)?).await {
+            if let Err(error) = self.clean_up(&ctx.tenant, &id).await {
                 tracing::warn!(%id, %error, "bytes of a refused artifact wait for the sweep");
                 return stored;
             }
@@ -248,19 +255,24 @@ impl Service {
         let id = claimed.upload.lock().await.id.clone();
         let parsed = self.read_into_store(&ctx.tenant, &id, bounds, bytes).await?;
         let verification = self.verify(ctx, &parsed).await?;
-        let now = self.now();
-        let artifact = Artifact {
-            id: id.clone(),
-            description,
-            content: parsed.content,
-            size: parsed.size,
-            verification,
-            stored: now,
-            modified: now,
-        };
+        let Parsed { content, size, .. } = parsed;
+        let artifact = self.artifact_of(id.clone(), description, content, size, verification);
         claimed.renew().await?;
         self.record(ctx, artifact).await?;
         Ok(id)
+    }
+
+    /// An artifact that is stored now.
+    fn artifact_of(
+        &self,
+        id: ArtifactId,
+        description: Option<String>,
+        content: Content,
+        size: u64,
+        verification: Option<Verification>,
+    ) -> Artifact {
+        let now = self.now();
+        Artifact { id, description, content, size, verification, stored: now, modified: now }
     }
 
     /// Reads bytes that are in the store, and stores them as an artifact.
@@ -295,27 +307,15 @@ impl Service {
         while reading.0.headers().is_none() {
             reading = match bytes.next().await {
                 Some(piece) => reading.push(piece?).await?,
-                None => return Err(reading.finish().err().unwrap_or_else(no_headers)),
+                None => break,
             };
         }
-        let mut content = reading.0.headers().cloned().ok_or_else(no_headers)?;
-        for file in content.payloads.iter_mut().flat_map(|payload| &mut payload.files) {
-            // Of the files only the names are known.
-            *file =
-                File { checksum: String::new(), size: 0, modified: File::NEVER, ..file.clone() };
-        }
+        let parsed = reading.0.into_headers().map_err(|error| refused(&error))?;
+        let verification = self.verify(ctx, &parsed).await?;
+        let mut content = parsed.content;
         let said = described.apply_to(&mut content);
         let size = said.filter(|said| *said <= self.config.max_size).unwrap_or(size);
-        let now = self.now();
-        let artifact = Artifact {
-            id: id.clone(),
-            description: None,
-            content,
-            size,
-            verification: None,
-            stored: now,
-            modified: now,
-        };
+        let artifact = self.artifact_of(id.clone(), None, content, size, verification);
         claimed.renew().await?;
         self.record(ctx, artifact).await
     }
@@ -354,14 +354,8 @@ impl Service {
     async fn verify(&self, ctx: &Ctx, parsed: &Parsed) -> Result<Option<Verification>> {
         let settings = self.settings(ctx).await?;
         let found = check_signature(&settings, parsed);
-        let refused = match (settings.policy, &found) {
-            (Policy::Any, _)
-            | (_, Some(Verification::Trusted { .. }))
-            | (Policy::NoneWrong, None | Some(Verification::Unsigned)) => return Ok(found),
-            (_, None | Some(Verification::Unsigned)) => "the artifact is not signed",
-            (_, Some(Verification::Untrusted)) => "the artifact is not signed by a trusted key",
-        };
-        Err(Error::forbidden(refused))
+        check_policy(&settings, found.as_ref())?;
+        Ok(found)
     }
 
     /// Makes an artifact known: its bytes are stored.
@@ -413,8 +407,19 @@ async fn read(
     Ok(Some(parsed))
 }
 
-fn no_headers() -> Error {
-    Error::invalid("artifact", "The artifact does not contain all required fields")
+/// Refuses what the policy does not allow.
+pub(super) fn check_policy(
+    settings: &ArtifactSettings,
+    found: Option<&Verification>,
+) -> Result<()> {
+    let refused = match (settings.policy, found) {
+        (Policy::Any, _)
+        | (_, Some(Verification::Trusted { .. }))
+        | (Policy::NoneWrong, None | Some(Verification::Unsigned)) => return Ok(()),
+        (_, None | Some(Verification::Unsigned)) => "the artifact is not signed",
+        (_, Some(Verification::Untrusted)) => "the artifact is not signed by a trusted key",
+    };
+    Err(Error::forbidden(refused))
 }
 
 fn check_signature(settings: &ArtifactSettings, parsed: &Parsed) -> Option<Verification> {

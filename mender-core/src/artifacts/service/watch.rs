@@ -67,10 +67,10 @@ impl Service {
     }
 
     /// Deletes what an upload leaves behind; the bytes of an artifact that is known stay.
-    async fn clean_up(&self, tenant: &TenantId, id: &ArtifactId) -> Result<()> {
+    pub(super) async fn clean_up(&self, tenant: &TenantId, id: &ArtifactId) -> Result<()> {
         let blobs = self.blobs(tenant).await?;
         blobs.delete_blob(&raw_of(tenant, id)?).await?;
-        if self.store.release_of(tenant, id).await?.is_none() {
+        if !self.is_known(tenant, id).await? {
             blobs.delete_blob(&blob_of(tenant, id)?).await?;
         }
         Ok(())

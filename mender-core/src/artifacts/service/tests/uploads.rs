@@ -3,7 +3,9 @@ use std::{pin::pin, task::Poll};
 use futures_util::poll;
 
 use super::*;
-use crate::artifacts::{Described, Generate};
+
+/// Longer than anything waits.
+const LONG: Duration = Duration::from_secs(25 * 3600);
 
 const TOO_LARGE: &str = "Artifact file too large";
 
@@ -14,7 +16,7 @@ impl World {
     }
 
     /// The path and the token of a link of ours.
-    fn parts(uri: &str) -> (String, String) {
+    pub(super) fn parts(uri: &str) -> (String, String) {
         let rest = uri.strip_prefix("http://x/api/storage/v1/").unwrap();
         let (key, token) = rest.split_once("?token=").unwrap();
         (key.to_owned(), token.to_owned())
@@ -35,6 +37,26 @@ async fn sizes_are_as_announced() {
     let refused = refusal(w.put_sized(&file, 20 << 30).await);
     assert_eq!(refused, (Kind::Invalid { field: "size" }, TOO_LARGE.into()));
     w.put_sized(&file, size).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_id_that_is_taken_keeps_its_bytes() {
+    let w = World::new();
+    let file = bytes("r1", "pump");
+    let id = w.put(&file).await.unwrap();
+    let again = async |file: &[u8]| {
+        let new = NewArtifact { id: Some(id.clone()), ..NewArtifact::default() };
+        w.artifacts().upload(&w.ctx, new, pieces(file)).await
+    };
+    assert_eq!(refusal(again(&bytes("r2", "pump")).await).0, Kind::Conflict);
+    assert_eq!(w.blob(&id).await.unwrap(), file);
+    w.pass(LONG).await;
+    assert_eq!(w.blob(&id).await.unwrap(), file);
+    // Its id comes back before its bytes are swept.
+    w.artifacts().delete_artifact(&w.ctx, &id).await.unwrap();
+    again(&file).await.unwrap();
+    w.pass(LONG).await;
+    assert_eq!(w.blob(&id).await.unwrap(), file);
 }
 
 #[tokio::test]
