@@ -1,11 +1,12 @@
 //! The devices that are measured, and how they are stored: straight into the tables.
 
-use mender_core::{auth::Identity, testing::TestDevice};
-use mender_store::{
+use mender::auth::Identity;
+use mender::store::{
     SqlOptions, SqlStore,
     sql::{Batch, Stmt, Val},
     vals,
 };
+use mender_core::testing::TestDevice;
 use tokio::time::Instant;
 
 use crate::Fault;

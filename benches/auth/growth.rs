@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, atomic::Ordering},
 };
 
-use mender_core::{
+use mender::{
     Ctx, DeviceId,
     auth::{AuthRequest, Status},
 };

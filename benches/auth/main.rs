@@ -1,10 +1,11 @@
-//! Compares device authentication, through the services, with few devices stored and with many.
+//! Compares device authentication, over HTTP, with few devices stored and with many.
 //!
-//! `cargo run --release -p mender-store --features postgres --example auth_store [dir [small large]]`
+//! `cargo bench --bench auth [-- dir [small large]]`
 //!
 //! Both fleets are open at the same time and are measured in turn. Uses SQLite in a folder below
 //! `dir`, or PostgreSQL where `MENDER_TEST_POSTGRES` is set.
 
+mod client;
 mod fleet;
 mod growth;
 mod load;
@@ -12,8 +13,8 @@ mod rounds;
 
 use std::{error::Error, sync::atomic::Ordering};
 
-use mender_core::Env;
-use mender_store::{
+use mender::Env;
+use mender::store::{
     SqlStore,
     sql::{Batch, Stmt},
     vals,
@@ -70,7 +71,8 @@ fn server() -> Option<String> {
 
 #[tokio::main]
 async fn main() -> Result<(), Fault> {
-    let mut args = std::env::args().skip(1);
+    // Cargo adds `--bench`.
+    let mut args = std::env::args().skip(1).filter(|arg| !arg.starts_with("--"));
     let dir = args.next().unwrap_or_else(|| ".".into());
     let mut sizes = args.map(|size| size.parse()).collect::<Result<Vec<usize>, _>>()?;
     if sizes.is_empty() {
