@@ -43,3 +43,8 @@ fn bodies_are_decoded_or_refused_in_few_words() {
 fn queries_read_back_as_they_were_written() {
     replay("query", hostile::query);
 }
+
+#[test]
+fn forms_are_read_alike_however_they_are_cut() {
+    replay("form", hostile::form);
+}

@@ -1,5 +1,7 @@
 //! Forms that come part by part, as streams.
 
+mod meter;
+
 use axum::extract::Request;
 use bytes::Bytes;
 use futures_core::Stream;
@@ -11,6 +13,7 @@ use http::{
 use mender_core::error::{Error, Kind};
 use multer::{Field, Multipart};
 
+use self::meter::Meter;
 use super::pace::paced;
 use crate::{body::media_type, error::ApiError};
 
@@ -20,13 +23,19 @@ const MAX_TEXT: usize = 1 << 20;
 /// How many bytes the text of a number may have.
 pub(super) const MAX_NUMBER: usize = 20;
 
+/// How many bytes may come before a part: its head, and what was before the first one.
+const MAX_HEAD: usize = 16 << 10;
+
 /// A form, of which the parts come one after the other.
-pub(super) struct Form(Multipart<'static>);
+pub(crate) struct Form {
+    parts: Multipart<'static>,
+    meter: Meter,
+}
 
 /// A part of a form.
-pub(super) struct Part {
+pub(crate) struct Part {
     /// Its name in lower case.
-    pub(super) name: String,
+    pub(crate) name: String,
     field: Field<'static>,
 }
 
@@ -66,7 +75,7 @@ pub(super) fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
 
 impl Form {
     /// Begins to read a form of at most so many bytes.
-    pub(super) fn of(request: Request, max: u64) -> Result<Self, ApiError> {
+    pub(crate) fn of(request: Request, max: u64) -> Result<Self, ApiError> {
         let headers = request.headers();
         let value = header(headers, CONTENT_TYPE).unwrap_or_default();
         if !media_type(&value).is_ok_and(|name| name.starts_with("multipart/")) {
@@ -81,13 +90,16 @@ impl Form {
             ));
         }
         let body = request.into_body().into_data_stream();
-        Ok(Self(Multipart::new(body, boundary)))
+        let meter = Meter::default();
+        Ok(Self { parts: Multipart::new(meter.measure(body), boundary), meter })
     }
 
-    /// Returns the next part; what is unread of the last one is passed over.
-    pub(super) async fn next(&mut self) -> Result<Option<Part>, ApiError> {
-        let field = self.0.next_field().await;
+    /// Returns the next part, once the last one was read.
+    pub(crate) async fn next(&mut self) -> Result<Option<Part>, ApiError> {
+        self.meter.allow(MAX_HEAD);
+        let field = self.parts.next_field().await;
         let field = field.map_err(|why| ApiError::bad_request(format!("multipart: {why}")))?;
+        self.meter.allow(usize::MAX);
         Ok(field.map(|field| {
             let name = field.name().unwrap_or_default().to_lowercase();
             Part { name, field }
@@ -101,8 +113,14 @@ impl Part {
         self.text_within(MAX_TEXT).await
     }
 
+    /// Passes over what nobody wants to know.
+    pub(super) async fn skip(mut self) {
+        // What is wrong with it, the next part tells.
+        while let Ok(Some(_)) = self.field.chunk().await {}
+    }
+
     /// Reads a text of at most so many bytes.
-    pub(super) async fn text_within(mut self, max: usize) -> Result<String, ApiError> {
+    pub(crate) async fn text_within(mut self, max: usize) -> Result<String, ApiError> {
         let refused = |name: &str, why: &str| {
             ApiError::bad_request(format!("failed to read form value '{name}': {why}"))
         };
@@ -131,7 +149,7 @@ impl Part {
     }
 
     /// Returns the bytes as they come.
-    pub(super) fn bytes(self) -> impl Stream<Item = Result<Bytes, Error>> + Send + 'static {
+    pub(crate) fn bytes(self) -> impl Stream<Item = Result<Bytes, Error>> + Send + 'static {
         paced(self.field.map(|piece| {
             piece.map_err(|why| {
                 Error::new(Kind::Invalid { field: "artifact" }, "unexpected EOF").because(why)

@@ -1,22 +1,23 @@
 use axum::{
-    extract::{OriginalUri, Request, State},
+    extract::{Request, State},
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use http::{HeaderMap, HeaderValue, StatusCode, header::LOCATION};
+use http::{HeaderValue, StatusCode, header::LOCATION};
 use mender_core::{
     Ctx, Mender,
     artifacts::{ArtifactId, Generate, NewArtifact},
 };
 
 use super::{
-    artifact_id, base, error,
+    artifact_id, error,
     form::{self, Form, Part},
     wire,
 };
 use crate::{
     authenticate::UserCaller,
+    base::Base,
     body,
     error::{ApiError, Faults},
     json::Json,
@@ -65,7 +66,7 @@ pub(super) async fn receive(
                 let id = artifacts.upload(ctx, new, part.bytes()).await;
                 return created(below, &id.map_err(error::upload)?);
             }
-            _ => {}
+            _ => part.skip().await,
         }
     }
     Err(ApiError::bad_request("request does not contain the artifact file"))
@@ -122,7 +123,7 @@ impl Wanted {
             "type" => self.kind = part.text().await?,
             "args" => self.args = part.text().await?,
             "size" => self.size = part.size().await?,
-            _ => {}
+            _ => part.skip().await,
         }
         Ok(())
     }
@@ -204,12 +205,9 @@ pub(super) async fn generate(
 pub(super) async fn link(
     State(mender): State<Mender>,
     UserCaller(ctx): UserCaller,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
+    Base(base): Base,
 ) -> Result<Json<wire::UploadLink>, ApiError> {
-    let artifacts = mender.artifacts();
-    let (id, link) =
-        artifacts.upload_link(&ctx, &base(&mender, &uri, &headers)).await.map_err(error::other)?;
+    let (id, link) = mender.artifacts().upload_link(&ctx, &base).await.map_err(error::other)?;
     Ok(Json(wire::UploadLink::of(&id, link)))
 }
 

@@ -1,8 +1,14 @@
 //! What must hold whatever bytes come in: the targets of `fuzz/`, and of a test that replays its
 //! corpora. Each panics where a claim does not hold.
 
+use axum::body::Body;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use http::{
+    HeaderMap, HeaderValue, Request, StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
 use mender_core::{
     Env, auth,
     signature::PublicKey,
@@ -12,7 +18,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
+    artifacts::form::Form,
     body::{self, JsonError},
+    error::ApiError,
     identity::Identity,
     path,
     query::Query,
@@ -133,4 +141,47 @@ pub fn query(bytes: &[u8]) {
         let slashes = text.strip_prefix('/').unwrap_or(&text).matches('/').count();
         assert_eq!(segments.len(), slashes + 1);
     }
+}
+
+/// A form is taken or refused with 400; taken, it has the same parts however it is cut.
+///
+/// # Panics
+/// Where the claim does not hold.
+#[expect(clippy::expect_used, reason = "without a runtime there is nothing to claim")]
+pub fn form(bytes: &[u8]) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("a runtime").block_on(async {
+        let whole = read_form(bytes, bytes.len().max(1)).await;
+        for size in [13, 700] {
+            // One may be refused: where the end is missing, or where a head is too long.
+            if let (Some(parts), Some(whole)) = (read_form(bytes, size).await, &whole) {
+                assert_eq!(&parts, whole, "in pieces of {size}");
+            }
+        }
+    });
+}
+
+/// Reads a form that comes in pieces of this size: the names of its parts, and how long they are.
+///
+/// # Panics
+/// Where it is refused with another status than 400.
+async fn read_form(bytes: &[u8], size: usize) -> Option<Vec<(String, usize)>> {
+    let pieces: Vec<_> = bytes.chunks(size).map(Bytes::copy_from_slice).collect();
+    let body = Body::from_stream(stream::iter(pieces).map(Ok::<_, std::io::Error>));
+    let request = Request::post("/").header(CONTENT_TYPE, "multipart/form-data; boundary=b");
+    let refused = |error: ApiError| assert_eq!(error.status(), StatusCode::BAD_REQUEST);
+    let mut form = Form::of(request.body(body).ok()?, u64::MAX).map_err(refused).ok()?;
+    let mut parts = Vec::new();
+    while let Some(part) = form.next().await.map_err(refused).ok()? {
+        let name = part.name.clone();
+        let length = if parts.len().is_multiple_of(2) {
+            part.text_within(1000).await.map_err(refused).ok()?.len()
+        } else {
+            let read = part.bytes().try_fold(0, async |sum, piece| Ok(sum + piece.len()));
+            read.await.ok()?
+        };
+        parts.push((name, length));
+    }
+    assert!(parts.iter().map(|(_, length)| length).sum::<usize>() <= bytes.len());
+    Some(parts)
 }
