@@ -1,15 +1,16 @@
 //! What devices that are systems fetch for their components.
 
-use axum::extract::{OriginalUri, State};
-use http::HeaderMap;
+use axum::extract::State;
 use mender_core::{
     Mender,
     artifacts::{ArtifactQuery, Text},
     page::PageRequest,
 };
 
-use super::{artifact_id, base, error, given, wire};
-use crate::{authenticate::DeviceCaller, error::ApiError, json::Json, path::Path, query::Query};
+use super::{error, given, link, show, wire};
+use crate::{
+    authenticate::DeviceCaller, base::Base, error::ApiError, json::Json, path::Path, query::Query,
+};
 
 const TAG: &str = "artifacts, devices";
 
@@ -63,8 +64,7 @@ pub(super) async fn get(
     DeviceCaller(ctx): DeviceCaller,
     Path(id): Path<String>,
 ) -> Result<Json<wire::Artifact>, ApiError> {
-    let artifact = mender.artifacts().artifact(&ctx, &artifact_id(&id)?).await;
-    Ok(Json(wire::Artifact::of(artifact.map_err(error::other)?)))
+    show(&mender, &ctx, &id).await
 }
 
 /// Links to the bytes of an artifact.
@@ -81,10 +81,7 @@ pub(super) async fn download(
     State(mender): State<Mender>,
     DeviceCaller(ctx): DeviceCaller,
     Path(id): Path<String>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
+    Base(base): Base,
 ) -> Result<Json<wire::Link>, ApiError> {
-    let base = base(&mender, &uri, &headers);
-    let link = mender.artifacts().download_link(&ctx, &artifact_id(&id)?, &base).await;
-    Ok(Json(wire::Link::of(link.map_err(error::other)?)))
+    link(&mender, &ctx, &id, &base).await
 }

@@ -2,16 +2,17 @@ use axum::{
     extract::{OriginalUri, State},
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use mender_core::{
     Mender,
     artifacts::{Artifact, ArtifactQuery, ArtifactSort, Text},
     page::MAX_PAGE,
 };
 
-use super::{artifact_id, base, error, given, wire};
+use super::{artifact_id, error, given, link, show, wire};
 use crate::{
     authenticate::UserCaller,
+    base::Base,
     body::{Body, Item},
     error::ApiError,
     json::Json,
@@ -193,8 +194,7 @@ pub(super) async fn get(
     UserCaller(ctx): UserCaller,
     Path(id): Path<String>,
 ) -> Result<Json<wire::Artifact>, ApiError> {
-    let artifact = mender.artifacts().artifact(&ctx, &artifact_id(&id)?).await;
-    Ok(Json(wire::Artifact::of(artifact.map_err(error::other)?)))
+    show(&mender, &ctx, &id).await
 }
 
 /// Describes an artifact anew.
@@ -256,12 +256,9 @@ pub(super) async fn download(
     State(mender): State<Mender>,
     UserCaller(ctx): UserCaller,
     Path(id): Path<String>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
+    Base(base): Base,
 ) -> Result<Json<wire::Link>, ApiError> {
-    let base = base(&mender, &uri, &headers);
-    let link = mender.artifacts().download_link(&ctx, &artifact_id(&id)?, &base).await;
-    Ok(Json(wire::Link::of(link.map_err(error::other)?)))
+    link(&mender, &ctx, &id, &base).await
 }
 
 /// Shows how much may be stored.

@@ -2,7 +2,7 @@
 
 mod devices;
 mod error;
-mod form;
+pub(crate) mod form;
 mod internal;
 mod management;
 mod pace;
@@ -13,14 +13,21 @@ mod storage;
 mod upload;
 mod wire;
 
-use http::{HeaderMap, Uri, header::HOST};
+use axum::response::{IntoResponse as _, Response};
 use mender_core::{
-    Mender,
-    artifacts::{ArtifactId, ReleaseQuery, ReleaseSort, Text, fold},
+    Ctx, Mender,
+    artifacts::{ArtifactId, Release, ReleaseQuery, ReleaseSort, Text, fold},
 };
+use serde::Serialize;
 use utoipa::OpenApi;
 
-use crate::{error::ApiError, query::Query, routes::Routes};
+use crate::{
+    error::ApiError,
+    json::Json,
+    page::{Paging, Rest},
+    query::Query,
+    routes::Routes,
+};
 
 #[derive(OpenApi)]
 #[openapi(paths(
@@ -190,13 +197,34 @@ fn sorted(query: &Query) -> Option<(ReleaseSort, bool)> {
     Some((sort, direction == "desc"))
 }
 
-/// The URL that the client reaches the server by: the configured one, or the one that it used.
-fn base(mender: &Mender, uri: &Uri, headers: &HeaderMap) -> String {
-    if !mender.public_url().is_empty() {
-        return mender.public_url().to_owned();
-    }
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = header("x-forwarded-host").or_else(|| header(HOST.as_str()));
-    let scheme = header("x-forwarded-proto").or(uri.scheme_str()).unwrap_or("http");
-    format!("{scheme}://{}", host.unwrap_or("localhost"))
+/// Shows a page of releases, and links to the others.
+async fn release_page<T: Serialize>(
+    mender: &Mender,
+    ctx: &Ctx,
+    wanted: ReleaseQuery,
+    paging: &Paging,
+    show: fn(Release) -> T,
+) -> Result<Response, ApiError> {
+    let artifacts = mender.artifacts();
+    let total = artifacts.count_releases(ctx, wanted.clone()).await.map_err(error::other)?;
+    let found = artifacts.releases(ctx, wanted, paging.page).await.map_err(error::other)?;
+    let shown: Vec<T> = found.into_iter().map(show).collect();
+    Ok((paging.headers(Rest::Total(total)), Json(shown)).into_response())
+}
+
+/// Shows an artifact to whom it may be shown.
+async fn show(mender: &Mender, ctx: &Ctx, id: &str) -> Result<Json<wire::Artifact>, ApiError> {
+    let artifact = mender.artifacts().artifact(ctx, &artifact_id(id)?).await;
+    Ok(Json(wire::Artifact::of(artifact.map_err(error::other)?)))
+}
+
+/// Links to the bytes of an artifact.
+async fn link(
+    mender: &Mender,
+    ctx: &Ctx,
+    id: &str,
+    base: &str,
+) -> Result<Json<wire::Link>, ApiError> {
+    let link = mender.artifacts().download_link(ctx, &artifact_id(id)?, base).await;
+    Ok(Json(wire::Link::of(link.map_err(error::other)?)))
 }

@@ -1,19 +1,14 @@
 use axum::{
     extract::{OriginalUri, State},
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use http::StatusCode;
 use mender_core::{Mender, artifacts::Tag};
 use serde_json::json;
 
-use super::{error, release_query, wire};
+use super::{error, release_page, release_query, wire};
 use crate::{
-    authenticate::UserCaller,
-    body::Body,
-    error::ApiError,
-    json::Json,
-    page::{Paging, Rest},
-    path::Path,
+    authenticate::UserCaller, body::Body, error::ApiError, json::Json, page::Paging, path::Path,
     query::Query,
 };
 
@@ -49,12 +44,8 @@ pub(super) async fn list(
     OriginalUri(uri): OriginalUri,
     query: Query,
 ) -> Result<Response, ApiError> {
-    let (paging, wanted) = (Paging::lenient(&uri), release_query(&query));
-    let artifacts = mender.artifacts();
-    let total = artifacts.count_releases(&ctx, wanted.clone()).await.map_err(error::other)?;
-    let found = artifacts.releases(&ctx, wanted, paging.page).await.map_err(error::other)?;
-    let releases: Vec<_> = found.into_iter().map(wire::Release::of).collect();
-    Ok((paging.headers(Rest::Total(total)), Json(releases)).into_response())
+    let wanted = release_query(&query);
+    release_page(&mender, &ctx, wanted, &Paging::lenient(&uri), wire::Release::of).await
 }
 
 /// Shows a release.

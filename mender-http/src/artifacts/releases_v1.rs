@@ -7,14 +7,8 @@ use mender_core::{
     artifacts::{ReleaseQuery, Text},
 };
 
-use super::{error, given, release_query, wire};
-use crate::{
-    authenticate::UserCaller,
-    error::ApiError,
-    json::Json,
-    page::{Paging, Rest},
-    query::Query,
-};
+use super::{error, given, release_page, release_query, wire};
+use crate::{authenticate::UserCaller, error::ApiError, json::Json, page::Paging, query::Query};
 
 const TAG: &str = "releases";
 
@@ -76,10 +70,6 @@ pub(super) async fn list(
     OriginalUri(uri): OriginalUri,
     query: Query,
 ) -> Result<Response, ApiError> {
-    let (paging, wanted) = (Paging::lenient(&uri), query_of(&query));
-    let artifacts = mender.artifacts();
-    let total = artifacts.count_releases(&ctx, wanted.clone()).await.map_err(error::other)?;
-    let found = artifacts.releases(&ctx, wanted, paging.page).await.map_err(error::other)?;
-    let releases: Vec<_> = found.into_iter().map(wire::ReleaseV1::of).collect();
-    Ok((paging.headers(Rest::Total(total)), Json(releases)).into_response())
+    let wanted = query_of(&query);
+    release_page(&mender, &ctx, wanted, &Paging::lenient(&uri), wire::ReleaseV1::of).await
 }

@@ -8,7 +8,7 @@ use mender_core::{
     page::MAX_PAGE,
 };
 
-use super::{error, given, release_query, sorted, wire};
+use super::{error, given, release_page, release_query, sorted, wire};
 use crate::{
     authenticate::UserCaller,
     error::ApiError,
@@ -82,14 +82,11 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let paging = Paging::of(&uri, MAX_PAGE)?;
     let wanted = query_of(&query)?;
-    let (mut total, mut found) = (0, Vec::new());
     if wants_releases(given(&query, "kind"), "kind")? {
-        let artifacts = mender.artifacts();
-        total = artifacts.count_releases(&ctx, wanted.clone()).await.map_err(error::other)?;
-        found = artifacts.releases(&ctx, wanted, paging.page).await.map_err(error::other)?;
+        return release_page(&mender, &ctx, wanted, &paging, wire::Software::of).await;
     }
-    let software: Vec<_> = found.into_iter().map(wire::Software::of).collect();
-    Ok((paging.headers(Rest::Total(total)), Json(software)).into_response())
+    let none: Vec<wire::Software> = Vec::new();
+    Ok((paging.headers(Rest::Total(0)), Json(none)).into_response())
 }
 
 /// Lists the tags of what can be installed.

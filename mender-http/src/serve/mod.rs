@@ -12,10 +12,12 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{Extension, Router};
 use tokio::{net::TcpStream, sync::Semaphore};
 use tokio_rustls::server::TlsStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::base::Secure;
 
 pub use crate::layers::client::Peer;
 pub use tls::{Tls, TlsFiles};
@@ -102,6 +104,7 @@ impl Listener {
     /// Answers requests until `stop.soft`, then until every connection has ended or `stop.hard`.
     pub async fn serve(self, router: Router, stop: Stop) -> io::Result<()> {
         let Self { socket, tls, limits } = self;
+        let router = if tls.is_some() { router.layer(Extension(Secure)) } else { router };
         let socket = tokio::net::TcpListener::from_std(socket)?;
         let slots = Arc::new(Semaphore::new(limits.connections));
         let tasks = TaskTracker::new();

@@ -12,10 +12,6 @@ use super::{
     manifest::Manifest,
 };
 
-/// Midnight of the first day of the year 1: the time of a file that was not seen.
-// Compat: clients are shown this date then.
-pub(super) const NEVER: i64 = -62_135_596_800;
-
 /// A file that may come in a data archive.
 pub(super) struct Expected {
     pub(super) name: String,
