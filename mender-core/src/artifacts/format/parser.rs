@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use ring::digest::{Context, SHA256};
 
 use super::{
-    Content,
+    Content, File,
     archive::Archive,
     assemble::{Assembled, assemble},
     data::{DataMember, NoSink, Sink},
@@ -150,7 +150,7 @@ impl Parser {
         self.size
     }
 
-    /// Stops after the headers: what is returned says of files no more than [`Parser::headers`].
+    /// Stops after the headers: of files only the names are known, however much was pushed.
     ///
     /// # Errors
     /// What is wrong with the artifact, or that the headers are not complete.
@@ -159,7 +159,11 @@ impl Parser {
             return Err(error);
         }
         let state = self.state;
-        let content = state.assembled.ok_or_else(fields)?.content;
+        let mut content = state.assembled.ok_or_else(fields)?.content;
+        for file in content.payloads.iter_mut().flat_map(|payload| &mut payload.files) {
+            let name = std::mem::take(&mut file.name);
+            *file = File { name, checksum: String::new(), size: 0, modified: File::NEVER };
+        }
         let manifest = state.manifest.ok_or_else(fields)?;
         Ok(Parsed { content, manifest, signature: state.signature, size: self.size })
     }
