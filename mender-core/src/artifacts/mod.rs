@@ -22,6 +22,7 @@ mod model;
 mod query;
 mod service;
 mod store;
+pub mod vcdiff;
 
 pub use events::ArtifactEvent;
 pub use logic::Taken;
