@@ -21,6 +21,8 @@ use crate::{
     signature::PublicKey,
 };
 
+pub mod deltas;
+
 /// The kind of cached state that a change of a release spoils; the key is the name.
 pub const TOPIC: &str = "artifacts.release";
 

@@ -13,6 +13,16 @@
 //! | ready | the bytes are there | a worker takes them |
 //! | running | somebody reads them | the artifact is stored, or the bytes are deleted |
 //!
+//! A *delta* is what makes the image of one artifact of that of another, in an artifact of its
+//! own. A job makes it, one for each pair:
+//!
+//! | status | from | until |
+//! |---|---|---|
+//! | queued | a device or a user asks for it | as many others work as may |
+//! | pending | somebody works on it | |
+//! | success | the delta is stored | one of the three artifacts leaves its release |
+//! | failed | there can be none, or it took too long | the same, or a user asks again |
+//!
 //! What a deployment used stays readable as *retired* when it leaves its release.
 
 mod events;
@@ -27,10 +37,17 @@ pub mod vcdiff;
 pub use events::ArtifactEvent;
 pub use logic::Taken;
 pub use model::{
-    Artifact, ArtifactId, ArtifactSettings, Described, Generate, InvalidTag, MAX_COMBINATIONS,
-    Policy, Release, Retired, Tag, TrustedKey, Upload, UploadState, Verification, Work,
+    Artifact, ArtifactId, ArtifactSettings, DeltaArgs, DeltaJob, DeltaJobId, DeltaLimits,
+    DeltaNote, DeltaRange, DeltaSettings, DeltaSizes, DeltaStatus, Described, Generate, InvalidTag,
+    MAX_COMBINATIONS, Policy, Release, Retired, Tag, TrustedKey, Upload, UploadState, Verification,
+    Work,
 };
-pub use query::{ArtifactQuery, ArtifactSort, ReleaseQuery, ReleaseSort, Text, fold};
-pub use service::{Config, Linked, NewArtifact, STORAGE_PATH, Service, Storage};
-pub(crate) use service::{Parts, Sweep, Unused, Usage, Watch};
+pub use query::{
+    ArtifactQuery, ArtifactSort, DeltaQuery, DeltaSort, ReleaseQuery, ReleaseSort, Text, fold,
+};
+pub use service::{
+    Config, DeltaConfig, DeltaRequest, DeltaState, Linked, NewArtifact, STORAGE_PATH, Service,
+    Storage,
+};
+pub(crate) use service::{Deltas, Parts, Sweep, Unused, Usage, Watch};
 pub use store::Store;

@@ -13,10 +13,14 @@ use crate::{
     id::Version,
 };
 
+mod delta;
+mod delta_settings;
 mod settings;
 mod tag;
 mod upload;
 
+pub use delta::{DeltaJob, DeltaJobId, DeltaNote, DeltaStatus};
+pub use delta_settings::{DeltaArgs, DeltaLimits, DeltaRange, DeltaSettings, DeltaSizes};
 pub use settings::{ArtifactSettings, Policy, TrustedKey};
 pub use tag::{InvalidTag, Tag};
 pub use upload::{Described, Generate, Upload, UploadState, Work};
@@ -88,6 +92,14 @@ impl Artifact {
             Some((key.clone(), value.clone()))
         };
         a.iter().map(common).collect()
+    }
+
+    /// Returns the checksum of the root file system image that it installs as a whole.
+    #[must_use]
+    pub fn image(&self) -> Option<&str> {
+        let sum = self.content.provides.get("rootfs-image.checksum")?;
+        let is_sum = sum.len() == 64 && sum.bytes().all(|b| b.is_ascii_hexdigit());
+        (is_sum && self.kinds().any(|kind| kind == "rootfs-image")).then_some(sum)
     }
 
     /// Returns the names of what installs its payloads.
@@ -170,6 +182,8 @@ impl Aggregate for Release {
         keys.extend(self.tags.iter().min().map(|tag| sort("+tag", tag)));
         keys.extend(self.tags.iter().max().map(|tag| sort("-tag", tag)));
         keys.extend(self.artifacts.iter().map(|artifact| field("artifact", artifact.id.as_str())));
+        let images: BTreeSet<&str> = self.artifacts.iter().filter_map(Artifact::image).collect();
+        keys.extend(images.into_iter().map(|sum| field("image", sum)));
         keys.extend(self.tags.iter().map(|tag| field("tag", tag.as_str())));
         keys.extend(self.kinds().into_iter().map(|kind| field("kind", kind)));
         keys

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::artifacts::model::{Artifact, Release};
+use crate::artifacts::model::{Artifact, ArtifactId, DeltaJob, DeltaJobId, Release};
 
 /// Brings text into the form in which case does not matter.
 #[must_use]
@@ -157,6 +157,8 @@ pub struct ArtifactQuery {
     pub device_type: Option<Text>,
     /// Their releases have one tag of each of these lists.
     pub tags: Vec<Vec<String>>,
+    /// The checksum of the root file system image that they install.
+    pub image: Option<String>,
     /// What they are sorted by.
     pub sort: ArtifactSort,
     /// Whether the greatest come first.
@@ -170,6 +172,7 @@ impl ArtifactQuery {
         fits(self.name.as_ref(), &release.name)
             && fits(self.description.as_ref(), artifact.description.as_deref().unwrap_or(""))
             && fits_any(self.device_type.as_ref(), &artifact.content.device_types)
+            && self.image.as_deref().is_none_or(|sum| artifact.image() == Some(sum))
             && has_tags(&self.tags, release)
     }
 
@@ -180,6 +183,60 @@ impl ArtifactQuery {
             ArtifactSort::Name => a.content.name.cmp(&b.content.name),
             ArtifactSort::Modified => a.modified.cmp(&b.modified),
             ArtifactSort::Id => Ordering::Equal,
+        };
+        directed(order.then_with(|| a.id.cmp(&b.id)), self.descending)
+    }
+}
+
+/// What jobs that make deltas are sorted by; where that is alike, by id.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum DeltaSort {
+    /// What clients call their status.
+    #[default]
+    Status,
+    /// When they started.
+    Started,
+    /// The name of the source.
+    From,
+    /// The name of the target.
+    To,
+}
+
+/// Which jobs that make deltas are meant.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct DeltaQuery {
+    /// The one with this id.
+    pub id: Option<DeltaJobId>,
+    /// Those about this artifact: source, target or delta.
+    pub artifact: Option<ArtifactId>,
+    /// Those that this deployment asked for.
+    pub deployment: Option<String>,
+    /// Those that wait or work.
+    pub open: bool,
+    /// What they are sorted by.
+    pub sort: DeltaSort,
+    /// Whether the greatest come first.
+    pub descending: bool,
+}
+
+impl DeltaQuery {
+    /// Tells whether a job is meant.
+    #[must_use]
+    pub fn fits(&self, job: &DeltaJob) -> bool {
+        self.id.as_ref().is_none_or(|id| job.id == *id)
+            && self.artifact.as_ref().is_none_or(|id| job.is_about(id))
+            && self.deployment.as_ref().is_none_or(|id| job.deployment.as_ref() == Some(id))
+            && (!self.open || job.status.is_open())
+    }
+
+    /// Compares jobs in the order asked for.
+    #[must_use]
+    pub fn compare(&self, a: &DeltaJob, b: &DeltaJob) -> Ordering {
+        let order = match self.sort {
+            DeltaSort::Status => a.status.as_str().cmp(b.status.as_str()),
+            DeltaSort::Started => a.started.cmp(&b.started),
+            DeltaSort::From => a.from.cmp(&b.from),
+            DeltaSort::To => a.to.cmp(&b.to),
         };
         directed(order.then_with(|| a.id.cmp(&b.id)), self.descending)
     }

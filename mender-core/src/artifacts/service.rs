@@ -1,6 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -24,6 +25,9 @@ use crate::{
 
 mod artifacts;
 mod bounded;
+mod deltas;
+mod deltas_images;
+mod deltas_work;
 mod direct;
 mod generate;
 mod links;
@@ -33,6 +37,8 @@ mod upload;
 mod watch;
 
 pub(crate) use artifacts::Sweep;
+pub use deltas::{DeltaRequest, DeltaState};
+pub(crate) use deltas_work::Deltas;
 pub use links::{Linked, PATH as STORAGE_PATH};
 pub use settings::Storage;
 pub use upload::NewArtifact;
@@ -53,6 +59,27 @@ pub struct Config {
     pub download_expires: Duration,
     /// For how long a link to put an artifact works.
     pub upload_expires: Duration,
+    /// How deltas are made.
+    pub delta: DeltaConfig,
+}
+
+/// How deltas are made.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DeltaConfig {
+    /// Whether they are made for tenants of which nobody says so.
+    pub enabled: bool,
+    /// How many bytes an image may have.
+    pub max_image: u64,
+    /// The folder for images that are being worked on; `None`: that of the system.
+    pub work: Option<PathBuf>,
+    /// How many deltas this node makes at a time.
+    pub parallel: usize,
+}
+
+impl Default for DeltaConfig {
+    fn default() -> Self {
+        Self { enabled: true, max_image: 5 << 30, work: None, parallel: 1 }
+    }
 }
 
 impl Default for Config {
@@ -64,6 +91,7 @@ impl Default for Config {
             skip_verify: false,
             download_expires: Duration::from_secs(15 * 60),
             upload_expires: Duration::from_secs(60 * 60),
+            delta: DeltaConfig::default(),
         }
     }
 }
@@ -103,6 +131,8 @@ pub struct Service {
     usage: Arc<dyn Usage>,
     keys: Arc<Keyring>,
     config: Config,
+    /// How many more deltas may be made.
+    delta_slots: Arc<Semaphore>,
     /// Work that outlasts the job that began it.
     tasks: TaskTracker,
 }
@@ -149,8 +179,21 @@ fn key(tenant: &TenantId, name: &str) -> Result<BlobKey> {
 impl Service {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { kernel, store, journal, quotas, blobs, open, usage, keys, config } = parts;
+        let delta_slots = Arc::new(Semaphore::new(config.delta.parallel));
         let tasks = TaskTracker::new();
-        Self { kernel, store, journal, quotas, blobs, open, usage, keys, config, tasks }
+        Self {
+            kernel,
+            store,
+            journal,
+            quotas,
+            blobs,
+            open,
+            usage,
+            keys,
+            config,
+            delta_slots,
+            tasks,
+        }
     }
 
     /// Returns how artifacts are kept.
@@ -221,6 +264,7 @@ impl Forget for Service {
     async fn forget_tenant(&self, tenant: &TenantId) -> Result<()> {
         let ctx = Ctx::system(tenant.clone());
         self.forget_releases(&ctx).await?;
+        self.forget_deltas(&ctx, None).await?;
         self.forget_settings(&ctx).await
     }
 }

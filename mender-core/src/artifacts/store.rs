@@ -1,7 +1,7 @@
 use crate::{
     artifacts::{
-        model::{Artifact, ArtifactId, ArtifactSettings, Release, Retired, Upload},
-        query::{ArtifactQuery, ReleaseQuery},
+        model::{Artifact, ArtifactId, ArtifactSettings, DeltaJob, Release, Retired, Upload},
+        query::{ArtifactQuery, DeltaQuery, ReleaseQuery},
     },
     commit::Stamped,
     id::TenantId,
@@ -68,6 +68,25 @@ port! {
 
         /// Stores a change of an artifact on its way, or nothing.
         async fn commit_upload(&self, tenant: &TenantId, commit: Stamped<Upload>) -> ();
+
+        /// Returns the job that makes a delta for this [pair](DeltaJob::pair).
+        async fn delta_job(&self, tenant: &TenantId, pair: &str) -> Option<DeltaJob>;
+
+        /// Returns jobs that make deltas in the order asked for: `limit` of them after the first
+        /// `skip`.
+        async fn delta_jobs(
+            &self,
+            tenant: &TenantId,
+            query: &DeltaQuery,
+            skip: u64,
+            limit: usize,
+        ) -> Vec<DeltaJob>;
+
+        /// Counts jobs that make deltas.
+        async fn count_delta_jobs(&self, tenant: &TenantId, query: &DeltaQuery) -> u64;
+
+        /// Stores a change of a job that makes a delta, or nothing.
+        async fn commit_delta_job(&self, tenant: &TenantId, commit: Stamped<DeltaJob>) -> ();
 
         /// Returns what is kept for a tenant.
         async fn artifact_settings(&self, tenant: &TenantId) -> Option<ArtifactSettings>;

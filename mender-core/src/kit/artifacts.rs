@@ -4,8 +4,8 @@ use async_trait::async_trait;
 
 use crate::{
     artifacts::{
-        Artifact, ArtifactId, ArtifactQuery, ArtifactSettings, Release, ReleaseQuery, ReleaseSort,
-        Retired, Store, Text, Upload,
+        Artifact, ArtifactId, ArtifactQuery, ArtifactSettings, DeltaJob, DeltaQuery, DeltaSort,
+        Release, ReleaseQuery, ReleaseSort, Retired, Store, Text, Upload,
     },
     commit::{Aggregate, Stamped},
     error::StoreResult,
@@ -55,7 +55,10 @@ impl<D: DocStore> Kit<D> {
         tenant: &TenantId,
         query: &ArtifactQuery,
     ) -> StoreResult<Vec<Artifact>> {
-        let plan = plan_of(tenant, query.name.as_ref(), None, &query.tags);
+        let mut plan = plan_of(tenant, query.name.as_ref(), None, &query.tags);
+        if let Some(image) = &query.image {
+            plan = plan.any([field("image", image)]);
+        }
         let mut found = Vec::new();
         for release in self.load_all::<Release>(&plan).await? {
             let fits = |artifact: &&Artifact| query.fits(&release, artifact);
@@ -77,6 +80,27 @@ fn sorts_of(query: &ReleaseQuery) -> Vec<(String, bool)> {
     };
     let names = first.into_iter().chain(["name"]);
     names.map(|name| (name.to_owned(), descending)).collect()
+}
+
+/// What the indexes tell of a query for jobs is all that it asks.
+fn delta_plan(tenant: &TenantId, query: &DeltaQuery) -> Plan {
+    let DeltaQuery { id, artifact, deployment, open, sort, descending } = query;
+    let texts = [
+        id.as_ref().map(|id| field("job", id.as_str())),
+        artifact.as_ref().map(|id| field("artifact", id.as_str())),
+        deployment.as_ref().map(|id| field("deployment", id)),
+        open.then(|| field("open", "1")),
+    ];
+    let plan = Plan::new(DeltaJob::KIND, tenant);
+    let mut plan = texts.into_iter().flatten().fold(plan, |plan, text| plan.any([text]));
+    let first = match sort {
+        DeltaSort::Status => "status",
+        DeltaSort::Started => "started",
+        DeltaSort::From => "from",
+        DeltaSort::To => "to",
+    };
+    plan.sorts = [first, "job"].map(|name| (name.to_owned(), *descending)).into();
+    plan
 }
 
 #[async_trait]
@@ -171,6 +195,34 @@ impl<D: DocStore> Store for Kit<D> {
     }
 
     async fn commit_upload(&self, tenant: &TenantId, commit: Stamped<Upload>) -> StoreResult<()> {
+        self.commit(tenant, commit).await
+    }
+
+    async fn delta_job(&self, tenant: &TenantId, pair: &str) -> StoreResult<Option<DeltaJob>> {
+        self.load(tenant, pair).await
+    }
+
+    async fn delta_jobs(
+        &self,
+        tenant: &TenantId,
+        query: &DeltaQuery,
+        skip: u64,
+        limit: usize,
+    ) -> StoreResult<Vec<DeltaJob>> {
+        let mut plan = delta_plan(tenant, query).limit(limit);
+        plan.skip = skip;
+        self.load_all(&plan).await
+    }
+
+    async fn count_delta_jobs(&self, tenant: &TenantId, query: &DeltaQuery) -> StoreResult<u64> {
+        self.docs().count(&delta_plan(tenant, query)).await
+    }
+
+    async fn commit_delta_job(
+        &self,
+        tenant: &TenantId,
+        commit: Stamped<DeltaJob>,
+    ) -> StoreResult<()> {
         self.commit(tenant, commit).await
     }
 

@@ -257,7 +257,8 @@ pub trait DocStore: Send + Sync + 'static {
 }
 
 /// The kinds of documents that the kit keeps; a driver may prepare a collection for each.
-pub const KINDS: [&str; 15] = [
+pub const KINDS: [&str; 16] = [
+    "artifacts.delta",
     "artifacts.release",
     "artifacts.retired",
     "artifacts.upload",

@@ -359,7 +359,8 @@ impl Builder {
         let sweep: Arc<dyn Worker> = Arc::new(artifacts::Sweep(artifacts.clone()));
         let ours = [lifecycle.clone() as Arc<dyn Worker>, usage, tenants_end, sweep];
         let uploads = artifacts::Watch::all(&artifacts);
-        for worker in self.workers.into_iter().chain(ours).chain(uploads) {
+        let deltas = artifacts::Deltas::all(&artifacts);
+        for worker in self.workers.into_iter().chain(ours).chain(uploads).chain(deltas) {
             let kind = worker.kind().to_owned();
             if workers.insert(kind.clone(), worker).is_some() {
                 return Err(Error::invalid("builder", format!("two workers run {kind} jobs")));

@@ -105,6 +105,7 @@ pub fn cases() -> Vec<Case> {
     [
         super::artifacts::CASES,
         super::artifacts::lists::CASES,
+        super::artifacts::deltas::CASES,
         super::artifacts::kept::CASES,
         super::artifacts::races::CASES,
         super::auth::CASES,

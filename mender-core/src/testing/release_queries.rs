@@ -100,7 +100,16 @@ pub fn random_artifact(env: &Env, id: &str, of: &str) -> Artifact {
         ..Payload::default()
     };
     new.content.payloads = some(env, 3, payload);
+    if env.below(2) == 0 {
+        let key = "rootfs-image.checksum".to_owned();
+        new.content.provides.insert(key, image(env));
+    }
     new
+}
+
+/// A checksum of an image, or what is none.
+fn image(env: &Env) -> String {
+    pick(env, &["ab", "01", "0", ""]).repeat(32)
 }
 
 fn time(env: &Env) -> Time {
@@ -158,6 +167,7 @@ pub fn artifact_query(env: &Env, seed: u64) -> ArtifactQuery {
         description: is_one_of(3).then(|| wanted(env)),
         device_type: is_one_of(3).then(|| wanted(env)),
         tags: if is_one_of(3) { wanted_tags(env) } else { vec![] },
+        image: is_one_of(6).then(|| image(env)),
         sort: pick(env, &[ArtifactSort::Name, ArtifactSort::Modified, ArtifactSort::Id]),
         descending: is_one_of(2),
     }

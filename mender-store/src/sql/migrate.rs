@@ -32,6 +32,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     4 "0004_auth",
     5 "0005_inventory",
     6 "0006_artifacts",
+    7 "0007_deltas",
 };
 
 /// Which migrations were applied.

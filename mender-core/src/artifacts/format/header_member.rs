@@ -41,6 +41,10 @@ impl HeaderMember {
         })
     }
 
+    pub(super) fn keep_scripts(&mut self) {
+        self.headers.kept = Some(Vec::new());
+    }
+
     pub(super) fn push(&mut self, piece: &[u8], json: &mut Json) {
         self.sum.update(piece);
         if self.failed.is_none() {

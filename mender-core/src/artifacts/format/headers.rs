@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
+    Script,
     error::FormatError,
     header_info::{self, HeaderInfo},
     json::{Json, texts},
@@ -36,6 +37,7 @@ enum Current {
     None,
     Ignored,
     Info,
+    Script(String),
     TypeInfo(usize),
     MetaData(usize),
     Files(usize),
@@ -50,6 +52,8 @@ pub(super) struct Headers {
     pub(super) kinds: Vec<Option<String>>,
     pub(super) payloads: Vec<PayloadHeaders>,
     pub(super) scripts: Vec<String>,
+    /// What they consist of, where that is asked for.
+    pub(super) kept: Option<Vec<Script>>,
     any_payload: bool,
     seen_info: bool,
     current: Current,
@@ -65,6 +69,7 @@ impl Headers {
             kinds: Vec::new(),
             payloads: Vec::new(),
             scripts: Vec::new(),
+            kept: None,
             any_payload: false,
             seen_info: false,
             current: Current::None,
@@ -100,7 +105,8 @@ impl Headers {
             (Current::Info, self.limits.header_json)
         } else if let Some(script) = path.strip_prefix("scripts/").filter(|_| !self.any_payload) {
             self.script(script)?;
-            (Current::Ignored, self.limits.script)
+            let kept = self.kept.as_ref().map(|_| Current::Script(script.to_owned()));
+            (kept.unwrap_or(Current::Ignored), self.limits.script)
         } else {
             (self.payload(path)?, self.limits.header_json)
         };
@@ -183,6 +189,10 @@ impl Headers {
         };
         let twice = match std::mem::replace(&mut self.current, Current::None) {
             Current::None | Current::Ignored => false,
+            Current::Script(name) => {
+                self.kept.get_or_insert_default().push(Script { name, content });
+                false
+            }
             Current::Info => {
                 self.kinds = match &self.whose {
                     Whose::Artifact { version } => {

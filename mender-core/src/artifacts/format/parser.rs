@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use ring::digest::{Context, SHA256};
 
 use super::{
-    Content, File,
+    Content, File, Script,
     archive::Archive,
     assemble::{Assembled, assemble},
     data::{DataMember, NoSink, Sink},
@@ -30,6 +30,8 @@ pub struct Parsed {
     pub signature: Option<String>,
     /// The number of all bytes, those after the end included.
     pub size: u64,
+    /// The state scripts, where [`Parser::keep_scripts`] was asked for.
+    pub scripts: Vec<Script>,
 }
 
 /// Parses an artifact as its bytes come, and verifies all checksums.
@@ -56,6 +58,8 @@ struct State {
     signature: Option<String>,
     sums: Manifest,
     headers: Option<Headers>,
+    keep_scripts: bool,
+    scripts: Vec<Script>,
     assembled: Option<Assembled>,
     data: Vec<usize>,
     current: Current,
@@ -98,6 +102,8 @@ impl Parser {
             signature: None,
             sums: Manifest::default(),
             headers: None,
+            keep_scripts: false,
+            scripts: Vec::new(),
             assembled: None,
             data: Vec::new(),
             current: Current::None,
@@ -105,6 +111,13 @@ impl Parser {
         let reader = Reader::new(limits.tar_extension);
         let unpacked = limits.unpacked;
         Self { limits, reader, size: 0, unpacked, state, failed: None }
+    }
+
+    /// Keeps what state scripts consist of; within the limit of the whole header.
+    #[must_use]
+    pub fn keep_scripts(mut self) -> Self {
+        self.state.keep_scripts = true;
+        self
     }
 
     /// Takes the next bytes.
@@ -165,7 +178,8 @@ impl Parser {
             *file = File { name, checksum: String::new(), size: 0, modified: File::NEVER };
         }
         let manifest = state.manifest.ok_or_else(fields)?;
-        Ok(Parsed { content, manifest, signature: state.signature, size: self.size })
+        let State { signature, scripts, .. } = state;
+        Ok(Parsed { content, manifest, signature, size: self.size, scripts })
     }
 
     /// Ends the artifact.
@@ -188,7 +202,8 @@ impl Parser {
         let manifest = state.manifest.ok_or_else(fields)?;
         state.sums.finish()?;
         let content = assembled.content;
-        Ok(Parsed { content, manifest, signature: state.signature, size: self.size })
+        let State { signature, scripts, .. } = state;
+        Ok(Parsed { content, manifest, signature, size: self.size, scripts })
     }
 
     fn take(&mut self, bytes: &mut &[u8], sink: &mut dyn Sink) -> Result<(), FormatError> {
@@ -244,7 +259,10 @@ impl State {
                     Some(original) => Whose::Augmented { kinds: original.kinds.clone() },
                     None => Whose::Artifact { version: self.version.unwrap_or(3) },
                 };
-                let header = HeaderMember::new(name, compression, whose, limits)?;
+                let mut header = HeaderMember::new(name, compression, whose, limits)?;
+                if self.keep_scripts {
+                    header.keep_scripts();
+                }
                 Current::Header(Box::new(header))
             }
             Place::Data { payload, compression } => {
@@ -407,7 +425,8 @@ impl State {
     ) -> Result<(), FormatError> {
         // What was put together is no longer needed apart; that there were headers is.
         let empty = Headers::new(Whose::Augmented { kinds: Vec::new() }, limits);
-        let Some(headers) = self.headers.replace(empty) else { return Ok(()) };
+        let Some(mut headers) = self.headers.replace(empty) else { return Ok(()) };
+        self.scripts = headers.kept.take().unwrap_or_default();
         let version = self.version.unwrap_or(3);
         let signed = self.signature.is_some();
         self.assembled = Some(assemble(version, signed, headers, added, &self.sums, limits)?);

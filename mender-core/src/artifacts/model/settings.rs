@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    artifacts::model::DeltaSettings,
     blob::BlobSettings,
     commit::{Aggregate, IndexKey, Key},
     id::Version,
@@ -45,6 +46,9 @@ pub struct ArtifactSettings {
     /// Where the bytes are; `None`: where those of all tenants are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<BlobSettings>,
+    /// How deltas are made; `None`: as those of all tenants are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta: Option<DeltaSettings>,
     /// How many bytes may be stored; `None`: as many as one likes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_limit: Option<i64>,

@@ -209,18 +209,22 @@ impl Service {
                 }
             }
             // Before the metadata goes: the job deletes nothing that is known.
-            let jobs: Vec<NewJob> = release
-                .artifacts
-                .iter()
-                .filter(|artifact| gone(artifact))
-                .map(|artifact| sweep_job(&ctx.tenant, &artifact.id, now + GRACE))
-                .collect();
+            let removed = release.artifacts.iter().filter(|artifact| gone(artifact));
+            let removed: Vec<ArtifactId> = removed.map(|artifact| artifact.id.clone()).collect();
+            let sweep = |id: &ArtifactId| sweep_job(&ctx.tenant, id, now + GRACE);
+            let jobs: Vec<NewJob> = removed.iter().map(sweep).collect();
             self.kernel.jobs.put_jobs(&jobs).await?;
             let commit = logic::remove(release, gone, now);
             if commit.is_nothing() {
                 return self.change(ctx, name, |was| logic::mark(was, None)).await;
             }
-            self.commit(ctx, commit).await
+            self.commit(ctx, commit).await?;
+            for id in removed {
+                if let Err(error) = self.forget_deltas(ctx, Some(&id)).await {
+                    tracing::warn!(%id, %error, "deltas of an artifact wait for the sweep");
+                }
+            }
+            Ok(())
         };
         self.kernel.retry(attempt).await
     }
@@ -289,6 +293,7 @@ impl Service {
         }
         if self.store.release_of(tenant, id).await?.is_none() {
             self.blobs(tenant).await?.delete_blob(&blob_of(tenant, id)?).await?;
+            self.forget_deltas(&Ctx::system(tenant.clone()), Some(id)).await?;
         }
         Ok(Progress::Done)
     }

@@ -189,7 +189,7 @@ impl Service {
     }
 }
 
-fn unwritable(error: RecipeError) -> Error {
+pub(super) fn unwritable(error: RecipeError) -> Error {
     let text = error.to_string();
     Error::invalid("args", text).because(error)
 }
@@ -203,7 +203,7 @@ async fn off_thread<T: Send + 'static>(
 }
 
 /// The bytes of an artifact, written as they are read.
-fn written(
+pub(super) fn written(
     writer: Writer,
     preamble: Vec<u8>,
     content: ByteStream,

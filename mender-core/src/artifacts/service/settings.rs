@@ -97,7 +97,7 @@ impl Service {
         self.change_settings(ctx, decide).await
     }
 
-    async fn change_settings(
+    pub(super) async fn change_settings(
         &self,
         ctx: &Ctx,
         decide: impl Fn(Option<ArtifactSettings>) -> Result<Commit<ArtifactSettings>>,

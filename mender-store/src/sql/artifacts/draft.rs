@@ -51,22 +51,22 @@ fn is_storable(text: &str) -> bool {
 const NEVER: &str = "1 = 0";
 
 /// A statement under construction; `$1` is the tenant.
-struct Draft {
+pub(super) struct Draft {
     vals: Vec<Val>,
 }
 
 impl Draft {
-    fn new(tenant: &TenantId) -> Self {
+    pub(super) fn new(tenant: &TenantId) -> Self {
         Self { vals: vec![tenant.into()] }
     }
 
-    fn push(&mut self, val: impl Into<Val>) -> usize {
+    pub(super) fn push(&mut self, val: impl Into<Val>) -> usize {
         self.vals.push(val.into());
         self.vals.len()
     }
 
     /// Writes the names of the function that looks for a text in another for each database.
-    fn finish(self, text: &str) -> Query {
+    pub(super) fn finish(self, text: &str) -> Query {
         (Stmt::dynamic_each(text.replace("strpos(", "instr("), text.to_owned()), self.vals)
     }
 
@@ -177,7 +177,8 @@ impl Draft {
 
     /// Writes the conditions of a query for artifacts `a`.
     fn artifacts(&mut self, query: &ArtifactQuery) -> String {
-        let ArtifactQuery { name, description, device_type, tags, sort: _, descending: _ } = query;
+        let ArtifactQuery { name, description, device_type, tags, image, sort: _, descending: _ } =
+            query;
         let mut all = vec!["a.tenant_id = $1".to_owned()];
         if let Some(name) = name {
             all.push(self.name("a.release_id", name));
@@ -197,11 +198,18 @@ impl Draft {
                  FROM artifacts_types AS t WHERE t.tenant_id = $1 AND {text})"
             ));
         }
+        match image {
+            Some(image) if is_storable(image) => {
+                all.push(format!("a.image = ${}", self.push(image)));
+            }
+            Some(_) => all.push(NEVER.to_owned()),
+            None => {}
+        }
         all.extend(self.tags("a.release_id", tags));
         all.join(" AND ")
     }
 
-    fn limit(&mut self, (skip, limit): (u64, usize)) -> String {
+    pub(super) fn limit(&mut self, (skip, limit): (u64, usize)) -> String {
         let limit = self.push(limit);
         let skip = self.push(i64::try_from(skip).unwrap_or(i64::MAX));
         format!(" LIMIT ${limit} OFFSET ${skip}")
@@ -209,7 +217,7 @@ impl Draft {
 }
 
 /// Writes the order: the columns that an index has, then what decides where it has alike.
-fn order(columns: &[&str], descending: bool) -> String {
+pub(super) fn order(columns: &[&str], descending: bool) -> String {
     let direction = if descending { " DESC" } else { "" };
     let columns: Vec<String> = columns.iter().map(|col| format!("{col}{direction}")).collect();
     columns.join(", ")

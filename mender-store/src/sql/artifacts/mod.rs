@@ -3,6 +3,7 @@
 //! Tags, payload types and types of devices are rows of their own, by which releases are found.
 
 mod bodies;
+mod deltas;
 mod draft;
 mod rows;
 mod write;
@@ -11,8 +12,8 @@ use async_trait::async_trait;
 use mender_core::{
     Stamped, StoreResult, TenantId,
     artifacts::{
-        Artifact, ArtifactId, ArtifactQuery, ArtifactSettings, ArtifactSort, Release, ReleaseQuery,
-        ReleaseSort, Retired, Store, Text, Upload,
+        Artifact, ArtifactId, ArtifactQuery, ArtifactSettings, ArtifactSort, DeltaJob, DeltaQuery,
+        Release, ReleaseQuery, ReleaseSort, Retired, Store, Text, Upload,
     },
     commit::Aggregate,
 };
@@ -85,7 +86,12 @@ const ONLY: &str = "settings";
 
 /// Every statement of the area; of those made at run time, one of each form.
 pub(super) fn statements() -> Vec<Stmt> {
-    let fixed = READS.iter().chain(write::STATEMENTS).cloned().chain(bodies::statements());
+    let fixed = READS
+        .iter()
+        .chain(write::STATEMENTS)
+        .chain(deltas::STATEMENTS)
+        .cloned()
+        .chain(bodies::statements());
     fixed.chain(forms().into_iter().map(|(stmt, _)| stmt)).collect()
 }
 
@@ -100,7 +106,11 @@ fn forms() -> Vec<Query> {
     let artifacts = artifacts.iter().flat_map(|query| {
         [draft::artifacts(&tenant, query, (0, 1)), draft::count_artifacts(&tenant, query)]
     });
-    releases.chain(artifacts).collect()
+    let jobs = deltas::queries();
+    let jobs = jobs.iter().flat_map(|query| {
+        [deltas::jobs(&tenant, query, (0, 1)), deltas::count_jobs(&tenant, query)]
+    });
+    releases.chain(artifacts).chain(jobs).collect()
 }
 
 /// The statements that choose a page in every order.
@@ -116,7 +126,9 @@ pub(super) fn pages() -> Vec<Query> {
         *q == ArtifactQuery { sort, descending, ..ArtifactQuery::default() }
     });
     let releases = releases.map(|query| draft::release_ids(&tenant, &query, page));
-    releases.chain(artifacts.map(|query| draft::artifact_ids(&tenant, &query, page))).collect()
+    let artifacts = artifacts.map(|query| draft::artifact_ids(&tenant, &query, page));
+    let jobs = deltas::queries().into_iter().map(|query| deltas::jobs(&tenant, &query, page));
+    releases.chain(artifacts).chain(jobs).collect()
 }
 
 /// A text of each form.
@@ -177,6 +189,7 @@ pub(super) fn artifact_queries() -> Vec<ArtifactQuery> {
         queries.push(ArtifactQuery { description: Some(text.clone()), ..all() });
         queries.push(ArtifactQuery { device_type: Some(text), ..all() });
     }
+    queries.push(ArtifactQuery { image: Some("a".into()), ..all() });
     let tags = vec![vec!["a".into(), "b".into()], vec!["c".into()]];
     queries.push(ArtifactQuery { tags: tags.clone(), sort: Modified, ..all() });
     queries.push(ArtifactQuery {
@@ -184,6 +197,7 @@ pub(super) fn artifact_queries() -> Vec<ArtifactQuery> {
         description: Some(Text::Contains("a".into())),
         device_type: Some(Text::StartsAnyCase("a".into())),
         tags,
+        image: Some("a".into()),
         sort: Modified,
         descending: true,
     });
@@ -308,6 +322,34 @@ impl Store for SqlStore {
 
     async fn commit_upload(&self, tenant: &TenantId, commit: Stamped<Upload>) -> StoreResult<()> {
         self.commit_body(UPLOADS, tenant, &commit).await
+    }
+
+    async fn delta_job(&self, tenant: &TenantId, pair: &str) -> StoreResult<Option<DeltaJob>> {
+        let row = self.sql.read_one(deltas::GET, vals![tenant, deltas::id_of(pair)]).await?;
+        row.as_ref().map(bodies::read).transpose()
+    }
+
+    async fn delta_jobs(
+        &self,
+        tenant: &TenantId,
+        query: &DeltaQuery,
+        skip: u64,
+        limit: usize,
+    ) -> StoreResult<Vec<DeltaJob>> {
+        let (stmt, vals) = deltas::jobs(tenant, query, (skip, limit));
+        self.sql.read(stmt, vals).await?.iter().map(bodies::read).collect()
+    }
+
+    async fn count_delta_jobs(&self, tenant: &TenantId, query: &DeltaQuery) -> StoreResult<u64> {
+        self.count(deltas::count_jobs(tenant, query)).await
+    }
+
+    async fn commit_delta_job(
+        &self,
+        tenant: &TenantId,
+        commit: Stamped<DeltaJob>,
+    ) -> StoreResult<()> {
+        self.sql.run(deltas::batch(tenant, &commit)?).await.map(drop)
     }
 
     async fn artifact_settings(&self, tenant: &TenantId) -> StoreResult<Option<ArtifactSettings>> {

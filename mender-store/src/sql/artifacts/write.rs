@@ -64,7 +64,7 @@ const DELETE_KINDS: Stmt = sql!(
 
 const ADD: Stmt = sql!(
     "INSERT INTO artifacts_artifacts (tenant_id, release_id, id, added, nth, name, description,
-        folded, content, size, verification, stored, modified) @rows($1)"
+        folded, content, size, verification, stored, modified, image) @rows($1)"
 );
 
 const DESCRIBE: Stmt = sql!(
@@ -223,7 +223,8 @@ impl Target<'_> {
             size.cast_signed(),
             verification.as_ref().map(json).transpose()?,
             *stored,
-            *modified
+            *modified,
+            artifact.image()
         ])
     }
 

@@ -1,0 +1,270 @@
+//! Makes deltas: one worker at a time for each job, which another replaces where it is silent.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use crate::{
+    artifacts::{
+        format::{FileRecipe, Plan},
+        logic::deltas::{self, LEASE, Made, image_of, is_delta},
+        model::{Artifact, ArtifactId, DeltaJob, DeltaStatus},
+        service::{
+            NewArtifact, Service,
+            deltas_images::{Stop, StopOnDrop, bytes_of},
+            generate::{unwritable, written},
+            upload::check_policy,
+        },
+    },
+    commit::Commit,
+    ctx::Ctx,
+    error::{Error, Result},
+    id::TenantId,
+    jobs::{Job, MAX_ATTEMPTS, NewJob, Progress, Worker},
+};
+
+/// The kind of jobs that look after deltas.
+pub(super) const WATCH: &str = "artifacts.delta";
+
+/// The kind of jobs that work on deltas at once.
+const READY: &str = "artifacts.delta_ready";
+
+/// How long a job waits for work that it began; the work goes on without it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a job waits until others may have ended.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// A job that is this worker's.
+struct Claimed<'a> {
+    service: &'a Service,
+    ctx: &'a Ctx,
+    job: Mutex<DeltaJob>,
+}
+
+impl Claimed<'_> {
+    async fn change(&self, decide: impl FnOnce(DeltaJob) -> Commit<DeltaJob>) -> Result<()> {
+        let mut job = self.job.lock().await;
+        let commit = decide(job.clone());
+        let next = commit.aggregate().cloned();
+        self.service.commit_delta(self.ctx, commit).await?;
+        *job = next.unwrap_or_else(|| job.clone());
+        Ok(())
+    }
+
+    /// Shows that the work goes on, and what was done.
+    ///
+    /// # Errors
+    /// `Unavailable` where the job is somebody else's by now, or gone; and those of the store.
+    async fn proceed(&self, done: Option<&str>) -> Result<()> {
+        self.change(|job| deltas::proceed(job, done, self.service.now())).await
+    }
+
+    /// Does the work, and shows every now and then that it goes on.
+    async fn work<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let alive = async {
+            loop {
+                tokio::time::sleep(LEASE / 4).await;
+                match self.proceed(None).await {
+                    Err(error) if error.is_stale() => return error,
+                    // The store may be back before the lease ends.
+                    Err(error) => tracing::warn!(%error, "no sign of life was given"),
+                    Ok(()) => {}
+                }
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            lost = alive => Err(lost),
+        }
+    }
+}
+
+impl Service {
+    pub(super) async fn put_delta_job(&self, ctx: &Ctx, pair: &str, kind: &str) -> Result<()> {
+        let job = NewJob {
+            kind: kind.to_owned(),
+            key: format!("{}/{pair}", ctx.tenant),
+            lane: String::new(),
+            due_at: self.now(),
+            payload: json!({ "tenant": ctx.tenant, "pair": pair }),
+        };
+        Ok(self.kernel.jobs.put_jobs(&[job]).await?)
+    }
+
+    /// Works on a job that was claimed, until it has ended or another worker may go on.
+    async fn make(&self, ctx: &Ctx, job: DeltaJob) -> Result<()> {
+        let left = job.deadline().since(self.now());
+        let claimed = Claimed { service: self, ctx, job: Mutex::new(job.clone()) };
+        let work = claimed.work(Box::pin(self.make_delta_of(ctx, &claimed, &job)));
+        let made = match tokio::time::timeout(left, work).await {
+            Ok(made) => made,
+            Err(_) => Err(timed_out()),
+        };
+        let now = self.now();
+        match made {
+            // It is somebody else's, or gone.
+            Err(error) if error.is_stale() => return Err(error),
+            // Trying again may help.
+            Err(error) if !error.is_of_input() => {
+                let why = format!("interrupted: {}", error.what);
+                claimed.change(|job| deltas::hand_over(job, &why, now)).await?;
+                return Err(error);
+            }
+            Err(error) => {
+                tracing::info!(pair = job.pair, tenant = %ctx.tenant, %error, "a delta failed");
+                claimed.change(|job| deltas::finish(job, Err(&error.what), now)).await?;
+            }
+            Ok(made) => claimed.change(|job| deltas::finish(job, Ok(Some(made)), now)).await?,
+        }
+        self.wake_next(ctx).await
+    }
+
+    /// Has a job work now that has waited for others.
+    async fn wake_next(&self, ctx: &Ctx) -> Result<()> {
+        let open = self.open_deltas(ctx).await?;
+        let waiting = open.iter().filter(|job| job.status == DeltaStatus::Queued);
+        match waiting.min_by_key(|job| (job.started, job.id.clone())) {
+            Some(next) => self.put_delta_job(ctx, &next.pair, READY).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn part(&self, ctx: &Ctx, id: &ArtifactId) -> Result<Artifact> {
+        self.artifact(ctx, id).await.map_err(|error| match error.is_of_input() {
+            true => Error::not_found("an artifact is gone"),
+            false => error,
+        })
+    }
+
+    async fn make_delta_of(
+        &self,
+        ctx: &Ctx,
+        claimed: &Claimed<'_>,
+        job: &DeltaJob,
+    ) -> Result<Made> {
+        let source = self.part(ctx, &job.source).await?;
+        let target = self.part(ctx, &job.target).await?;
+        let release = self.store.release(&ctx.tenant, &job.to).await?;
+        let made = release.iter().flat_map(|release| &release.artifacts);
+        let mut made = made.filter(|made| is_delta(made, &source.content, &target.content));
+        if let Some(made) = made.next() {
+            let target_size = image_of(&target).map_or(0, |image| image.size);
+            return Ok(Made { delta: made.id.clone(), delta_size: made.size, target_size });
+        }
+        // Nobody signs what is made here: it would be refused in the end.
+        check_policy(&self.settings(ctx).await?, None)?;
+        let stop = StopOnDrop(Stop::default());
+        let from = self.image(&ctx.tenant, &source).await?;
+        let to = self.image(&ctx.tenant, &target).await?;
+        claimed.proceed(Some("images extracted")).await?;
+        let (image, size, scripts) = (to.checksum.clone(), to.size, to.scripts);
+        let encoding = job.sizes.encoding();
+        let delta = self.encode(from, (to.file, to.checksum), encoding, stop.0.clone()).await?;
+        claimed.proceed(Some(&format!("delta of {} bytes encoded", delta.size))).await?;
+
+        let name = image_of(&target).map_or("rootfs", |image| image.name.as_str());
+        let file = FileRecipe::new(format!("{name}.delta"), delta.size);
+        let made = (&target.content, image.as_str(), size);
+        let recipe = deltas::recipe(&source.content, made, scripts, (file, &job.sizes));
+        let plan = Plan::of_known(recipe, vec![vec![delta.checksum]]).map_err(unwritable)?;
+        let delta_size = plan.size();
+        let writer = plan.write().map_err(unwritable)?;
+        let bytes = written(writer, Vec::new(), bytes_of(delta.file));
+        let new = NewArtifact { size: Some(delta_size), ..NewArtifact::default() };
+        let delta = Box::pin(self.upload(ctx, new, bytes)).await?;
+        Ok(Made { delta, delta_size, target_size: size })
+    }
+}
+
+fn timed_out() -> Error {
+    Error::invalid("timeout", "generation timed out")
+}
+
+/// Runs the jobs that make deltas, of one kind.
+pub(crate) struct Deltas {
+    service: Arc<Service>,
+    kind: &'static str,
+}
+
+impl Deltas {
+    /// Those for all kinds.
+    pub(crate) fn all(service: &Arc<Service>) -> [Arc<dyn Worker>; 2] {
+        [WATCH, READY].map(|kind| Arc::new(Self { service: service.clone(), kind }) as _)
+    }
+
+    /// Waits, where nobody else does.
+    fn wait(&self, time: Duration) -> Progress {
+        if self.kind == READY { Progress::Done } else { Progress::Again(time) }
+    }
+
+    async fn fail(&self, ctx: &Ctx, delta: DeltaJob, why: &str) -> Result<Progress> {
+        let now = self.service.now();
+        self.service.commit_delta(ctx, deltas::finish(delta, Err(why), now)).await?;
+        self.service.wake_next(ctx).await?;
+        Ok(Progress::Done)
+    }
+
+    async fn look(&self, job: &Job, tenant: TenantId, pair: &str) -> Result<Progress> {
+        let (service, ctx) = (&self.service, Ctx::system(tenant));
+        let delta = service.store.delta_job(&ctx.tenant, pair).await?;
+        let Some(delta) = delta.filter(|delta| delta.status.is_open()) else {
+            return Ok(Progress::Done);
+        };
+        let now = service.now();
+        let works = delta.status == DeltaStatus::Pending;
+        if works && now >= delta.deadline() {
+            return self.fail(&ctx, delta, &timed_out().what).await;
+        }
+        if works && now < delta.until {
+            return Ok(self.wait(delta.until.since(now)));
+        }
+        if job.attempt >= MAX_ATTEMPTS {
+            return self.fail(&ctx, delta, "it failed too often").await;
+        }
+        let open = service.open_deltas(&ctx).await?;
+        let settings = service.settings(&ctx).await?.delta.unwrap_or_default();
+        if !works && !deltas::may_start(&delta, &open, &settings) {
+            return Ok(self.wait(PAUSE));
+        }
+        let Ok(permit) = service.delta_slots.clone().try_acquire_owned() else {
+            return Ok(self.wait(PAUSE));
+        };
+        let commit = deltas::start(delta, now);
+        let claimed = commit.aggregate().cloned();
+        service.commit_delta(&ctx, commit).await?;
+        let claimed = claimed.ok_or_else(|| Error::internal("nothing was claimed"))?;
+        let service = service.clone();
+        // A server that stops meanwhile leaves the rest to whoever finds the lease ended.
+        let tasks = service.tasks.clone();
+        let work = tasks.spawn(async move {
+            let done = Box::pin(service.make(&ctx, claimed)).await;
+            drop(permit);
+            done
+        });
+        match tokio::time::timeout(PATIENCE, work).await {
+            Ok(Ok(Ok(()))) => Ok(Progress::Done),
+            Ok(Ok(Err(error))) => Ok(Progress::Failed(error)),
+            Ok(Err(panic)) => Err(Error::internal("the work panicked").because(panic)),
+            Err(_) => Ok(self.wait(LEASE)),
+        }
+    }
+}
+
+#[async_trait]
+impl Worker for Deltas {
+    fn kind(&self) -> &str {
+        self.kind
+    }
+
+    async fn run(&self, job: &Job) -> Progress {
+        let text = |name: &str| job.payload[name].as_str();
+        let tenant = text("tenant").and_then(|tenant| tenant.parse().ok());
+        let (Some(tenant), Some(pair)) = (tenant, text("pair")) else {
+            return Progress::Dead(Error::internal("no delta named"));
+        };
+        self.look(job, tenant, pair).await.unwrap_or_else(Progress::Failed)
+    }
+}
