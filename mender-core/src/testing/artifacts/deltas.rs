@@ -120,7 +120,7 @@ async fn a_pair_has_one_job(h: &Harness) {
     assert_eq!(get(h, &tenant(), &first).await, Some(first));
     assert_eq!(h.events().await, []);
     for (n, odd) in ODD_IDS.into_iter().enumerate() {
-        let odd = job(&format!("odd {n}"), odd, "b");
+        let odd = job(&format!("odd {n}"), odd, "other");
         put(h, &odd).await;
         assert_eq!(get(h, &tenant(), &odd).await, Some(odd));
     }

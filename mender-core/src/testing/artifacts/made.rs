@@ -2,8 +2,8 @@
 
 use crate::{
     artifacts::{
-        Artifact, ArtifactSettings, Policy, Release, Retired, Tag, TrustedKey, Upload, UploadState,
-        Work,
+        Artifact, ArtifactSettings, DeltaSettings, Policy, Release, Retired, Tag, TrustedKey,
+        Upload, UploadState, Work,
         format::{Content, Depend, Payload},
     },
     blob::BlobSettings,
@@ -92,8 +92,10 @@ pub(super) fn settings() -> ArtifactSettings {
         storage_limit: Some(1 << 40),
         ..ArtifactSettings::default()
     };
-    settings.storage = Some(BlobSettings::azure("cöntainer"));
-    settings.storage_limit = Some(1 << 40);
+    let mut delta = DeltaSettings { enabled: true, timeout: Some(1), ..DeltaSettings::default() };
+    delta.args.compression_level = Some(0);
+    delta.limits.queue_length.max = Some(u64::MAX);
+    settings.delta = Some(delta);
     settings.keys.push(TrustedKey { name: "kéy".into(), pem: "-----BEGIN…\n".into() });
     settings.kinds.extend(["rootfs-image", "é😀 \u{7f}"].map(str::to_owned));
     settings

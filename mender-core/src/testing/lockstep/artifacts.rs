@@ -2,7 +2,10 @@
 
 use super::command::{index, pick, shown};
 use crate::{
-    artifacts::{Artifact, ArtifactId, ArtifactQuery, Policy, Release, ReleaseQuery, Tag, logic},
+    artifacts::{
+        Artifact, ArtifactId, ArtifactQuery, DeltaArgs, DeltaQuery, Policy, Release, ReleaseQuery,
+        Tag, logic,
+    },
     ctx::{Ctx, Scope},
     env::Env,
     error::{Error, Result},
@@ -38,6 +41,8 @@ pub(super) enum Handling {
     Artifacts(usize, ArtifactQuery, PageRequest, Option<Vec<Tag>>),
     Tags(usize),
     Trust(usize, Policy),
+    ChooseDeltaArgs(usize, u64),
+    MakeDelta(Which, String),
 }
 
 fn which(env: &Env) -> Which {
@@ -56,7 +61,7 @@ impl Handling {
     pub(super) fn random(env: &Env) -> Self {
         let (tenant, n) = (index(env, TENANTS), index(env, 3));
         let scope = || (env.below(4) == 0).then(|| tags(env));
-        match env.below(20) {
+        match env.below(22) {
             0..6 => {
                 let which = which(env);
                 let new = random_artifact(env, "none yet", &which.name);
@@ -75,6 +80,8 @@ impl Handling {
             14..16 => Self::Releases(tenant, release_query(env, SEED), page(env), scope()),
             16..18 => Self::Artifacts(tenant, artifact_query(env, SEED), page(env), scope()),
             18 => Self::Tags(tenant),
+            19 => Self::ChooseDeltaArgs(tenant, env.below(12)),
+            20 => Self::MakeDelta(which(env), name(env, SEED)),
             _ => Self::Trust(tenant, pick(env, &[Policy::Any, Policy::Signed])),
         }
     }
@@ -126,6 +133,13 @@ impl Handling {
                 shown(count.map(|count| (count, found)))
             }
             Self::Tags(t) => shown(artifacts.release_tags(&side.ctx(*t)).await),
+            Self::ChooseDeltaArgs(t, level) => {
+                let args = DeltaArgs { compression_level: Some(*level), ..DeltaArgs::default() };
+                shown(artifacts.choose_delta_args(&side.ctx(*t), args, None).await)
+            }
+            Self::MakeDelta(w, to) => {
+                shown(artifacts.make_delta(&side.ctx(w.tenant), (&w.name, to), None).await)
+            }
             Self::Trust(t, policy) => {
                 let ctx = side.ctx(*t);
                 artifacts.trust(&ctx, *policy, &[]).await?;
@@ -151,6 +165,7 @@ impl Side {
             shown(artifacts.all_artifacts(&ctx, ArtifactQuery::default()).await)?,
             shown(artifacts.release_tags(&ctx).await)?,
             shown(artifacts.settings(&ctx).await)?,
+            shown(artifacts.delta_jobs(&ctx, &DeltaQuery::default(), page).await)?,
         ])
     }
 

@@ -26,6 +26,9 @@ use crate::{
     },
     vals,
 };
+#[cfg(test)]
+pub(super) use deltas::queries as delta_queries;
+
 use bodies::{Bodies, RETIRED, SETTINGS, UPLOADS};
 use draft::release_id;
 
@@ -127,7 +130,11 @@ pub(super) fn pages() -> Vec<Query> {
     });
     let releases = releases.map(|query| draft::release_ids(&tenant, &query, page));
     let artifacts = artifacts.map(|query| draft::artifact_ids(&tenant, &query, page));
-    let jobs = deltas::queries().into_iter().map(|query| deltas::jobs(&tenant, &query, page));
+    let jobs = deltas::queries().into_iter().filter(|q| {
+        let DeltaQuery { sort, descending, .. } = *q;
+        *q == DeltaQuery { sort, descending, ..DeltaQuery::default() }
+    });
+    let jobs = jobs.map(|query| deltas::jobs(&tenant, &query, page));
     releases.chain(artifacts).chain(jobs).collect()
 }
 

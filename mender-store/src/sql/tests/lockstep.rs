@@ -328,7 +328,7 @@ async fn case(seed: u64) {
             name: format!("{name}, seed {seed}"),
         };
         for _ in 0..CALLS {
-            match pair.below(20) {
+            match pair.below(21) {
                 0..3 => pair.commit_device().await,
                 3 => pair.read_devices().await,
                 4 => pair.filters().await,
@@ -340,6 +340,7 @@ async fn case(seed: u64) {
                 14..17 => pair.commit_release().await,
                 17 => pair.read_releases().await,
                 18 => pair.kept_artifacts().await,
+                19 => pair.delta_jobs().await,
                 _ => pair.read_inventory().await,
             }
         }

@@ -1,11 +1,14 @@
 //! Every statement that the ports of the areas run finds its rows by an index.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use mender_core::{
     Stamped, StoreResult, TenantId, Time, Version,
-    artifacts::{self, ArtifactSettings, Release, Retired, Store as _, Upload, UploadState, Work},
+    artifacts::{
+        self, ArtifactSettings, DeltaJob, DeltaSizes, DeltaStatus, Release, Retired, Store as _,
+        Upload, UploadState, Work,
+    },
     auth::{AuthSet, AuthTenant, Device, Identity, Seen, Status, Store as _, Tier},
     commit::{Aggregate, Change, Topic},
     inventory::{self, AttributeName, Place, Store as _, Value, entries},
@@ -350,6 +353,32 @@ async fn artifacts_area(store: &SqlStore) -> StoreResult<()> {
     kept_artifacts(store).await
 }
 
+fn delta_job() -> DeltaJob {
+    let (source, target) = ("a1".parse().unwrap(), "a2".parse().unwrap());
+    DeltaJob {
+        pair: DeltaJob::pair(&source, &target),
+        id: "j1".parse().unwrap(),
+        worker_id: String::new(),
+        source,
+        target,
+        from: "r".into(),
+        to: "r".into(),
+        device_types: Vec::new(),
+        deployment: None,
+        sizes: DeltaSizes::default(),
+        patience: Duration::from_secs(1),
+        status: DeltaStatus::Queued,
+        started: Time(1),
+        finished: None,
+        until: Time(1),
+        notes: Vec::new(),
+        target_size: None,
+        delta_size: None,
+        delta: None,
+        version: Version(1),
+    }
+}
+
 async fn kept_artifacts(store: &SqlStore) -> StoreResult<()> {
     let (tenant, id) = (tenant(), "a1".parse().unwrap());
     let (artifact, at, version) = (artifact("a1"), Time(1), Version(1));
@@ -368,6 +397,16 @@ async fn kept_artifacts(store: &SqlStore) -> StoreResult<()> {
         store.upload(&tenant, &id).await?;
         store.commit_upload(&tenant, commit).await?;
     }
+    let first = delta_job();
+    let second = DeltaJob { version: Version(2), ..first.clone() };
+    for commit in life(&first, second) {
+        store.delta_job(&tenant, &first.pair).await?;
+        for query in releases::delta_queries() {
+            store.delta_jobs(&tenant, &query, 1, 10).await?;
+            store.count_delta_jobs(&tenant, &query).await?;
+        }
+        store.commit_delta_job(&tenant, commit).await?;
+    }
     let first = ArtifactSettings { version, ..ArtifactSettings::default() };
     let second = ArtifactSettings { version: Version(2), ..first.clone() };
     for commit in life(&first, second) {
@@ -382,7 +421,7 @@ async fn kept_artifacts(store: &SqlStore) -> StoreResult<()> {
 async fn pages_of_releases_and_artifacts_come_in_order_from_an_index() {
     let db = super::support::sqlite().await;
     let pages = releases::pages();
-    assert_eq!(pages.len(), 14);
+    assert_eq!(pages.len(), 22);
     for (stmt, vals) in pages {
         let explain = Stmt::dynamic(format!("EXPLAIN QUERY PLAN {}", stmt.texts().0));
         let plan = texts(&db.store.sql.read(explain, vals).await.unwrap(), 3);

@@ -3,8 +3,9 @@
 use mender_core::{
     Version,
     artifacts::{
-        Artifact, ArtifactId, ArtifactSettings, Generate, Policy, Release, Retired, Store as _,
-        Tag, Upload, UploadState, Work,
+        Artifact, ArtifactId, ArtifactSettings, DeltaJob, DeltaQuery, DeltaSettings, DeltaSizes,
+        DeltaSort, DeltaStatus, Generate, Policy, Release, Retired, Store as _, Tag, Upload,
+        UploadState, Work,
     },
     testing::release_queries::{artifact_query, random_artifact, release_query},
 };
@@ -105,6 +106,61 @@ impl Pair {
         self.pick(&[Work::Stream, Work::Verify, Work::Generate(generate)])
     }
 
+    fn delta_job(&self, source: &ArtifactId, target: &ArtifactId) -> DeltaJob {
+        let states =
+            [DeltaStatus::Queued, DeltaStatus::Pending, DeltaStatus::Success, DeltaStatus::Failed];
+        DeltaJob {
+            pair: DeltaJob::pair(source, target),
+            id: format!("{source} {target}").parse().unwrap(),
+            worker_id: self.id(),
+            source: source.clone(),
+            target: target.clone(),
+            from: self.id(),
+            to: self.id(),
+            device_types: self.some(3, Self::id),
+            deployment: self.maybe(2).then(|| self.id()),
+            sizes: DeltaSizes::default(),
+            patience: std::time::Duration::from_secs(self.below(9)),
+            status: self.pick(&states),
+            started: self.time(),
+            finished: self.maybe(2).then(|| self.time()),
+            until: self.time(),
+            notes: Vec::new(),
+            target_size: None,
+            delta_size: self.maybe(2).then(|| self.below(100)),
+            delta: self.maybe(2).then(|| self.id().parse().unwrap()),
+            version: Version(self.time().0),
+        }
+    }
+
+    fn delta_query(&self) -> DeltaQuery {
+        let sorts = [DeltaSort::Status, DeltaSort::Started, DeltaSort::From, DeltaSort::To];
+        DeltaQuery {
+            id: None,
+            artifact: self.maybe(3).then(|| self.id().parse().unwrap()),
+            deployment: self.maybe(4).then(|| self.id()),
+            open: self.maybe(3),
+            sort: self.pick(&sorts),
+            descending: self.maybe(2),
+        }
+    }
+
+    pub(super) async fn delta_jobs(&self) {
+        let tenant = self.tenant();
+        let (source, target) = (self.id().parse().unwrap(), self.id().parse().unwrap());
+        let new = self.delta_job(&source, &target);
+        let pair = new.pair.clone();
+        let stored = both!(self, |s| s.delta_job(&tenant, &pair).await).unwrap();
+        let commit = self.stamp(&tenant, self.change(stored, new));
+        let _ = both!(self, |s| s.commit_delta_job(&tenant, commit.clone()).await);
+        for _ in 0..4 {
+            let (query, skip) = (self.delta_query(), self.below(3));
+            let limit = self.pick(&[0, 1, 2, 100]);
+            let _ = both!(self, |s| s.delta_jobs(&tenant, &query, skip, limit).await);
+            let _ = both!(self, |s| s.count_delta_jobs(&tenant, &query).await);
+        }
+    }
+
     pub(super) async fn kept_artifacts(&self) {
         let (tenant, name) = (self.tenant(), self.id());
         let id: ArtifactId = name.parse().unwrap();
@@ -132,6 +188,7 @@ impl Pair {
         let new = ArtifactSettings {
             policy: self.pick(&[Policy::Any, Policy::Signed]),
             kinds: self.some(3, Self::id).into_iter().collect(),
+            delta: self.maybe(2).then(DeltaSettings::default),
             version: Version(self.time().0),
             ..ArtifactSettings::default()
         };
