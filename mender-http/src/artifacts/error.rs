@@ -43,6 +43,23 @@ pub(super) fn notes(error: Error) -> ApiError {
     }
 }
 
+/// The answer where deltas are configured.
+pub(super) fn delta_config(error: Error) -> ApiError {
+    match error.kind {
+        Kind::Conflict => ApiError::new(StatusCode::PRECONDITION_FAILED, error.what),
+        Kind::Forbidden => ApiError::new(StatusCode::CONFLICT, error.what),
+        _ => other(error),
+    }
+}
+
+/// The answer where a delta is asked for.
+pub(super) fn make_delta(error: Error) -> ApiError {
+    match error.kind {
+        Kind::LimitReached => ApiError::new(StatusCode::TOO_MANY_REQUESTS, error.what),
+        _ => other(error),
+    }
+}
+
 pub(super) fn generate(error: Error) -> ApiError {
     match error.kind {
         Kind::Conflict => ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, error.what),

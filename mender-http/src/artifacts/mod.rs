@@ -1,5 +1,7 @@
 //! Artifacts over HTTP: uploads, downloads, releases.
 
+mod deltas;
+mod deltas_internal;
 mod devices;
 mod error;
 pub(crate) mod form;
@@ -56,6 +58,16 @@ use crate::{
     releases::kinds,
     software::list,
     software::tags,
+    deltas::config,
+    deltas::choose,
+    deltas::jobs,
+    deltas::job,
+    deltas::make,
+    deltas::status,
+    deltas_internal::config,
+    deltas_internal::configure,
+    deltas_internal::enabled,
+    deltas_internal::end,
     devices::list,
     devices::get,
     devices::download,
@@ -79,6 +91,7 @@ pub fn routes(mender: &Mender) -> Routes<Mender> {
         .merge(if mender.auth().config().tenants { limit_routes() } else { Routes::new() })
         .merge(if config.direct_upload { direct_routes() } else { Routes::new() })
         .merge(release_routes())
+        .merge(delta_routes())
         .get("/api/devices/v1/deployments/artifacts", devices::list)
         .get("/api/devices/v1/deployments/artifacts/{id}", devices::get)
         .get("/api/devices/v1/deployments/artifacts/{id}/download", devices::download)
@@ -131,6 +144,27 @@ fn release_routes() -> Routes<Mender> {
         .get("/api/management/v2/deployments/releases/all/types", releases::kinds)
         .get("/api/management/v1alpha1/deployments/software", software::list)
         .get("/api/management/v1alpha1/deployments/software/tags", software::tags)
+}
+
+fn delta_routes() -> Routes<Mender> {
+    const JOBS: &str = "/api/management/v2/deployments/deployments/releases/delta/jobs";
+    const JOB: &str = "/api/management/v2/deployments/deployments/releases/delta/jobs/{id}";
+    const STATUS: &str =
+        "/api/management/v1/deployments/{deployment}/devices/{device}/delta/status";
+    const CONFIG: &str = "/api/internal/v1/deployments/tenants/{tenant}/config";
+    const ENABLED: &str = "/api/internal/v1/deployments/tenants/config/binary_delta";
+    const END: &str = "/api/internal/v1/deployments/tenants/{tenant}/delta/{job}/status";
+    Routes::new()
+        .get("/api/management/v1/deployments/config", deltas::config)
+        .put("/api/management/v1/deployments/config/binary_delta", deltas::choose)
+        .get(JOBS, deltas::jobs)
+        .post(JOBS, deltas::make)
+        .get(JOB, deltas::job)
+        .get(STATUS, deltas::status)
+        .get(CONFIG, deltas_internal::config)
+        .put(CONFIG, deltas_internal::configure)
+        .get(ENABLED, deltas_internal::enabled)
+        .put(END, deltas_internal::end)
 }
 
 /// Limits of tenants, as servers of several have them.

@@ -16,8 +16,13 @@ use crate::{
     error::ApiError,
 };
 
+mod deltas;
 mod settings;
 
+pub(super) use deltas::{
+    ChosenArgs, DeltaJob, DeltaJobDetails, DeploymentsConfig, NewDelta, TenantDeltas, WorkerStatus,
+    WorkflowJob,
+};
 pub(super) use settings::{NewLimit, StorageSettings, TenantLimit, Verifying};
 
 pub(super) use crate::error::ErrorBody;

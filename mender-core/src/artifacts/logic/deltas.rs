@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use crate::{
     artifacts::{
-        format::{Content, Depend, FileRecipe, PayloadRecipe, Recipe, Script},
+        format::{Content, Depend, File, FileRecipe, PayloadRecipe, Recipe, Script},
         model::{
-            Artifact, ArtifactId, ArtifactSettings, DeltaArgs, DeltaJob, DeltaNote, DeltaRange,
-            DeltaSettings, DeltaSizes, DeltaStatus,
+            Artifact, ArtifactId, ArtifactSettings, DeltaArgs, DeltaJob, DeltaJobId, DeltaNote,
+            DeltaRange, DeltaSettings, DeltaSizes, DeltaStatus, Release,
         },
         vcdiff::Encoding,
     },
@@ -41,7 +41,7 @@ const SHOWN: &str = "jobs are only listed";
 ///
 /// # Errors
 /// In words, why it is none.
-pub fn image_of(artifact: &Artifact) -> Result<&crate::artifacts::format::File, &'static str> {
+pub fn image_of(artifact: &Artifact) -> Result<&File, &'static str> {
     let content = &artifact.content;
     let [payload] = content.payloads.as_slice() else { return Err("has several payloads") };
     let [file] = payload.files.as_slice() else { return Err("has no image") };
@@ -52,6 +52,32 @@ pub fn image_of(artifact: &Artifact) -> Result<&crate::artifacts::format::File, 
         return Err("is of an old version of the format");
     }
     Ok(file)
+}
+
+/// Returns the images of two releases that one type of devices has first, then the other: of this
+/// type, or the only ones.
+///
+/// # Errors
+/// `NotFound` where there are none, `Conflict` where there are several.
+pub fn only_pair<'a>(
+    from: &'a Release,
+    to: &'a Release,
+    device_type: Option<&str>,
+) -> Result<(&'a Artifact, &'a Artifact)> {
+    let is_for = |source: &Artifact, target: &Artifact| {
+        let (types, others) = (&source.content.device_types, &target.content.device_types);
+        types.iter().any(|t| others.contains(t) && device_type.is_none_or(|wanted| wanted == t))
+    };
+    let images = |artifact: &&Artifact| image_of(artifact).is_ok();
+    let mut pairs = from.artifacts.iter().filter(images).flat_map(|source| {
+        let targets = to.artifacts.iter().filter(images);
+        targets.filter(move |target| is_for(source, target)).map(move |target| (source, target))
+    });
+    match (pairs.next(), pairs.next()) {
+        (Some(pair), None) => Ok(pair),
+        (Some(_), Some(_)) => Err(Error::conflict("there are several images: name a device_type")),
+        (None, _) => Err(Error::not_found("no images for the same devices")),
+    }
 }
 
 /// Returns the key and the value of the checksum of the image that an artifact provides.
@@ -334,7 +360,7 @@ fn check_args(args: &DeltaArgs, settings: &DeltaSettings) -> Result<()> {
 /// A job about a pair of artifacts that nobody works on yet.
 #[must_use]
 pub fn new_job(
-    (id, worker_id): (crate::artifacts::model::DeltaJobId, String),
+    (id, worker_id): (DeltaJobId, String),
     (source, target): (&Artifact, &Artifact),
     deployment: Option<String>,
     settings: &DeltaSettings,

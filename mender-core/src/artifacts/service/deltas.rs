@@ -192,22 +192,7 @@ impl Service {
         let settings = self.delta_settings(ctx).await?.filter(|settings| settings.enabled);
         let settings = settings.ok_or_else(|| Error::forbidden("delta generation is disabled"))?;
         let (from, to) = (self.release(ctx, from).await?, self.release(ctx, to).await?);
-        let is_for = |artifact: &Artifact, other: &Artifact| {
-            let (types, others) = (&artifact.content.device_types, &other.content.device_types);
-            types.iter().any(|t| others.contains(t) && device_type.is_none_or(|d| d == t))
-        };
-        let images = |artifact: &&Artifact| image_of(artifact).is_ok();
-        let mut pairs = from.artifacts.iter().filter(images).flat_map(|source| {
-            let targets = to.artifacts.iter().filter(images);
-            targets.filter(|target| is_for(source, target)).map(move |target| (source, target))
-        });
-        let (source, target) = match (pairs.next(), pairs.next()) {
-            (Some(pair), None) => pair,
-            (Some(_), Some(_)) => {
-                return Err(Error::conflict("there are several images: name a device_type"));
-            }
-            (None, _) => return Err(Error::not_found("no images for the same devices")),
-        };
+        let (source, target) = deltas::only_pair(&from, &to, device_type)?;
         if let Err(why) = self.check_pair(source, target) {
             return Err(Error::conflict(format!("an artifact {why}")));
         }
