@@ -14,7 +14,7 @@ use crate::{
     telemetry,
 };
 
-pub(crate) use artifact::{Artifact, Common, Create, Packing};
+pub(crate) use artifact::{Artifact, Common, Create, Packing, Sizes};
 
 /// Over-the-air device management: a server that speaks the Mender protocols.
 ///

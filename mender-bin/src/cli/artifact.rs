@@ -42,6 +42,40 @@ pub(crate) enum Artifact {
     /// Make an artifact.
     #[command(subcommand)]
     Create(Box<Create>),
+    /// Make an artifact of what differs between two images of the root file system.
+    Delta {
+        /// The file to write.
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+        /// A private key to sign it with, RSA or ECDSA on P-256, as PEM.
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        #[command(flatten)]
+        sizes: Sizes,
+        /// The artifact that devices have.
+        #[arg(value_name = "SOURCE")]
+        source: PathBuf,
+        /// The artifact that they shall have.
+        #[arg(value_name = "TARGET")]
+        target: PathBuf,
+    },
+}
+
+/// The arguments of xdelta3, under their names there.
+#[derive(Args)]
+pub(crate) struct Sizes {
+    /// How many bytes of the source a device has at hand.
+    #[arg(short = 'B', value_name = "BYTES", value_parser = clap::value_parser!(u64).range(16384..=1_073_741_824))]
+    pub(crate) source_window: Option<u64>,
+    /// How many bytes of the target are encoded at a time.
+    #[arg(short = 'W', value_name = "BYTES", value_parser = clap::value_parser!(u64).range(16384..=16_777_216))]
+    pub(crate) input_window: Option<u64>,
+    /// How hard it is tried: 1 to 9.
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u32).range(1..=9))]
+    pub(crate) level: Option<u32>,
+    /// Leave out the checksums of windows.
+    #[arg(long)]
+    pub(crate) no_checksums: bool,
 }
 
 #[derive(Subcommand)]

@@ -25,6 +25,7 @@
 //!
 //! What a deployment used stays readable as *retired* when it leaves its release.
 
+pub mod delta;
 mod events;
 pub mod format;
 pub mod logic;

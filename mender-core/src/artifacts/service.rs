@@ -26,7 +26,6 @@ use crate::{
 mod artifacts;
 mod bounded;
 mod deltas;
-mod deltas_images;
 mod deltas_work;
 mod direct;
 mod generate;

@@ -10,7 +10,7 @@ use std::{
 use crate::failure::Failure;
 
 /// Bytes that are read at once.
-const PIECE: usize = 256 << 10;
+pub(super) const PIECE: usize = 256 << 10;
 
 /// Says which file it is about.
 pub(super) fn about(path: &Path, why: impl fmt::Display) -> Failure {

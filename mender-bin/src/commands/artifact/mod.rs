@@ -1,6 +1,7 @@
 //! `artifact`
 
 mod create;
+mod delta;
 mod files;
 mod show;
 
@@ -25,6 +26,9 @@ pub(crate) async fn run(command: Artifact) -> Result<(), Failure> {
             sign(&file, &key, output.as_deref().unwrap_or(&file), replace)
         }
         Artifact::Create(create) => create::run(*create),
+        Artifact::Delta { output, key, sizes, source, target } => {
+            delta::run(&source, &target, &output, key.as_deref(), &sizes)
+        }
     });
     done.await.map_err(|e| Failure::new(format!("the command broke off: {e}")))?
 }

@@ -6,7 +6,7 @@ use mender_core::artifacts::format::{Content, Parsed};
 use serde_json::json;
 
 pub(super) fn json(parsed: &Parsed) -> String {
-    let Parsed { content, manifest: _, signature, size } = parsed;
+    let Parsed { content, manifest: _, signature, size, scripts: _ } = parsed;
     let object = json!({ "content": content, "signature": signature, "size": size });
     format!("{object:#}")
 }

@@ -37,12 +37,11 @@ const OF_ARTIFACTS: [&str; 3] = ["artifact_name", "artifact_group", "device_type
 
 const SHOWN: &str = "jobs are only listed";
 
-/// Returns the image of an artifact that consists of nothing else.
+/// Returns the image of an artifact that contains nothing else.
 ///
 /// # Errors
 /// In words, why it is none.
-pub fn image_of(artifact: &Artifact) -> Result<&File, &'static str> {
-    let content = &artifact.content;
+pub fn image_of(content: &Content) -> Result<&File, &'static str> {
     let [payload] = content.payloads.as_slice() else { return Err("has several payloads") };
     let [file] = payload.files.as_slice() else { return Err("has no image") };
     if payload.kind.as_deref() != Some(IMAGE) {
@@ -68,7 +67,7 @@ pub fn only_pair<'a>(
         let (types, others) = (&source.content.device_types, &target.content.device_types);
         types.iter().any(|t| others.contains(t) && device_type.is_none_or(|wanted| wanted == t))
     };
-    let images = |artifact: &&Artifact| image_of(artifact).is_ok();
+    let images = |artifact: &&Artifact| image_of(&artifact.content).is_ok();
     let mut pairs = from.artifacts.iter().filter(images).flat_map(|source| {
         let targets = to.artifacts.iter().filter(images);
         targets.filter(move |target| is_for(source, target)).map(move |target| (source, target))
@@ -125,9 +124,11 @@ pub fn may_start(job: &DeltaJob, open: &[DeltaJob], settings: &DeltaSettings) ->
 }
 
 fn noted(job: &mut DeltaJob, at: Time, text: impl Into<String>) {
-    if job.notes.len() < DeltaJob::MAX_NOTES {
-        job.notes.push(DeltaNote { at, text: text.into() });
+    if job.notes.len() >= DeltaJob::MAX_NOTES {
+        // The first one tells who began.
+        job.notes.remove(1);
     }
+    job.notes.push(DeltaNote { at, text: text.into() });
 }
 
 /// Has somebody work on a job: one that waits, or whose worker is silent.

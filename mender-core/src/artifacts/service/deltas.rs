@@ -164,7 +164,7 @@ impl Service {
     /// Tells whether a delta can be made between two artifacts.
     fn check_pair(&self, source: &Artifact, target: &Artifact) -> Result<(), &'static str> {
         for artifact in [source, target] {
-            if image_of(artifact)?.size > self.config.delta.max_image {
+            if image_of(&artifact.content)?.size > self.config.delta.max_image {
                 return Err("has too large an image");
             }
         }

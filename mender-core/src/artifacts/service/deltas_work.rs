@@ -1,26 +1,33 @@
 //! Makes deltas: one worker at a time for each job, which another replaces where it is silent.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use serde_json::json;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc};
 
 use crate::{
     artifacts::{
-        format::{FileRecipe, Plan},
+        delta::{Delta, Image, Stop, Unpacker},
         logic::deltas::{self, LEASE, Made, image_of, is_delta},
         model::{Artifact, ArtifactId, DeltaJob, DeltaStatus},
         service::{
-            NewArtifact, Service,
-            deltas_images::{Stop, StopOnDrop, bytes_of},
+            DeltaConfig, NewArtifact, Service, blob_of,
             generate::{unwritable, written},
             upload::check_policy,
         },
     },
+    blob::ByteStream,
     commit::Commit,
     ctx::Ctx,
-    error::{Error, Result},
+    error::{Error, Result, StoreError},
     id::TenantId,
     jobs::{Job, MAX_ATTEMPTS, NewJob, Progress, Worker},
 };
@@ -36,6 +43,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a job waits until others may have ended.
 const PAUSE: Duration = Duration::from_secs(30);
+
+/// How many bytes of a file are read at a time.
+const PIECE: usize = 256 << 10;
+
+/// How many pieces wait to be unpacked.
+const WAITING: usize = 4;
 
 /// A job that is this worker's.
 struct Claimed<'a> {
@@ -151,32 +164,86 @@ impl Service {
         let made = release.iter().flat_map(|release| &release.artifacts);
         let mut made = made.filter(|made| is_delta(made, &source.content, &target.content));
         if let Some(made) = made.next() {
-            let target_size = image_of(&target).map_or(0, |image| image.size);
+            let target_size = image_of(&target.content).map_or(0, |image| image.size);
             return Ok(Made { delta: made.id.clone(), delta_size: made.size, target_size });
         }
         // Nobody signs what is made here: it would be refused in the end.
         check_policy(&self.settings(ctx).await?, None)?;
-        let stop = StopOnDrop(Stop::default());
         let from = self.image(&ctx.tenant, &source).await?;
         let to = self.image(&ctx.tenant, &target).await?;
         claimed.proceed(Some("images extracted")).await?;
-        let (image, size, scripts) = (to.checksum.clone(), to.size, to.scripts);
-        let encoding = job.sizes.encoding();
-        let delta = self.encode(from, (to.file, to.checksum), encoding, stop.0.clone()).await?;
-        claimed.proceed(Some(&format!("delta of {} bytes encoded", delta.size))).await?;
-
-        let name = image_of(&target).map_or("rootfs", |image| image.name.as_str());
-        let file = FileRecipe::new(format!("{name}.delta"), delta.size);
-        let made = (&target.content, image.as_str(), size);
-        let recipe = deltas::recipe(&source.content, made, scripts, (file, &job.sizes));
-        let plan = Plan::of_known(recipe, vec![vec![delta.checksum]]).map_err(unwritable)?;
+        let stop = StopOnDrop(Stop::default());
+        let (sizes, folder, stopped) = (job.sizes, self.config.delta.work.clone(), stop.0.clone());
+        let made = move || Delta::between(from, to, &sizes, folder.as_deref(), &stopped);
+        let Delta { plan, file, target_size } = off_thread(made).await?;
         let delta_size = plan.size();
+        claimed.proceed(Some(&format!("delta of {delta_size} bytes made"))).await?;
         let writer = plan.write().map_err(unwritable)?;
-        let bytes = written(writer, Vec::new(), bytes_of(delta.file));
+        let bytes = written(writer, Vec::new(), bytes_of(file));
         let new = NewArtifact { size: Some(delta_size), ..NewArtifact::default() };
         let delta = Box::pin(self.upload(ctx, new, bytes)).await?;
-        Ok(Made { delta, delta_size, target_size: size })
+        Ok(Made { delta, delta_size, target_size })
     }
+
+    /// Unpacks the image of an artifact.
+    async fn image(&self, tenant: &TenantId, artifact: &Artifact) -> Result<Image> {
+        let blobs = self.blobs(tenant).await?;
+        let bytes = blobs.blob(&blob_of(tenant, &artifact.id)?, None).await?;
+        let mut bytes = bytes.ok_or_else(|| Error::not_found("the bytes of an artifact"))?;
+        let (to_thread, mut from_store) = mpsc::channel::<Bytes>(WAITING);
+        let DeltaConfig { work, max_image, .. } = self.config.delta.clone();
+        let unpacked = off_thread(move || {
+            let mut unpacker = Unpacker::new(work.as_deref(), max_image)?;
+            while let Some(piece) = from_store.blocking_recv() {
+                unpacker.push(&piece)?;
+            }
+            unpacker.finish()
+        });
+        let fed = async {
+            while let Some(piece) = bytes.next().await {
+                // Where nobody listens, it tells why.
+                if to_thread.send(piece?).await.is_err() {
+                    break;
+                }
+            }
+            drop(to_thread);
+            Ok::<_, StoreError>(())
+        };
+        let (unpacked, fed) = futures_util::join!(unpacked, fed);
+        fed?;
+        unpacked
+    }
+}
+
+/// Ends the work of a thread once nobody waits for it.
+struct StopOnDrop(Stop);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// Does what takes time where nobody waits for the thread.
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| Error::internal("making a delta panicked").because(e))?
+}
+
+/// The bytes that are left of a file.
+fn bytes_of(file: File) -> ByteStream {
+    Box::pin(stream::try_unfold(file, |file| async move {
+        let read = tokio::task::spawn_blocking(move || {
+            let mut piece = Vec::with_capacity(PIECE);
+            (&file).take(PIECE as u64).read_to_end(&mut piece)?;
+            Ok::<_, io::Error>((piece, file))
+        });
+        let read = read.await.map_err(StoreError::unavailable)?;
+        let (piece, file) = read.map_err(StoreError::unavailable)?;
+        Ok((!piece.is_empty()).then(|| (Bytes::from(piece), file)))
+    }))
 }
 
 fn timed_out() -> Error {
