@@ -1,6 +1,10 @@
 use mender_core::{
     Commit, Event, Result, Stamped,
-    artifacts::{ArtifactId, Release, Store as _, Tag, logic},
+    artifacts::{
+        Artifact, ArtifactId, DeltaJob, DeltaQuery, DeltaStatus, Release, Store as _, Tag,
+        format::{File, Payload},
+        logic,
+    },
     commit::Aggregate as _,
     ctx::Actor,
     error::Kind,
@@ -15,9 +19,12 @@ fn id(name: &str) -> ArtifactId {
 
 /// Adds an artifact whose bytes nobody put anywhere; tells of it.
 async fn add(w: &World, of: &str, name: &str) {
+    store(w, of, random_artifact(w.mender.env(), name, of), name).await;
+}
+
+async fn store(w: &World, of: &str, mut new: Artifact, name: &str) {
     let env = w.mender.env();
     let was = release(w, of).await;
-    let mut new = random_artifact(env, name, of);
     // Everything fits another device.
     new.content
         .depends
@@ -51,6 +58,27 @@ async fn stored(w: &World) {
     for (of, name) in [("one", "a1"), ("one", "a2"), ("two", "a3")] {
         add(w, of, name).await;
     }
+}
+
+/// Images for the same devices, whose bytes nobody put anywhere.
+async fn images(w: &World) {
+    for (of, name) in [("one", "a1"), ("two", "a2")] {
+        let mut new = random_artifact(w.mender.env(), name, of);
+        let file = File { name: "i".into(), checksum: String::new(), size: 1, modified: 0 };
+        let kind = Some("rootfs-image".to_owned());
+        new.content.payloads = vec![Payload { kind, files: vec![file], ..Payload::default() }];
+        new.content.provides.insert("rootfs-image.checksum".into(), name.into());
+        new.content.device_types = vec!["pump".into()];
+        store(w, of, new, name).await;
+    }
+}
+
+async fn jobs(w: &World) -> Vec<DeltaJob> {
+    w.stores.delta_jobs(&w.ctx.tenant, &DeltaQuery::default(), 0, 10).await.unwrap()
+}
+
+async fn make_delta(w: &World) -> Result<()> {
+    w.mender.artifacts().make_delta(&w.ctx, ("one", "two"), None).await.map(drop)
 }
 
 async fn delete(w: &World, name: &str) -> Result<()> {
@@ -94,6 +122,24 @@ use_cases! {
         given stored,
         when async |w| delete(w, "a3").await,
         then async |w| assert_eq!(release(w, "two").await, None);
+    asking_for_a_delta:
+        given images,
+        when async |w| make_delta(w).await,
+        then async |w| {
+            // There are no bytes to make it of.
+            let states: Vec<_> = jobs(w).await.iter().map(|job| job.status).collect();
+            assert_eq!(states, [DeltaStatus::Failed]);
+        };
+    deleting_what_a_delta_is_asked_for:
+        given async |w| {
+            images(w).await;
+            make_delta(w).await.unwrap();
+        },
+        when async |w| delete(w, "a2").await,
+        then async |w| {
+            assert_eq!(release(w, "two").await, None);
+            assert_eq!(jobs(w).await, []);
+        };
     deleting_releases:
         given stored,
         when async |w| delete_releases(w).await,
