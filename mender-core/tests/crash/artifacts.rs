@@ -126,9 +126,9 @@ use_cases! {
         given images,
         when async |w| make_delta(w).await,
         then async |w| {
-            // There are no bytes to make it of.
+            // There is no place for bytes here: it tries until its time is up.
             let states: Vec<_> = jobs(w).await.iter().map(|job| job.status).collect();
-            assert_eq!(states, [DeltaStatus::Failed]);
+            assert!(matches!(*states, [DeltaStatus::Pending | DeltaStatus::Failed]), "{states:?}");
         };
     deleting_what_a_delta_is_asked_for:
         given async |w| {

@@ -27,7 +27,7 @@ use crate::{
     blob::ByteStream,
     commit::Commit,
     ctx::Ctx,
-    error::{Error, Result, StoreError},
+    error::{Error, Kind, Result, StoreError},
     id::TenantId,
     jobs::{Job, MAX_ATTEMPTS, NewJob, Progress, Worker},
 };
@@ -126,6 +126,10 @@ impl Service {
                 claimed.change(|job| deltas::hand_over(job, &why, now)).await?;
                 return Err(error);
             }
+            // It would have left with the artifact.
+            Err(error) if error.kind == Kind::NotFound => {
+                claimed.change(|job| Commit::delete(job).quiet("an artifact left")).await?;
+            }
             Err(error) => {
                 tracing::info!(pair = job.pair, tenant = %ctx.tenant, %error, "a delta failed");
                 claimed.change(|job| deltas::finish(job, Err(&error.what), now)).await?;
@@ -189,7 +193,8 @@ impl Service {
     async fn image(&self, tenant: &TenantId, artifact: &Artifact) -> Result<Image> {
         let blobs = self.blobs(tenant).await?;
         let bytes = blobs.blob(&blob_of(tenant, &artifact.id)?, None).await?;
-        let mut bytes = bytes.ok_or_else(|| Error::not_found("the bytes of an artifact"))?;
+        let mut bytes =
+            bytes.ok_or_else(|| Error::invalid("artifact", "an artifact has no bytes"))?;
         let (to_thread, mut from_store) = mpsc::channel::<Bytes>(WAITING);
         let DeltaConfig { work, max_image, .. } = self.config.delta.clone();
         let unpacked = off_thread(move || {
