@@ -132,7 +132,6 @@ fn noted(job: &mut DeltaJob, at: Time, text: impl Into<String>) {
 }
 
 /// Has somebody work on a job: one that waits, or whose worker is silent.
-#[must_use]
 pub fn start(was: DeltaJob, now: Time) -> Commit<DeltaJob> {
     let mut to = was.clone();
     if was.status == DeltaStatus::Queued {
@@ -146,7 +145,6 @@ pub fn start(was: DeltaJob, now: Time) -> Commit<DeltaJob> {
 }
 
 /// Shows that somebody works on a job, and what was done.
-#[must_use]
 pub fn proceed(was: DeltaJob, done: Option<&str>, now: Time) -> Commit<DeltaJob> {
     let mut to = was.clone();
     to.until = now + LEASE;
@@ -157,7 +155,6 @@ pub fn proceed(was: DeltaJob, done: Option<&str>, now: Time) -> Commit<DeltaJob>
 }
 
 /// Leaves a job to another worker.
-#[must_use]
 pub fn hand_over(was: DeltaJob, why: &str, now: Time) -> Commit<DeltaJob> {
     let mut to = was.clone();
     to.until = now;
@@ -177,7 +174,6 @@ pub struct Made {
 }
 
 /// Ends a job, in words where it failed; what has ended stays as it is.
-#[must_use]
 pub fn finish(was: DeltaJob, made: Result<Option<Made>, &str>, now: Time) -> Commit<DeltaJob> {
     if !was.status.is_open() {
         return Commit::nothing();
@@ -268,7 +264,7 @@ pub fn configure(
         check_range("timeout", timeout, &new.limits.timeout, &(1..=86_400))?;
     }
     Ok(super::change_settings(was, now, "read where a delta is asked for", |to| {
-        to.delta = Some(new);
+        to.delta = Some(Box::new(new));
     }))
 }
 
@@ -284,8 +280,8 @@ pub fn choose_args(
     now: Time,
 ) -> Result<Commit<ArtifactSettings>> {
     let own = was.as_ref().and_then(|settings| settings.delta.clone());
-    let known = own.or_else(|| usual.enabled.then(|| usual.clone()));
-    let mut new = known.ok_or_else(|| Error::not_found("no configuration"))?;
+    let known = own.or_else(|| usual.enabled.then(|| Box::new(usual.clone())));
+    let mut new = *known.ok_or_else(|| Error::not_found("no configuration"))?;
     if !new.enabled {
         return Err(Error::forbidden("delta generation is disabled"));
     }
@@ -298,7 +294,7 @@ fn check_seen(
     seen: Option<&str>,
     usual: &DeltaSettings,
 ) -> Result<()> {
-    let now = was.and_then(|settings| settings.delta.as_ref()).unwrap_or(usual);
+    let now = was.and_then(|settings| settings.delta.as_deref()).unwrap_or(usual);
     match seen {
         Some(seen) if seen != now.etag() => Err(Error::conflict("ETag does not match")),
         _ => Ok(()),

@@ -48,7 +48,7 @@ pub struct ArtifactSettings {
     pub storage: Option<BlobSettings>,
     /// How deltas are made; `None`: as those of all tenants are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delta: Option<DeltaSettings>,
+    pub delta: Option<Box<DeltaSettings>>,
     /// How many bytes may be stored; `None`: as many as one likes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_limit: Option<i64>,

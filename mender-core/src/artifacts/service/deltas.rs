@@ -60,7 +60,7 @@ impl Service {
     /// # Errors
     /// Those of the store.
     pub async fn delta_settings(&self, ctx: &Ctx) -> Result<Option<DeltaSettings>> {
-        let own = self.settings(ctx).await?.delta;
+        let own = self.settings(ctx).await?.delta.map(|own| *own);
         Ok(own.or_else(|| self.config.delta.enabled.then(|| self.usual_deltas())))
     }
 

@@ -104,7 +104,7 @@ async fn a_job_is_returned_as_it_was_stored(h: &Harness) {
     assert_eq!(get(h, &tenant(), &last).await.as_ref(), Some(&last));
     assert_eq!(
         h.stores.delta_jobs(&tenant(), &DeltaQuery::default(), 0, 9).await.unwrap(),
-        [last.clone()]
+        std::slice::from_ref(&last)
     );
     commit(h, &tenant(), Commit::delete(last.clone())).await.unwrap();
     assert_eq!(get(h, &tenant(), &last).await, None);

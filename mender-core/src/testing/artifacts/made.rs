@@ -95,7 +95,7 @@ pub(super) fn settings() -> ArtifactSettings {
     let mut delta = DeltaSettings { enabled: true, timeout: Some(1), ..DeltaSettings::default() };
     delta.args.compression_level = Some(0);
     delta.limits.queue_length.max = Some(u64::MAX);
-    settings.delta = Some(delta);
+    settings.delta = Some(Box::new(delta));
     settings.keys.push(TrustedKey { name: "kéy".into(), pem: "-----BEGIN…\n".into() });
     settings.kinds.extend(["rootfs-image", "é😀 \u{7f}"].map(str::to_owned));
     settings

@@ -188,7 +188,7 @@ impl Pair {
         let new = ArtifactSettings {
             policy: self.pick(&[Policy::Any, Policy::Signed]),
             kinds: self.some(3, Self::id).into_iter().collect(),
-            delta: self.maybe(2).then(DeltaSettings::default),
+            delta: self.maybe(2).then(Box::<DeltaSettings>::default),
             version: Version(self.time().0),
             ..ArtifactSettings::default()
         };
