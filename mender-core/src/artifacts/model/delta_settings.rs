@@ -19,7 +19,7 @@ pub struct DeltaSettings {
 }
 
 /// How deltas are encoded: the arguments of xdelta3 that users may choose.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DeltaArgs {
     /// Whether windows have no checksums.
@@ -39,7 +39,7 @@ pub struct DeltaArgs {
 }
 
 /// Bounds of a number, and what it is where nobody says.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DeltaRange {
     /// The least.

@@ -99,7 +99,7 @@ impl Service {
     ) -> Result<()> {
         let usual = self.usual_deltas();
         let decide = |was: Option<ArtifactSettings>| {
-            deltas::choose_args(was, args.clone(), seen, &usual, self.now())
+            deltas::choose_args(was, args, seen, &usual, self.now())
         };
         self.change_settings(ctx, decide).await
     }

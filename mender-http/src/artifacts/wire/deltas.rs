@@ -161,7 +161,7 @@ pub(in crate::artifacts) struct Limits {
 }
 
 impl Limits {
-    fn of(limits: DeltaLimits) -> Option<Self> {
+    fn of(limits: &DeltaLimits) -> Option<Self> {
         let args = ArgsLimits {
             compression_level: Range::of(limits.compression_level),
             source_window_size: Range::of(limits.source_window_size),
@@ -231,7 +231,7 @@ impl DeploymentsConfig {
             let args = Some(XdeltaArgs::of(args)).filter(|args| *args != XdeltaArgs::default());
             let delta = BinaryDelta { xdelta_args: args, timeout };
             let delta = Some(delta).filter(|delta| *delta != BinaryDelta::default());
-            Delta { enabled, binary_delta: delta, binary_delta_limits: Limits::of(limits) }
+            Delta { enabled, binary_delta: delta, binary_delta_limits: Limits::of(&limits) }
         });
         Self { delta }
     }

@@ -350,7 +350,7 @@ async fn artifacts_area(store: &SqlStore) -> StoreResult<()> {
         }
         store.commit_release(&tenant, stamped(n, change)).await?;
     }
-    kept_artifacts(store).await
+    Box::pin(kept_artifacts(store)).await
 }
 
 fn delta_job() -> DeltaJob {
