@@ -316,6 +316,8 @@ pub fn flag(was: &Device, test: bool, now: Time) -> Commit<Device> {
 
 /// Notes the static group of a device, which scopes filter by.
 pub fn group(was: &Device, group: Option<&str>) -> Commit<Device> {
+    // An empty name is no group.
+    let group = group.filter(|group| !group.is_empty());
     if was.group.as_deref() == group {
         return Commit::nothing();
     }
