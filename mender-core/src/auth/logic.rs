@@ -139,7 +139,7 @@ pub fn present(was: &Device, claim: Claim, accept: bool, now: Time) -> Result<Ve
             let id = claim.set.clone();
             to.sets.push(claim.into_set(Status::Pending, now));
             if accept {
-                take_over(&mut to, &id, now);
+                take_over(&mut to, &id);
                 return Ok(Verdict::Granted(changed(was, to, Some(&id), now), id));
             }
             if Status::Pending < was.status {
@@ -164,18 +164,18 @@ fn make_room(device: &mut Device) -> Result<()> {
 
 fn accept_set(was: &Device, id: &AuthSetId, now: Time) -> Commit<Device> {
     let mut to = was.clone();
-    take_over(&mut to, id, now);
+    take_over(&mut to, id);
     changed(was, to, Some(id), now)
 }
 
-/// Makes this set the accepted one; another that was accepted is rejected.
-fn take_over(device: &mut Device, id: &AuthSetId, now: Time) {
+/// Makes this set the accepted one; another that was accepted is rejected. Its tokens are good for
+/// nothing, unless a user accepts it again.
+fn take_over(device: &mut Device, id: &AuthSetId) {
     for set in &mut device.sets {
         if set.id == *id {
             set.status = Status::Accepted;
         } else if set.status == Status::Accepted {
             set.status = Status::Rejected;
-            end_tokens(set, now);
         }
     }
     settle(device);

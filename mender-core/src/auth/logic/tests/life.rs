@@ -155,9 +155,15 @@ impl Life {
             Change::Insert(_) => panic!("the device is there"),
             Change::Delete(_) => *self = Self::begin(),
         }
+        // Whatever is accepted no more has lost its tokens, unless another one took its place.
         let device = self.device.clone();
-        // Whatever is accepted no more has lost its tokens.
-        self.end(|id| device.set(id).is_none_or(|set| set.status != Accepted));
+        let accepted =
+            |of: &Device, id: &AuthSetId| of.set(id).is_some_and(|set| set.status == Accepted);
+        let replaced = device.accepted_set().is_some();
+        self.end(|id| {
+            let left = accepted(was, id) && !accepted(&device, id);
+            device.set(id).is_none() || (left && !replaced)
+        });
     }
 
     fn check(&self) {
@@ -175,7 +181,8 @@ impl Life {
         assert_eq!(tests.unwrap_or_default(), i64::from(holds));
         for (set, issued, revoked) in &self.tokens {
             let valid = is_valid(device, set, *issued, 0);
-            assert_eq!(valid, !revoked, "a token of {set} issued at {issued}");
+            let is_accepted = device.set(set).is_some_and(|set| set.status == Accepted);
+            assert_eq!(valid, !revoked && is_accepted, "a token of {set} issued at {issued}");
         }
     }
 }
