@@ -6,6 +6,7 @@ pub mod blob;
 pub mod bus;
 pub mod commit;
 pub mod ctx;
+pub mod deployments;
 pub mod env;
 pub mod error;
 pub mod event;

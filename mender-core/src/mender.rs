@@ -9,6 +9,7 @@ use crate::{
     artifacts, auth,
     blob::{Blobs, MemoryBlobs},
     bus::Bus,
+    deployments,
     env::Env,
     error::{Error, Kind, Result, StoreError},
     feed::{self, Feed},
@@ -34,13 +35,21 @@ impl<S: Journal + Feed + Quotas> Base for S {}
 
 /// Everything that a server stores, in one value.
 pub trait Stores:
-    artifacts::Store + auth::Store + inventory::Store + tenants::Store + users::Store + Base + Jobs
+    artifacts::Store
+    + auth::Store
+    + deployments::Store
+    + inventory::Store
+    + tenants::Store
+    + users::Store
+    + Base
+    + Jobs
 {
 }
 
 impl<S> Stores for S where
     S: artifacts::Store
         + auth::Store
+        + deployments::Store
         + inventory::Store
         + tenants::Store
         + users::Store
@@ -59,6 +68,7 @@ struct Inner {
     #[cfg(feature = "testing")]
     releases: Arc<dyn artifacts::Store>,
     auth: Arc<auth::Service>,
+    deployments: Arc<deployments::Service>,
     inventory: Arc<inventory::Service>,
     search: Arc<search::Service>,
     tenants: Arc<tenants::Service>,
@@ -110,6 +120,12 @@ impl Mender {
     #[must_use]
     pub fn auth(&self) -> &auth::Service {
         &self.0.auth
+    }
+
+    /// Returns the use cases of deployments.
+    #[must_use]
+    pub fn deployments(&self) -> &deployments::Service {
+        &self.0.deployments
     }
 
     /// Returns the use cases of inventory.

@@ -5,6 +5,7 @@
 mod crash {
     pub(crate) mod artifacts;
     pub(crate) mod auth;
+    pub(crate) mod deployments;
     pub(crate) mod docs;
     pub(crate) mod harness;
     pub(crate) mod inventory;

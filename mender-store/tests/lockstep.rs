@@ -16,7 +16,7 @@ use mender_core::{Builder, Mender, kit::MemoryStores, testing::lockstep};
 use support::Fresh;
 use support::done;
 
-const STEPS: usize = 90;
+const STEPS: usize = 120;
 
 #[expect(clippy::disallowed_methods, reason = "the environment says how long to look")]
 fn cases(usual: u64) -> u64 {

@@ -31,6 +31,7 @@ pub mod format;
 pub mod logic;
 mod model;
 mod query;
+mod react;
 mod service;
 mod store;
 pub mod vcdiff;
@@ -50,5 +51,5 @@ pub use service::{
     Config, DeltaConfig, DeltaRequest, DeltaState, Linked, NewArtifact, STORAGE_PATH, Service,
     Storage,
 };
-pub(crate) use service::{Deltas, Parts, Sweep, Unused, Usage, Watch};
+pub(crate) use service::{Deltas, Parts, Sweep, Usage, Watch};
 pub use store::Store;

@@ -105,20 +105,6 @@ pub(crate) trait Usage: Send + Sync + 'static {
     async fn last_end(&self, tenant: &TenantId, name: &str) -> Result<Option<Time>>;
 }
 
-/// No deployments at all.
-pub(crate) struct Unused;
-
-#[async_trait]
-impl Usage for Unused {
-    async fn open(&self, _: &TenantId, _: &[String]) -> Result<Vec<String>> {
-        Ok(Vec::new())
-    }
-
-    async fn last_end(&self, _: &TenantId, _: &str) -> Result<Option<Time>> {
-        Ok(None)
-    }
-}
-
 /// The use cases of artifacts and releases.
 pub struct Service {
     kernel: Arc<Kernel>,

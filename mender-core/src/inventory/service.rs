@@ -27,6 +27,7 @@ use crate::{
 
 mod attributes;
 mod filters;
+mod fleet;
 mod groups;
 mod search;
 mod statistics;

@@ -3,6 +3,7 @@
 
 mod artifacts;
 mod auth;
+mod deployments;
 mod inventory;
 mod kernel;
 pub mod memory;
@@ -257,7 +258,7 @@ pub trait DocStore: Send + Sync + 'static {
 }
 
 /// The kinds of documents that the kit keeps; a driver may prepare a collection for each.
-pub const KINDS: [&str; 16] = [
+pub const KINDS: [&str; 20] = [
     "artifacts.delta",
     "artifacts.release",
     "artifacts.retired",
@@ -266,6 +267,10 @@ pub const KINDS: [&str; 16] = [
     "auth.device",
     "auth.tenant",
     "auth.seen",
+    "deployments.deployment",
+    "deployments.targets",
+    "deployments.device",
+    "deployments.log",
     "inventory.device",
     "inventory.filter",
     "tenants.tenant",

@@ -4,6 +4,7 @@ use crate::{
     artifacts, auth,
     blob::{Blobs, NoBlobs, OpenBlobs},
     bus::{Bus, LocalBus},
+    deployments,
     env::Env,
     error::{Error, Result},
     event::Subscriber,
@@ -39,6 +40,7 @@ pub struct Builder {
     env: Option<Env>,
     artifacts: Option<Port<dyn artifacts::Store>>,
     auth: Option<Port<dyn auth::Store>>,
+    deployments: Option<Port<dyn deployments::Store>>,
     inventory: Option<Port<dyn inventory::Store>>,
     tenants: Option<Port<dyn tenants::Store>>,
     users: Option<Port<dyn users::Store>>,
@@ -57,6 +59,7 @@ pub struct Builder {
     #[cfg(test)]
     usage: Option<Arc<dyn artifacts::Usage>>,
     auth_config: auth::Config,
+    deployments_config: deployments::Config,
     inventory_config: inventory::Config,
     users_config: users::Config,
     subscribers: Vec<Arc<dyn Subscriber>>,
@@ -78,6 +81,7 @@ impl Builder {
         let base: Arc<dyn Base> = all.clone();
         self.artifacts = Some(Port { store: all.clone(), base: base.clone() });
         self.auth = Some(Port { store: all.clone(), base: base.clone() });
+        self.deployments = Some(Port { store: all.clone(), base: base.clone() });
         self.inventory = Some(Port { store: all.clone(), base: base.clone() });
         self.tenants = Some(Port { store: all.clone(), base: base.clone() });
         self.users = Some(Port { store: all.clone(), base: base.clone() });
@@ -99,6 +103,14 @@ impl Builder {
     pub fn auth_store<S: auth::Store + Base>(mut self, store: S) -> Self {
         let store = Arc::new(store);
         self.auth = Some(Port { base: store.clone(), store });
+        self
+    }
+
+    /// Stores deployments elsewhere.
+    #[must_use]
+    pub fn deployments_store<S: deployments::Store + Base>(mut self, store: S) -> Self {
+        let store = Arc::new(store);
+        self.deployments = Some(Port { base: store.clone(), store });
         self
     }
 
@@ -210,6 +222,13 @@ impl Builder {
         self
     }
 
+    /// How deployments behave.
+    #[must_use]
+    pub fn deployments_config(mut self, config: deployments::Config) -> Self {
+        self.deployments_config = config;
+        self
+    }
+
     /// How device authentication behaves.
     #[must_use]
     pub fn auth_config(mut self, config: auth::Config) -> Self {
@@ -268,6 +287,7 @@ impl Builder {
         let artifacts = need(self.artifacts, "stores()")?;
         #[cfg(feature = "testing")]
         let releases = artifacts.store.clone();
+        let deployments = need(self.deployments, "stores()")?;
         let inventory = need(self.inventory, "stores()")?;
         let keys = match self.keys {
             None if self.ephemeral => Keyring::ephemeral(&env)?,
@@ -275,7 +295,8 @@ impl Builder {
         };
         let keys = Arc::new(keys);
         let mut bases = vec![base.clone()];
-        for other in [&artifacts.base, &auth.base, &inventory.base, &tenants.base, &users.base] {
+        let others = [&artifacts.base, &auth.base, &deployments.base, &inventory.base];
+        for other in others.into_iter().chain([&tenants.base, &users.base]) {
             // Only the addresses count: one value may have several tables of methods.
             if !bases.iter().any(|known| std::ptr::addr_eq(&raw const **known, &raw const **other))
             {
@@ -314,9 +335,10 @@ impl Builder {
         ));
 
         let blobs: Arc<dyn Blobs> = self.blobs.unwrap_or_else(|| Arc::new(NoBlobs));
-        let deployments: Arc<dyn artifacts::Usage> = Arc::new(artifacts::Unused);
+        let usage: Arc<dyn artifacts::Usage> =
+            Arc::new(deployments::UsageOf(deployments.store.clone()));
         #[cfg(test)]
-        let deployments = self.usage.unwrap_or(deployments);
+        let usage = self.usage.unwrap_or(usage);
         let artifacts = Arc::new(artifacts::Service::new(artifacts::Parts {
             kernel: kernel.clone(),
             store: artifacts.store,
@@ -324,9 +346,19 @@ impl Builder {
             quotas: artifacts.base,
             blobs: blobs.clone(),
             open: self.open_blobs,
-            usage: deployments,
+            usage,
             keys: keys.clone(),
             config: self.artifacts_config,
+        }));
+
+        let deployments = Arc::new(deployments::Service::new(deployments::Parts {
+            kernel: kernel.clone(),
+            store: deployments.store,
+            journal: deployments.base,
+            releases: artifacts.clone(),
+            fleet: inventory.clone(),
+            keys: keys.clone(),
+            config: self.deployments_config,
         }));
 
         let lag = Arc::default();
@@ -339,13 +371,15 @@ impl Builder {
         ));
 
         let mut areas = self.areas;
-        areas.extend([artifacts.clone() as Arc<dyn Forget>, inventory.clone(), auth.clone()]);
+        areas.extend([deployments.clone() as Arc<dyn Forget>, artifacts.clone()]);
+        areas.extend([inventory.clone() as Arc<dyn Forget>, auth.clone()]);
         let lifecycle = Arc::new(Lifecycle { env: env.clone(), jobs: jobs.clone(), areas });
         let mut subscribers = self.subscribers;
         subscribers.push(lifecycle.clone());
         let follow =
             inventory::FollowDevices { inventory: inventory.clone(), source: auth.clone() };
         subscribers.push(Arc::new(follow));
+        subscribers.push(Arc::new(deployments::Settle(deployments.clone())));
         let follow = auth::FollowGroups { auth: auth.clone(), source: inventory.clone() };
         subscribers.push(Arc::new(follow));
         if let Some(index) = self.index {
@@ -359,8 +393,13 @@ impl Builder {
         let sweep: Arc<dyn Worker> = Arc::new(artifacts::Sweep(artifacts.clone()));
         let ours = [lifecycle.clone() as Arc<dyn Worker>, usage, tenants_end, sweep];
         let uploads = artifacts::Watch::all(&artifacts);
+        let walks: [Arc<dyn Worker>; 2] = [
+            Arc::new(deployments::Walk(deployments.clone())),
+            Arc::new(deployments::Complete(deployments.clone())),
+        ];
         let deltas = artifacts::Deltas::all(&artifacts);
-        for worker in self.workers.into_iter().chain(ours).chain(uploads).chain(deltas) {
+        for worker in self.workers.into_iter().chain(ours).chain(uploads).chain(deltas).chain(walks)
+        {
             let kind = worker.kind().to_owned();
             if workers.insert(kind.clone(), worker).is_some() {
                 return Err(Error::invalid("builder", format!("two workers run {kind} jobs")));
@@ -387,6 +426,7 @@ impl Builder {
             #[cfg(feature = "testing")]
             releases,
             auth,
+            deployments,
             inventory,
             search,
             tenants,

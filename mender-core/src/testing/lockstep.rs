@@ -4,6 +4,7 @@
 
 mod artifacts;
 mod command;
+mod deployments;
 mod inventory;
 
 use std::time::Duration;

@@ -5,6 +5,7 @@ mod artifacts;
 mod auth;
 pub mod blobs;
 pub mod contract;
+mod deployments;
 mod device;
 mod env;
 mod faulty;

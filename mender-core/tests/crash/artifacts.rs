@@ -2,7 +2,7 @@ use mender_core::{
     Commit, Event, Result, Stamped,
     artifacts::{
         Artifact, ArtifactId, DeltaJob, DeltaQuery, DeltaStatus, Release, Store as _, Tag,
-        format::{File, Payload},
+        format::{Content, Depend, File, Payload},
         logic,
     },
     commit::Aggregate as _,
@@ -18,17 +18,17 @@ fn id(name: &str) -> ArtifactId {
 }
 
 /// Adds an artifact whose bytes nobody put anywhere; tells of it.
-async fn add(w: &World, of: &str, name: &str) {
-    store(w, of, random_artifact(w.mender.env(), name, of), name).await;
+pub(crate) async fn add(w: &World, of: &str, name: &str, change: impl Fn(&mut Content)) {
+    let mut new = random_artifact(w.mender.env(), name, of);
+    change(&mut new.content);
+    store(w, of, new, name).await;
 }
 
 async fn store(w: &World, of: &str, mut new: Artifact, name: &str) {
     let env = w.mender.env();
     let was = release(w, of).await;
     // Everything fits another device.
-    new.content
-        .depends
-        .insert("n".into(), mender_core::artifacts::format::Depend::One(name.into()));
+    new.content.depends.insert("n".into(), Depend::One(name.into()));
     let Commit { change, charges, events, invalidates } = logic::add(was, new, env.now()).unwrap();
     let version = change.aggregate().unwrap().version();
     let event = |event: mender_core::event::NewEvent| Event {
@@ -56,7 +56,7 @@ async fn release(w: &World, name: &str) -> Option<Release> {
 
 async fn stored(w: &World) {
     for (of, name) in [("one", "a1"), ("one", "a2"), ("two", "a3")] {
-        add(w, of, name).await;
+        add(w, of, name, |_| {}).await;
     }
 }
 

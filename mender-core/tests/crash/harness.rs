@@ -24,6 +24,7 @@ use mender_core::{
 };
 
 use crate::crash::{
+    deployments,
     docs::FaultyDocs,
     told::{Told, ToldOfInventory, told_of_artifacts},
 };
@@ -155,6 +156,7 @@ impl World {
         assert_eq!(told, stored, "told, then stored");
         self.check_inventory().await;
         self.check_artifacts().await;
+        deployments::check(self).await;
         assert_eq!(self.mender.undelivered().await.unwrap(), 0);
         let dead = self.mender.jobs().dead_jobs(10).await.unwrap();
         assert_eq!(dead, []);

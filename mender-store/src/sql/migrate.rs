@@ -33,6 +33,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     5 "0005_inventory",
     6 "0006_artifacts",
     7 "0007_deltas",
+    8 "0008_deployments",
 };
 
 /// Which migrations were applied.

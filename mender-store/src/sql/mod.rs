@@ -9,10 +9,13 @@
 //! | `migrate` | the embedded migrations |
 //! | `filter` | conditions and orders that depend on what is asked |
 //! | `kernel` | events, jobs, feed, quotas; the tail of every commit |
-//! | `artifacts`, `auth`, `inventory`, `tenants`, `users` | the ports of the areas |
+//! | `bodies` | tables of what is only found by its id |
+//! | `artifacts`, `auth`, `deployments`, `inventory`, `tenants`, `users` | the ports of the areas |
 
 mod artifacts;
 mod auth;
+mod bodies;
+mod deployments;
 mod expand;
 mod facade;
 mod filter;
@@ -41,6 +44,8 @@ pub fn statements() -> Vec<Stmt> {
         kernel::statements(),
         artifacts::statements(),
         auth::statements(),
+        bodies::statements(),
+        deployments::statements(),
         inventory::statements(),
         tenants::STATEMENTS.to_vec(),
         users::STATEMENTS.to_vec(),

@@ -109,11 +109,18 @@ impl Service {
     /// `NotFound`, `Invalid` for a text that is too long, `Conflict` for one that a deployment
     /// has used, and those of the store.
     pub async fn describe(&self, ctx: &Ctx, id: &ArtifactId, text: &str) -> Result<()> {
+        let used = || Error::conflict("Image has already been used in deployment");
         let attempt = || async {
-            let release = self.release_of(ctx, id).await?;
+            let release = match self.release_of(ctx, id).await {
+                // Compat: what was used is told before that it is gone.
+                Err(_) if self.store.retired(&ctx.tenant, id).await?.is_some() => {
+                    return Err(used());
+                }
+                found => found?,
+            };
             let artifact = release.artifact(id).ok_or_else(not_found)?;
             if self.was_used(ctx, artifact).await? {
-                return Err(Error::conflict("Image has already been used in deployment"));
+                return Err(used());
             }
             let commit = logic::describe(release, id, text.to_owned(), self.now())?;
             self.commit(ctx, commit).await

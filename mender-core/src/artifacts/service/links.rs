@@ -63,10 +63,21 @@ impl Service {
     /// `NotFound`, and those of the stores.
     pub async fn download_link(&self, ctx: &Ctx, id: &ArtifactId, base: &str) -> Result<Link> {
         let artifact = self.artifact(ctx, id).await?;
+        self.link_to(&ctx.tenant, &artifact, self.config.download_expires, base).await
+    }
+
+    /// Returns a link to an artifact for as long as it is good for.
+    pub(crate) async fn link_to(
+        &self,
+        tenant: &TenantId,
+        artifact: &Artifact,
+        valid_for: Duration,
+        base: &str,
+    ) -> Result<Link> {
         let name = format!("{}.mender", artifact.content.name);
-        let key = blob_of(&ctx.tenant, id)?;
+        let key = blob_of(tenant, &artifact.id)?;
         let to = LinkTo::Read { file_name: Some(&name) };
-        self.link((&ctx.tenant, id), &key, to, self.config.download_expires, base).await
+        self.link((tenant, &artifact.id), &key, to, valid_for, base).await
     }
 
     /// Makes a link to a blob.
@@ -121,7 +132,7 @@ impl Service {
     }
 
     /// Returns an artifact, also one that left its release: devices may be at it.
-    async fn known(&self, tenant: &TenantId, id: &ArtifactId) -> Result<Artifact> {
+    pub(crate) async fn known(&self, tenant: &TenantId, id: &ArtifactId) -> Result<Artifact> {
         let release = self.store.release_of(tenant, id).await?;
         if let Some(artifact) = release.as_ref().and_then(|release| release.artifact(id)) {
             return Ok(artifact.clone());

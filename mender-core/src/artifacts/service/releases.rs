@@ -3,13 +3,14 @@
 use crate::{
     artifacts::{
         logic,
-        model::{Release, Tag},
+        model::{Artifact, Release, Tag},
         query::ReleaseQuery,
         service::{Service, check_scope, visible},
     },
     commit::Commit,
     ctx::Ctx,
     error::{Error, Kind, Result},
+    id::TenantId,
     page::PageRequest,
 };
 
@@ -32,6 +33,17 @@ fn scoped(ctx: &Ctx, mut query: ReleaseQuery) -> ReleaseQuery {
 }
 
 impl Service {
+    /// Returns the artifacts of a release, none where there is none or where it is leaving.
+    pub(crate) async fn artifacts_of(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+    ) -> Result<Vec<Artifact>> {
+        let release = self.store.release(tenant, name).await?;
+        let stays = release.filter(|release| !release.is_leaving(self.now()));
+        Ok(stays.map_or_else(Vec::new, |release| release.artifacts))
+    }
+
     /// Returns a release.
     ///
     /// # Errors

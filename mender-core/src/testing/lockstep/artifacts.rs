@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Where the names of releases come from.
-const SEED: u64 = 7;
+pub(super) const SEED: u64 = 7;
 
 /// A release of a tenant; may exist or not.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use crate::{
     secret::Secret,
     testing::{
         TestDevice,
-        lockstep::{Side, artifacts::Handling, inventory::Action},
+        lockstep::{Side, artifacts::Handling, deployments::Order, inventory::Action},
     },
     users::{Login, NewUser},
 };
@@ -57,6 +57,7 @@ pub(super) enum Command {
     VerifyUser(u64),
     Inventory(Action),
     Artifacts(Handling),
+    Deployments(Order),
     Pass(u64),
     Drain,
     /// Everything that lists show, once all is done.
@@ -85,9 +86,10 @@ impl Command {
         let tenant = index(env, super::TENANTS);
         let yes = env.below(2) == 0;
         let status = pick(env, &[Status::Accepted, Status::Rejected, Status::Pending]);
-        match env.below(9) {
+        match env.below(13) {
             0..3 => return Self::Inventory(Action::random(env)),
             3..5 => return Self::Artifacts(Handling::random(env)),
+            5..9 => return Self::Deployments(Order::random(env)),
             _ => {}
         }
         match env.below(40) {
@@ -253,6 +255,7 @@ impl Command {
             }
             Self::Inventory(action) => action.answer(side).await,
             Self::Artifacts(handling) => handling.answer(side).await,
+            Self::Deployments(order) => order.answer(side).await,
             Self::Pass(millis) => {
                 side.pass(*millis);
                 Ok(String::new())
@@ -273,6 +276,7 @@ impl Command {
                     all.push(shown(side.mender.users().users(&ctx).await)?);
                     all.extend(side.inventory(t).await?);
                     all.extend(side.artifacts(t).await?);
+                    all.extend(side.deployments(t).await?);
                     all.push(shown(side.mender.quota(&ctx.tenant, STORAGE).await)?);
                     for limit in Limit::TIERS.into_iter().chain([Limit::TestDevices]) {
                         all.push(shown(side.quota(&ctx, limit).await)?);

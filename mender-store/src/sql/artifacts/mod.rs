@@ -2,7 +2,6 @@
 //!
 //! Tags, payload types and types of devices are rows of their own, by which releases are found.
 
-mod bodies;
 mod deltas;
 mod draft;
 mod rows;
@@ -15,12 +14,12 @@ use mender_core::{
         Artifact, ArtifactId, ArtifactQuery, ArtifactSettings, ArtifactSort, DeltaJob, DeltaQuery,
         Release, ReleaseQuery, ReleaseSort, Retired, Store, Text, Upload,
     },
-    commit::Aggregate,
 };
 
 use crate::{
     SqlStore, sql,
     sql::{
+        bodies::{self, RETIRED, SETTINGS, UPLOADS},
         facade::{Query, Stmt},
         value::Row,
     },
@@ -29,7 +28,6 @@ use crate::{
 #[cfg(test)]
 pub(super) use deltas::queries as delta_queries;
 
-use bodies::{Bodies, RETIRED, SETTINGS, UPLOADS};
 use draft::release_id;
 
 macro_rules! release {
@@ -89,12 +87,7 @@ const ONLY: &str = "settings";
 
 /// Every statement of the area; of those made at run time, one of each form.
 pub(super) fn statements() -> Vec<Stmt> {
-    let fixed = READS
-        .iter()
-        .chain(write::STATEMENTS)
-        .chain(deltas::STATEMENTS)
-        .cloned()
-        .chain(bodies::statements());
+    let fixed = READS.iter().chain(write::STATEMENTS).chain(deltas::STATEMENTS).cloned();
     fixed.chain(forms().into_iter().map(|(stmt, _)| stmt)).collect()
 }
 
@@ -221,29 +214,9 @@ impl SqlStore {
         Ok(rows::releases(&self.sql.read(stmt, vals![tenant, id]).await?)?.pop())
     }
 
-    async fn count(&self, (stmt, vals): Query) -> StoreResult<u64> {
+    pub(super) async fn count(&self, (stmt, vals): Query) -> StoreResult<u64> {
         let row = self.sql.read_one(stmt, vals).await?;
         Ok(row.map_or(Ok(0), |row| row.int("n"))?.unsigned_abs())
-    }
-
-    async fn body<A: Aggregate>(
-        &self,
-        bodies: Bodies,
-        tenant: &TenantId,
-        id: &str,
-    ) -> StoreResult<Option<A>> {
-        let row = self.sql.read_one(bodies.get, vals![tenant, id]).await?;
-        row.as_ref().map(bodies::read).transpose()
-    }
-
-    async fn commit_body<A: Aggregate>(
-        &self,
-        bodies: Bodies,
-        tenant: &TenantId,
-        commit: &Stamped<A>,
-    ) -> StoreResult<()> {
-        let batch = bodies.batch(tenant, commit)?;
-        self.sql.run(batch).await.map(drop)
     }
 }
 

@@ -21,7 +21,7 @@ use serde_json::json;
 use super::support::{Db, databases, setting};
 use crate::SqlStore;
 
-const CALLS: usize = 120;
+const CALLS: usize = 150;
 
 /// Both stores, and where the random choices come from.
 struct Pair {
@@ -53,6 +53,7 @@ macro_rules! both {
 }
 
 mod artifacts;
+mod deployments;
 mod inventory;
 
 impl Pair {
@@ -328,7 +329,7 @@ async fn case(seed: u64) {
             name: format!("{name}, seed {seed}"),
         };
         for _ in 0..CALLS {
-            match pair.below(21) {
+            match pair.below(33) {
                 0..3 => pair.commit_device().await,
                 3 => pair.read_devices().await,
                 4 => pair.filters().await,
@@ -341,10 +342,18 @@ async fn case(seed: u64) {
                 17 => pair.read_releases().await,
                 18 => pair.kept_artifacts().await,
                 19 => pair.delta_jobs().await,
+                20..23 => pair.commit_deployment().await,
+                23..25 => pair.read_deployments().await,
+                25..28 => pair.commit_row().await,
+                28..30 => pair.read_rows().await,
+                30 => pair.fill_or_erase().await,
+                31 => pair.targets_and_logs().await,
                 _ => pair.read_inventory().await,
             }
         }
         pair.read_devices().await;
+        pair.read_rows().await;
+        pair.read_deployments().await;
     }
 }
 

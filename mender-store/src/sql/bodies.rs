@@ -6,6 +6,7 @@ use mender_core::{
 };
 
 use crate::{
+    SqlStore,
     sql::{
         facade::{Batch, Stmt},
         kernel::{self, Tail as _},
@@ -73,12 +74,13 @@ macro_rules! bodies {
 pub(super) const RETIRED: Bodies = bodies!("artifacts_retired");
 pub(super) const UPLOADS: Bodies = bodies!("artifacts_uploads");
 pub(super) const SETTINGS: Bodies = bodies!("artifacts_settings");
+pub(super) const LOGS: Bodies = bodies!("deployments_logs");
 
 pub(super) fn statements() -> Vec<Stmt> {
     let all = |Bodies { get, walk, insert, update, delete, applied, gone }: Bodies| {
         [get, walk, insert, update, delete, applied, gone]
     };
-    [RETIRED, UPLOADS, SETTINGS].map(all).concat()
+    [RETIRED, UPLOADS, SETTINGS, LOGS].map(all).concat()
 }
 
 pub(super) fn read<A: Aggregate>(row: &Row) -> StoreResult<A> {
@@ -116,5 +118,27 @@ impl Bodies {
             }
         };
         Ok(batch.tail(tenant, commit).check(check, vals))
+    }
+}
+
+impl SqlStore {
+    pub(super) async fn body<A: Aggregate>(
+        &self,
+        bodies: Bodies,
+        tenant: &TenantId,
+        id: &str,
+    ) -> StoreResult<Option<A>> {
+        let row = self.sql.read_one(bodies.get, vals![tenant, id]).await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    pub(super) async fn commit_body<A: Aggregate>(
+        &self,
+        bodies: Bodies,
+        tenant: &TenantId,
+        commit: &Stamped<A>,
+    ) -> StoreResult<()> {
+        let batch = bodies.batch(tenant, commit)?;
+        self.sql.run(batch).await.map(drop)
     }
 }

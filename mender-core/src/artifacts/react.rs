@@ -1,0 +1,60 @@
+//! What others are told.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{
+    artifacts::{
+        model::{Artifact, ArtifactId},
+        service::Service,
+    },
+    blob::Link,
+    ctx::Ctx,
+    deployments::Releases,
+    error::{Kind, Result},
+    id::TenantId,
+};
+
+#[async_trait]
+impl Releases for Service {
+    async fn of_release(&self, tenant: &TenantId, name: &str) -> Result<Vec<Artifact>> {
+        self.artifacts_of(tenant, name).await
+    }
+
+    async fn by_id(
+        &self,
+        tenant: &TenantId,
+        ids: &[ArtifactId],
+    ) -> Result<BTreeMap<ArtifactId, Artifact>> {
+        let mut found = BTreeMap::new();
+        for id in ids {
+            match self.known(tenant, id).await {
+                Ok(artifact) => {
+                    found.insert(id.clone(), artifact);
+                }
+                Err(error) if error.kind == Kind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    async fn is_visible(&self, ctx: &Ctx, name: &str) -> Result<bool> {
+        match self.release(ctx, name).await {
+            Ok(_) => Ok(!self.artifacts_of(&ctx.tenant, name).await?.is_empty()),
+            Err(error) if error.kind == Kind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn link(
+        &self,
+        tenant: &TenantId,
+        artifact: &Artifact,
+        valid_for: Duration,
+        base: &str,
+    ) -> Result<Link> {
+        self.link_to(tenant, artifact, valid_for, base).await
+    }
+}

@@ -1,0 +1,203 @@
+//! The rules of deployments, as pure functions from a state to a commit.
+
+use crate::{
+    artifacts::ArtifactId,
+    commit::Commit,
+    deployments::{
+        events::DeploymentEvent,
+        model::{Deployment, DeviceDeployment, Ended, Stage, State, Status},
+    },
+    env::Time,
+    error::{Error, Result},
+    event::Fact as _,
+};
+
+mod poll;
+
+pub use poll::{Answer, Offer, Selection, choose, contact};
+
+/// How many bytes the name of a deployment may have.
+pub const MAX_NAME: usize = 256;
+
+/// How many bytes the name of a release may have.
+pub const MAX_ARTIFACT_NAME: usize = 4096;
+
+/// How many bytes a device may say beside its status.
+pub const MAX_SUBSTATE: usize = 200;
+
+/// What is read of deployments by others' caches: any change of what devices get.
+pub const TOPIC: &str = "deployments";
+
+/// Creates a deployment.
+pub fn create(deployment: Deployment) -> Commit<Deployment> {
+    let Deployment { id, name, artifact_name, .. } = deployment.clone();
+    let event = DeploymentEvent::Created { id, name, artifact_name }.event();
+    Commit::insert(deployment).event(event).invalidate(TOPIC, "")
+}
+
+/// Has devices get a deployment whose rows are there.
+pub fn open(was: Deployment) -> Commit<Deployment> {
+    if was.state != State::Filling {
+        return Commit::nothing();
+    }
+    let to = Deployment { state: State::Open, ..was.clone() };
+    Commit::update(was, to).quiet("its creation was told").invalidate(TOPIC, "")
+}
+
+/// Ends a deployment that no device has yet to end.
+pub fn finish(was: Deployment, artifacts: Vec<ArtifactId>, now: Time) -> Commit<Deployment> {
+    if was.state != State::Open {
+        return Commit::nothing();
+    }
+    end(was, State::Closed, artifacts, now)
+}
+
+/// Ends a deployment whatever its devices do; their rows are closed afterwards.
+///
+/// # Errors
+/// `Conflict` where it has ended.
+pub fn abort(was: Deployment, artifacts: Vec<ArtifactId>, now: Time) -> Result<Commit<Deployment>> {
+    if was.is_finished() {
+        return Err(Error::conflict("Deployment already finished"));
+    }
+    Ok(end(was, State::Closing, artifacts, now))
+}
+
+fn end(was: Deployment, state: State, artifacts: Vec<ArtifactId>, now: Time) -> Commit<Deployment> {
+    let aborted = state == State::Closing;
+    let event = DeploymentEvent::Finished { id: was.id.clone(), aborted }.event();
+    let to = Deployment { state, finished: Some(now), artifacts, ..was.clone() };
+    Commit::update(was, to).event(event).invalidate(TOPIC, "")
+}
+
+/// Takes the mark off a deployment whose rows are closed.
+pub fn close(was: Deployment) -> Commit<Deployment> {
+    if was.state != State::Closing {
+        return Commit::nothing();
+    }
+    let to = Deployment { state: State::Closed, ..was.clone() };
+    Commit::update(was, to).quiet("its end was told")
+}
+
+/// Returns a row as readers see it: that of an aborted deployment is closed, walked or not.
+#[must_use]
+pub fn seen(row: DeviceDeployment, deployment: &Deployment) -> DeviceDeployment {
+    if deployment.state != State::Closing || !row.is_open() { row } else { closed(row) }
+}
+
+/// A row that its deployment's end closes. It keeps when it ended before.
+fn closed(row: DeviceDeployment) -> DeviceDeployment {
+    match row.stage {
+        Stage::Waiting => DeviceDeployment { stage: Stage::Dropped, ..row },
+        _ => DeviceDeployment { status: Status::Aborted, ..row },
+    }
+}
+
+/// Closes a row of an aborted deployment.
+pub fn close_row(was: DeviceDeployment) -> Commit<DeviceDeployment> {
+    if !was.is_open() {
+        return Commit::nothing();
+    }
+    let to = closed(was.clone());
+    Commit::update(was, to).quiet("the end of the deployment was told")
+}
+
+/// Gives a row a final status.
+fn end_row(row: &mut DeviceDeployment, status: Status, now: Time) {
+    row.status = status;
+    row.started.get_or_insert(now);
+    row.finished = Some(now);
+    row.ended = Some(Ended { status, at: now });
+}
+
+fn ended(was: DeviceDeployment, to: DeviceDeployment) -> Commit<DeviceDeployment> {
+    let event = DeploymentEvent::DeviceEnded {
+        id: to.deployment.clone(),
+        device: to.device.clone(),
+        status: to.status,
+    };
+    Commit::update(was, to).event(event.event())
+}
+
+/// Takes a device out of a deployment; it may have been waiting.
+pub fn take_out(
+    was: DeviceDeployment,
+    status: Status,
+    record: String,
+    now: Time,
+) -> Commit<DeviceDeployment> {
+    if !was.is_open() {
+        return Commit::nothing();
+    }
+    let mut to = was.clone();
+    if to.stage == Stage::Waiting {
+        to.stage = Stage::Record;
+        to.record = record;
+    }
+    end_row(&mut to, status, now);
+    ended(was, to)
+}
+
+/// Stores what a device reports.
+///
+/// # Errors
+/// `NotFound` where there is no record, `Conflict` where it was ended for the device.
+pub fn report(
+    was: DeviceDeployment,
+    deployment: &Deployment,
+    status: Status,
+    substate: &str,
+    now: Time,
+) -> Result<Commit<DeviceDeployment>> {
+    let seen = seen(was.clone(), deployment);
+    if !seen.is_listed() {
+        return Err(Error::not_found("Resource not found"));
+    }
+    match seen.status {
+        Status::Aborted => return Err(Error::conflict("Deployment aborted")),
+        Status::Decommissioned => return Err(Error::conflict("Device decommissioned")),
+        current if current == status => return Ok(Commit::nothing()),
+        _ => {}
+    }
+    let mut to = was.clone();
+    if deployment.is_finished() {
+        to.late.get_or_insert(was.status);
+    }
+    if !substate.is_empty() {
+        substate.clone_into(&mut to.substate);
+    }
+    if status.is_final() {
+        end_row(&mut to, status, now);
+        return Ok(ended(was, to));
+    }
+    to.status = status;
+    to.started.get_or_insert(now);
+    Ok(Commit::update(was, to).quiet("others hear how it ends"))
+}
+
+/// Forgets that a device ended a deployment: it may get it again while it is open.
+pub fn reset(was: DeviceDeployment, now: Time) -> Commit<DeviceDeployment> {
+    if !was.is_listed() || was.status.is_active() {
+        return Commit::nothing();
+    }
+    let to = DeviceDeployment { deleted: Some(now), ended: None, ..was.clone() };
+    Commit::update(was, to).quiet("what it counted stays")
+}
+
+/// Has another attempt count in place of a row.
+pub fn replace(was: DeviceDeployment) -> Commit<DeviceDeployment> {
+    if was.replaced {
+        return Commit::nothing();
+    }
+    let to = DeviceDeployment { replaced: true, ..was.clone() };
+    Commit::update(was, to).quiet("the new attempt was told")
+}
+
+/// Notes that a device sent a log.
+pub fn note_log(was: DeviceDeployment) -> Commit<DeviceDeployment> {
+    if was.log {
+        return Commit::nothing();
+    }
+    let to = DeviceDeployment { log: true, ..was.clone() };
+    Commit::update(was, to).quiet("the log is there to be read")
+}

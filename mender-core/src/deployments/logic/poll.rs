@@ -1,0 +1,174 @@
+//! What a device gets.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use crate::{
+    artifacts::{Artifact, ArtifactId},
+    commit::{Change, Commit},
+    deployments::{
+        events::DeploymentEvent,
+        logic::{end_row, ended},
+        model::{Deployment, DeploymentId, DeviceDeployment, Payload, Request, Stage, Status},
+    },
+    env::Time,
+    event::Fact as _,
+};
+
+/// What an artifact of the release must fit.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Selection {
+    /// Everything that it needs, the device must provide.
+    #[default]
+    Depends,
+    /// The type of the device, nothing else.
+    DeviceType,
+}
+
+/// What a device is told.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Answer {
+    /// To install this artifact.
+    Install(ArtifactId),
+    /// To take over the configuration.
+    Configure,
+    /// Nothing: it ended the deployment right away.
+    Nothing,
+    /// That it said something else before: it failed.
+    Conflict,
+}
+
+/// Chooses the row that a device goes on with, or begins with.
+///
+/// What it is at comes first, then the oldest of what it has yet to get. A late report on what has
+/// ended, or on something older than what it ended since, makes nothing of that come back.
+#[must_use]
+pub fn choose(
+    rows: Vec<DeviceDeployment>,
+    deployments: &BTreeMap<DeploymentId, Deployment>,
+    newest_ended: Option<Time>,
+) -> Option<DeviceDeployment> {
+    let is_older = |row: &DeviceDeployment| newest_ended.is_some_and(|ended| row.created < ended);
+    let rank = |row: &DeviceDeployment| {
+        let deployment = deployments.get(&row.deployment)?;
+        if !deployment.is_open() {
+            return None;
+        }
+        match row.stage {
+            Stage::Record if row.deleted.is_none() => {
+                let came_back = row.ended.is_some() && is_older(row);
+                (row.status.is_active() && !came_back).then_some(0)
+            }
+            Stage::Record => {
+                let newer = newest_ended.is_none_or(|ended| row.created > ended);
+                (!row.replaced && newer).then_some(1)
+            }
+            Stage::Waiting => Some(1),
+            Stage::Dropped => None,
+        }
+    };
+    let ranked = rows.into_iter().filter_map(|row| Some((rank(&row)?, row)));
+    let first = |(rank, row): &(u8, DeviceDeployment)| {
+        (*rank, row.created, row.deployment.clone(), row.attempt)
+    };
+    ranked.min_by_key(first).map(|(_, row)| row)
+}
+
+/// Tells whether a device may install an artifact.
+fn fits(artifact: &Artifact, request: &Request, selection: Selection) -> bool {
+    let of_type = artifact.content.device_types.contains(&request.device_type);
+    if !of_type || selection == Selection::DeviceType {
+        return of_type;
+    }
+    let provides = |key: &str| match key {
+        "device_type" => Some(&request.device_type),
+        "artifact_name" => Some(&request.artifact_name),
+        key => request.provides.get(key),
+    };
+    artifact.content.depends.iter().all(|(key, depend)| {
+        key == "device_type" || provides(key).is_some_and(|value| depend.values().contains(value))
+    })
+}
+
+/// Tells whether a device has what an artifact brings.
+fn is_installed(artifact: &Artifact, request: &Request, selection: Selection) -> bool {
+    let brings: Vec<_> =
+        artifact.content.provides.iter().filter(|(key, _)| *key != "artifact_name").collect();
+    if selection == Selection::DeviceType || request.provides.is_empty() || brings.is_empty() {
+        return artifact.content.name == request.artifact_name;
+    }
+    brings.into_iter().all(|(key, value)| request.provides.get(key) == Some(value))
+}
+
+/// What there is to give to a device.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    /// The deployment.
+    pub deployment: &'a Deployment,
+    /// What the device was given before.
+    pub known: Option<&'a Artifact>,
+    /// What its release has.
+    pub release: &'a [Artifact],
+    /// What must fit.
+    pub selection: Selection,
+}
+
+/// Decides what a device is told that asks about its row; `record` is the id of its record, where
+/// it has none yet.
+pub fn contact(
+    was: DeviceDeployment,
+    offer: Offer<'_>,
+    request: &Request,
+    record: String,
+    now: Time,
+) -> (Commit<DeviceDeployment>, Answer) {
+    let Offer { deployment, known, release, selection } = offer;
+    let mut to = if was.deleted.is_some() { was.again() } else { was.clone() };
+    if to.stage == Stage::Waiting {
+        to.stage = Stage::Record;
+        to.record = record;
+    }
+    if to.request.get_or_insert_with(|| request.clone()) != request {
+        end_row(&mut to, Status::Failure, now);
+        return (stored(was, to), Answer::Conflict);
+    }
+    if matches!(deployment.payload, Payload::Configuration(_)) {
+        return (stored(was, to), Answer::Configure);
+    }
+    let smallest = || {
+        let fitting = release.iter().filter(|artifact| fits(artifact, request, selection));
+        // Of two of a size, the one that asks for more was made for fewer.
+        fitting.min_by_key(|artifact| (artifact.size, Reverse(artifact.content.depends.len())))
+    };
+    let Some(artifact) = known.or_else(smallest) else {
+        end_row(&mut to, Status::NoArtifact, now);
+        return (stored(was, to), Answer::Nothing);
+    };
+    to.artifact = Some(artifact.id.clone());
+    let is_pending = to.status == Status::Pending;
+    if is_pending && !deployment.force_installation && is_installed(artifact, request, selection) {
+        end_row(&mut to, Status::AlreadyInstalled, now);
+        return (stored(was, to), Answer::Nothing);
+    }
+    to.bytes = artifact.size;
+    (stored(was, to), Answer::Install(artifact.id.clone()))
+}
+
+/// Stores what became of a row, which may be another attempt.
+fn stored(was: DeviceDeployment, to: DeviceDeployment) -> Commit<DeviceDeployment> {
+    if was == to {
+        return Commit::nothing();
+    }
+    let again = to.attempt != was.attempt;
+    let final_status = to.status.is_final() && (again || was.status != to.status);
+    let mut commit = if final_status {
+        ended(was.clone(), to.clone())
+    } else {
+        Commit::update(was.clone(), to.clone())
+    };
+    if again {
+        commit.change = Change::Insert(to);
+        let (id, device) = (was.deployment, was.device);
+        return commit.event(DeploymentEvent::DeviceAgain { id, device }.event());
+    }
+    commit
+}

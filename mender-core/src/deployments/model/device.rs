@@ -1,0 +1,214 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    artifacts::ArtifactId,
+    commit::{Aggregate, IndexKey, Key},
+    deployments::model::{DeploymentId, Status},
+    env::Time,
+    id::{DeviceId, Version},
+};
+
+/// What a device says of itself when it asks.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// What it runs.
+    pub artifact_name: String,
+    /// Its type.
+    pub device_type: String,
+    /// What else it provides.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub provides: BTreeMap<String, String>,
+}
+
+/// Whether a device has met its deployment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// It has yet to ask: nobody sees it but in what is pending.
+    Waiting,
+    /// It asked, or was ended before it did.
+    Record,
+    /// Its deployment ended before it asked.
+    Dropped,
+}
+
+/// A final status, and when it was reached.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The status.
+    pub status: Status,
+    /// When.
+    pub at: Time,
+}
+
+/// A device in a deployment.
+///
+/// A reset of the device's history makes room for another attempt of the same deployment.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct DeviceDeployment {
+    /// Its id: the deployment, the device and the attempt.
+    pub key: String,
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// The device.
+    pub device: DeviceId,
+    /// 1, and one more after each reset.
+    pub attempt: u32,
+    /// Whether they have met.
+    pub stage: Stage,
+    /// The id of the record; empty while there is none.
+    pub record: String,
+    /// How far the device is.
+    pub status: Status,
+    /// What it says beside its status.
+    pub substate: String,
+    /// When the deployment was created.
+    pub created: Time,
+    /// When the device began.
+    pub started: Option<Time>,
+    /// When it last reported a final status.
+    pub finished: Option<Time>,
+    /// When its history was reset.
+    pub deleted: Option<Time>,
+    /// Another attempt counts in its place.
+    pub replaced: bool,
+    /// What it said when it first asked.
+    pub request: Option<Request>,
+    /// What it was told to install.
+    pub artifact: Option<ArtifactId>,
+    /// How many bytes that has.
+    pub bytes: u64,
+    /// Whether it sent a log.
+    pub log: bool,
+    /// The last final status.
+    pub ended: Option<Ended>,
+    /// The status that it had when the deployment ended, where it reported another one later.
+    pub late: Option<Status>,
+    /// The version.
+    pub version: Version,
+}
+
+impl DeviceDeployment {
+    /// A device that has yet to ask.
+    #[must_use]
+    pub fn waiting(deployment: &DeploymentId, device: DeviceId, created: Time) -> Self {
+        Self::new(deployment, device, created, 1)
+    }
+
+    fn new(deployment: &DeploymentId, device: DeviceId, created: Time, attempt: u32) -> Self {
+        Self {
+            key: format!("{deployment}/{device}/{attempt}"),
+            deployment: deployment.clone(),
+            device,
+            attempt,
+            stage: Stage::Waiting,
+            record: String::new(),
+            status: Status::Pending,
+            substate: String::new(),
+            created,
+            started: None,
+            finished: None,
+            deleted: None,
+            replaced: false,
+            request: None,
+            artifact: None,
+            bytes: 0,
+            log: false,
+            ended: None,
+            late: None,
+            version: Version::FIRST,
+        }
+    }
+
+    /// The next attempt.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self::new(&self.deployment, self.device.clone(), self.created, self.attempt + 1)
+    }
+
+    /// Tells whether it is a record that was not reset.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.stage == Stage::Record && self.deleted.is_none()
+    }
+
+    /// Tells whether it counts in statistics.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.stage == Stage::Record && !self.replaced
+    }
+
+    /// Tells whether the deployment can't end before it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        match self.stage {
+            Stage::Waiting => true,
+            Stage::Record => self.deleted.is_none() && self.status.is_active(),
+            Stage::Dropped => false,
+        }
+    }
+
+    /// Tells whether the device may have to do with it at its next poll.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.is_open() || (self.deleted.is_some() && !self.replaced)
+    }
+}
+
+impl Aggregate for DeviceDeployment {
+    const KIND: &'static str = "deployments.device";
+
+    fn id(&self) -> &str {
+        &self.key
+    }
+
+    fn version(&self) -> Version {
+        self.version
+    }
+
+    fn set_version(&mut self, version: Version) {
+        self.version = version;
+    }
+
+    fn unique(&self) -> Key {
+        Key { field: "id", value: self.key.clone() }
+    }
+
+    fn index(&self) -> Vec<IndexKey> {
+        let (deployment, device) = (self.deployment.to_string(), self.device.to_string());
+        let field = |name, value: &str| IndexKey::Field(name, value.to_owned());
+        let sort = |name: &str, place: String| IndexKey::Sort(name.to_owned(), place);
+        let mut keys = vec![
+            field("row", &deployment),
+            field("target", &device),
+            IndexKey::Field("pair", format!("{deployment}/{device}")),
+            sort("device", crate::kit::sortable(&device)),
+            sort("status", format!("{:02}", self.status as u8)),
+            sort("created", crate::kit::sortable_time(self.created)),
+            sort("attempt", format!("{:08x}", self.attempt)),
+        ];
+        if self.stage == Stage::Record {
+            keys.push(field("record", &self.record));
+            keys.push(field("history", &device));
+            keys.push(field("status", self.status.as_str()));
+        }
+        if self.is_listed() {
+            keys.push(field("listed", &deployment));
+        }
+        if self.is_current() {
+            keys.push(field("current", &device));
+        }
+        if self.is_open() {
+            keys.push(field("open", &deployment));
+        }
+        if self.is_counted() && self.status.is_begun() {
+            keys.push(field("begun", &deployment));
+        }
+        if self.ended.is_some() {
+            keys.push(field("ended", &device));
+        }
+        keys
+    }
+}

@@ -1,0 +1,160 @@
+use std::{collections::BTreeMap, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::deployments::model::{DeviceDeployment, Stage};
+
+/// How far a device is with a deployment. The order is that of lists of devices.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It failed.
+    Failure,
+    /// A user aborted it.
+    Aborted,
+    /// It waits before it installs.
+    PauseBeforeInstalling,
+    /// It waits before it commits.
+    PauseBeforeCommitting,
+    /// It waits before it reboots.
+    PauseBeforeRebooting,
+    /// It downloads.
+    Downloading,
+    /// It installs.
+    Installing,
+    /// It reboots.
+    Rebooting,
+    /// It has been told, or is yet to be told.
+    Pending,
+    /// It runs what it was to run.
+    Success,
+    /// Nothing of the release fits it.
+    #[serde(rename = "noartifact")]
+    NoArtifact,
+    /// It ran that already.
+    #[serde(rename = "already-installed")]
+    AlreadyInstalled,
+    /// It is no more.
+    Decommissioned,
+}
+
+use Status::{
+    Aborted, AlreadyInstalled, Decommissioned, Downloading, Failure, Installing, NoArtifact,
+    PauseBeforeCommitting, PauseBeforeInstalling, PauseBeforeRebooting, Pending, Rebooting,
+    Success,
+};
+
+/// No status has this name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct UnknownStatus;
+
+impl Status {
+    /// All of them, in order.
+    pub const ALL: [Self; 13] = [
+        Failure,
+        Aborted,
+        PauseBeforeInstalling,
+        PauseBeforeCommitting,
+        PauseBeforeRebooting,
+        Downloading,
+        Installing,
+        Rebooting,
+        Pending,
+        Success,
+        NoArtifact,
+        AlreadyInstalled,
+        Decommissioned,
+    ];
+
+    /// Those in which devices wait for a word.
+    pub const PAUSES: [Self; 3] =
+        [PauseBeforeInstalling, PauseBeforeCommitting, PauseBeforeRebooting];
+
+    /// Returns the name, as on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Failure => "failure",
+            Aborted => "aborted",
+            PauseBeforeInstalling => "pause_before_installing",
+            PauseBeforeCommitting => "pause_before_committing",
+            PauseBeforeRebooting => "pause_before_rebooting",
+            Downloading => "downloading",
+            Installing => "installing",
+            Rebooting => "rebooting",
+            Pending => "pending",
+            Success => "success",
+            NoArtifact => "noartifact",
+            AlreadyInstalled => "already-installed",
+            Decommissioned => "decommissioned",
+        }
+    }
+
+    /// Tells whether the device has yet to end.
+    #[must_use]
+    pub fn is_active(self) -> bool {
+        !self.is_final()
+    }
+
+    /// Tells whether the device has ended.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Failure | Aborted | Success | NoArtifact | AlreadyInstalled | Decommissioned)
+    }
+
+    /// Tells whether a device that has this status makes its deployment one in progress.
+    #[must_use]
+    pub fn is_begun(self) -> bool {
+        !matches!(self, Pending | Decommissioned)
+    }
+
+    /// Tells whether devices may report it.
+    #[must_use]
+    pub fn is_reportable(self) -> bool {
+        !matches!(self, Pending | Aborted | NoArtifact | Decommissioned)
+    }
+}
+
+impl FromStr for Status {
+    type Err = UnknownStatus;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStatus> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or(UnknownStatus)
+    }
+}
+
+/// What came of a deployment so far, by its records.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Tally {
+    /// How many devices have which status.
+    pub counts: BTreeMap<Status, u64>,
+    /// How many devices have a record.
+    pub devices: u64,
+    /// How many bytes they were told to fetch.
+    pub bytes: u64,
+}
+
+impl Tally {
+    /// Counts a row.
+    pub fn add(&mut self, row: &DeviceDeployment) {
+        if row.is_counted() {
+            *self.counts.entry(row.status).or_default() += 1;
+        }
+        if row.stage == Stage::Record {
+            self.devices += u64::from(row.attempt == 1);
+            self.bytes += row.bytes;
+        }
+    }
+
+    /// Returns how many devices have this status.
+    #[must_use]
+    pub fn count(&self, status: Status) -> u64 {
+        self.counts.get(&status).copied().unwrap_or(0)
+    }
+
+    /// Tells whether a device has done more than to ask.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.counts.iter().any(|(status, count)| status.is_begun() && *count > 0)
+    }
+}

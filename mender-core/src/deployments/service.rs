@@ -1,0 +1,243 @@
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{
+    artifacts::{Artifact, ArtifactId},
+    blob::Link,
+    commit::{Commit, Stamped},
+    ctx::Ctx,
+    deployments::{
+        logic::{self, Selection},
+        model::{Deployment, DeploymentId, DeviceDeployment, Log, Targets},
+        store::Store,
+    },
+    env::Time,
+    error::{Error, Kind, Result, StoreResult},
+    id::{DeviceId, TenantId},
+    inventory::AttributeName,
+    kernel::Kernel,
+    lifecycle::Forget,
+    outbox::Journal,
+    token::Keyring,
+};
+
+mod configuration;
+mod create;
+mod devices;
+mod end;
+mod fill;
+mod logs;
+mod poll;
+mod read;
+
+pub use configuration::{ConfigurationLink, NewConfiguration};
+pub use create::{NewDeployment, Whom};
+pub(crate) use fill::{Complete, Walk};
+pub use poll::Instructions;
+pub use read::{Shown, ShownDevice};
+
+/// How deployments behave.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Config {
+    /// What must fit for a device to get an artifact.
+    pub selection: Selection,
+    /// For how long devices may fetch what they were told to.
+    pub link_expires: Duration,
+    /// For how long they may fetch a configuration.
+    pub configuration_expires: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            selection: Selection::default(),
+            link_expires: Duration::from_secs(24 * 3600),
+            configuration_expires: Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+/// What deployments ask artifacts.
+#[async_trait]
+pub(crate) trait Releases: Send + Sync + 'static {
+    /// Returns the artifacts of a release; none where there is none, or where it is leaving.
+    async fn of_release(&self, tenant: &TenantId, name: &str) -> Result<Vec<Artifact>>;
+
+    /// Returns artifacts by id, also those that left their releases.
+    async fn by_id(
+        &self,
+        tenant: &TenantId,
+        ids: &[ArtifactId],
+    ) -> Result<BTreeMap<ArtifactId, Artifact>>;
+
+    /// Tells whether the caller may use a release.
+    async fn is_visible(&self, ctx: &Ctx, name: &str) -> Result<bool>;
+
+    /// Returns a link to an artifact for a device.
+    async fn link(
+        &self,
+        tenant: &TenantId,
+        artifact: &Artifact,
+        valid_for: Duration,
+        base: &str,
+    ) -> Result<Link>;
+}
+
+/// What deployments ask inventory.
+#[async_trait]
+pub(crate) trait Fleet: Send + Sync + 'static {
+    /// Returns the accepted devices of a group, or all accepted ones, by id.
+    async fn accepted(&self, tenant: &TenantId, group: Option<&str>) -> Result<Vec<DeviceId>>;
+
+    /// Returns the group of a device.
+    async fn group_of(&self, tenant: &TenantId, device: &DeviceId) -> Result<Option<String>>;
+
+    /// Returns a device by the value of an attribute.
+    async fn find(
+        &self,
+        ctx: &Ctx,
+        attribute: &AttributeName,
+        value: &str,
+    ) -> Result<Option<DeviceId>>;
+}
+
+/// The use cases of deployments.
+pub struct Service {
+    kernel: Arc<Kernel>,
+    store: Arc<dyn Store>,
+    journal: Arc<dyn Journal>,
+    releases: Arc<dyn Releases>,
+    fleet: Arc<dyn Fleet>,
+    keys: Arc<Keyring>,
+    config: Config,
+}
+
+/// What the service is made of.
+pub(crate) struct Parts {
+    pub(crate) kernel: Arc<Kernel>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) releases: Arc<dyn Releases>,
+    pub(crate) fleet: Arc<dyn Fleet>,
+    pub(crate) keys: Arc<Keyring>,
+    pub(crate) config: Config,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("deployments::Service").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+fn not_found() -> Error {
+    Error::not_found("Resource not found")
+}
+
+impl Service {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { kernel, store, journal, releases, fleet, keys, config } = parts;
+        Self { kernel, store, journal, releases, fleet, keys, config }
+    }
+
+    /// Returns how deployments behave.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn now(&self) -> Time {
+        self.kernel.env().now()
+    }
+
+    async fn load(&self, ctx: &Ctx, id: &DeploymentId) -> Result<Deployment> {
+        self.store.deployment(&ctx.tenant, id).await?.ok_or_else(not_found)
+    }
+
+    async fn commit(&self, ctx: &Ctx, commit: Commit<Deployment>) -> Result<()> {
+        let write = |commit| self.store.commit_deployment(&ctx.tenant, commit);
+        Ok(self.kernel.commit(ctx, &self.journal, commit, write).await?)
+    }
+
+    async fn commit_device(&self, ctx: &Ctx, commit: Commit<DeviceDeployment>) -> Result<()> {
+        let write = |commit| self.store.commit_device_deployment(&ctx.tenant, commit);
+        Ok(self.kernel.commit(ctx, &self.journal, commit, write).await?)
+    }
+
+    async fn commit_targets(&self, ctx: &Ctx, commit: Commit<Targets>) -> Result<()> {
+        let write = |commit| self.store.commit_targets(&ctx.tenant, commit);
+        Ok(self.kernel.commit(ctx, &self.journal, commit, write).await?)
+    }
+
+    async fn commit_log(&self, ctx: &Ctx, commit: Commit<Log>) -> Result<()> {
+        let write = |commit: Stamped<Log>| -> _ { self.store.commit_log(&ctx.tenant, commit) };
+        let stored: StoreResult<()> = self.kernel.commit(ctx, &self.journal, commit, write).await;
+        Ok(stored?)
+    }
+
+    /// Changes a row as it is now, as often as it takes.
+    async fn change_row(
+        &self,
+        ctx: &Ctx,
+        (deployment, device): (&DeploymentId, &DeviceId),
+        decide: impl Fn(DeviceDeployment) -> Commit<DeviceDeployment>,
+    ) -> Result<()> {
+        let attempt = || async {
+            match self.store.device_deployment(&ctx.tenant, deployment, device).await? {
+                Some(row) => self.commit_device(ctx, decide(row)).await,
+                None => Ok(()),
+            }
+        };
+        self.kernel.retry(attempt).await
+    }
+
+    /// Ends a deployment whose devices have all ended.
+    pub(crate) async fn settle(&self, ctx: &Ctx, id: &DeploymentId) -> Result<()> {
+        let attempt = || async {
+            let Some(deployment) = self.store.deployment(&ctx.tenant, id).await? else {
+                return Ok(());
+            };
+            let busy = self.store.open_rows(&ctx.tenant, id, None, 1).await?;
+            if !deployment.is_open() || !busy.is_empty() {
+                return Ok(());
+            }
+            let artifacts = self.artifact_ids(ctx, &deployment).await?;
+            self.commit(ctx, logic::finish(deployment, artifacts, self.now())).await
+        };
+        self.kernel.retry(attempt).await
+    }
+
+    /// Returns what a deployment has to give.
+    async fn artifact_ids(&self, ctx: &Ctx, deployment: &Deployment) -> Result<Vec<ArtifactId>> {
+        if deployment.is_finished() {
+            return Ok(deployment.artifacts.clone());
+        }
+        let artifacts = self.artifacts(&ctx.tenant, deployment).await?;
+        Ok(artifacts.into_iter().map(|artifact| artifact.id).collect())
+    }
+
+    async fn artifacts(&self, tenant: &TenantId, deployment: &Deployment) -> Result<Vec<Artifact>> {
+        match deployment.payload {
+            crate::deployments::Payload::Configuration(_) => Ok(Vec::new()),
+            crate::deployments::Payload::Software => {
+                self.releases.of_release(tenant, &deployment.artifact_name).await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Forget for Service {
+    async fn forget_device(&self, tenant: &TenantId, device: &DeviceId) -> Result<()> {
+        self.decommission(&Ctx::system(tenant.clone()), device).await
+    }
+
+    async fn forget_tenant(&self, tenant: &TenantId) -> Result<()> {
+        self.forget_all(&Ctx::system(tenant.clone())).await
+    }
+}
+
+/// Whether an error says that another one came first.
+fn is_duplicate(error: &Error) -> bool {
+    error.kind == Kind::Conflict && !error.is_stale()
+}

@@ -1,0 +1,204 @@
+use std::collections::HashSet;
+
+use serde_json::json;
+
+use super::{Service, fill::complete_job, is_duplicate};
+use crate::{
+    commit::Commit,
+    ctx::Ctx,
+    deployments::{
+        logic::{self, MAX_ARTIFACT_NAME, MAX_NAME},
+        model::{
+            Audience, CHUNK, Deployment, DeploymentId, DeviceDeployment, Payload, State, Targets,
+        },
+    },
+    env::Time,
+    error::{Error, Result},
+    id::{DeviceId, Version},
+    secret::token_hash,
+};
+
+/// For whom a deployment is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Whom {
+    /// These devices, known or not.
+    Devices(Vec<DeviceId>),
+    /// The accepted devices that a static group has now.
+    Group(String),
+    /// The devices that are accepted now.
+    All,
+}
+
+/// What is wanted of a new deployment.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NewDeployment {
+    /// Its name.
+    pub name: String,
+    /// The name of the release.
+    pub artifact_name: String,
+    /// Devices install what they have already.
+    pub force_installation: bool,
+    /// For whom it is.
+    pub whom: Whom,
+}
+
+/// Checks the names of a deployment.
+pub(super) fn check_names(name: &str, artifact_name: &str) -> Result<()> {
+    let texts = [
+        ("name", name, MAX_NAME, "the length must be no more than 256"),
+        (
+            "artifact_name",
+            artifact_name,
+            MAX_ARTIFACT_NAME,
+            "the length must be between 1 and 4096",
+        ),
+    ];
+    for (field, text, max, too_long) in texts {
+        if text.is_empty() {
+            return Err(Error::invalid(field, "cannot be blank"));
+        }
+        if text.len() > max {
+            return Err(Error::invalid(field, too_long));
+        }
+        if text.contains('\0') {
+            return Err(Error::invalid(field, "U+0000 can't be kept"));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what another open deployment brings to the same devices.
+fn duplicate() -> Error {
+    let what = "there is already an active deployment with the same parameters";
+    Error::conflict(format!("Invalid deployment definition: {what}"))
+}
+
+/// Refuses a deployment that has nothing to give.
+fn no_artifact() -> Error {
+    Error::invalid("release", "No artifact for the deployment")
+}
+
+impl Service {
+    /// Creates a deployment.
+    ///
+    /// # Errors
+    /// `Invalid { devices }` where there are none, `Invalid { release }` where there is no such
+    /// release, `Conflict` where the same is open, `Forbidden` for users who may not reach those
+    /// devices, and those of the stores.
+    pub async fn create(&self, ctx: &Ctx, new: NewDeployment) -> Result<DeploymentId> {
+        let NewDeployment { name, artifact_name, force_installation, whom } = new;
+        check_names(&name, &artifact_name)?;
+        let all = whom == Whom::All;
+        let (audience, devices) = self.resolve(ctx, whom).await?;
+        if devices.is_empty() {
+            return Err(Error::invalid("devices", "No devices for the deployment"));
+        }
+        let groups = self.groups_of(ctx, &audience, &devices).await?;
+        if ctx.scope.groups().is_some_and(|allowed| {
+            groups.is_empty() || !groups.iter().all(|group| allowed.contains(group))
+        }) {
+            return Err(Error::forbidden("devices outside of the groups of the user"));
+        }
+        if !self.releases.is_visible(ctx, &artifact_name).await? {
+            return Err(no_artifact());
+        }
+        let same = json!([name, artifact_name, devices, all, force_installation]);
+        let deployment = Deployment {
+            id: self.new_id()?,
+            name,
+            artifact_name,
+            force_installation,
+            payload: Payload::Software,
+            audience,
+            groups,
+            fingerprint: Some(token_hash(&same.to_string())),
+            max_devices: devices.len() as u64,
+            ticket: self.kernel.env().uuid(),
+            created: self.now(),
+            state: State::Filling,
+            finished: None,
+            artifacts: Vec::new(),
+            version: Version::FIRST,
+        };
+        self.place(ctx, deployment, devices)
+            .await
+            .map_err(|error| if is_duplicate(&error) { duplicate() } else { error })
+    }
+
+    pub(super) fn new_id(&self) -> Result<DeploymentId> {
+        self.kernel.env().uuid().parse().map_err(|e| Error::internal("id").because(e))
+    }
+
+    async fn resolve(&self, ctx: &Ctx, whom: Whom) -> Result<(Audience, Vec<DeviceId>)> {
+        Ok(match whom {
+            Whom::Devices(mut devices) => {
+                let mut seen = HashSet::new();
+                devices.retain(|device| seen.insert(device.clone()));
+                (Audience::Devices, devices)
+            }
+            Whom::Group(group) => {
+                let devices = self.fleet.accepted(&ctx.tenant, Some(&group)).await?;
+                (Audience::Group(group), devices)
+            }
+            Whom::All => (Audience::All, self.fleet.accepted(&ctx.tenant, None).await?),
+        })
+    }
+
+    /// Returns the groups that a deployment concerns: that of its only device, or the one meant.
+    pub(super) async fn groups_of(
+        &self,
+        ctx: &Ctx,
+        audience: &Audience,
+        devices: &[DeviceId],
+    ) -> Result<Vec<String>> {
+        Ok(match (audience, devices) {
+            (Audience::Group(group), _) => vec![group.clone()],
+            (_, [device]) => self.fleet.group_of(&ctx.tenant, device).await?.into_iter().collect(),
+            _ => Vec::new(),
+        })
+    }
+
+    /// Stores a deployment: its devices first, then itself, which makes them its own; then its rows.
+    pub(super) async fn place(
+        &self,
+        ctx: &Ctx,
+        mut deployment: Deployment,
+        devices: Vec<DeviceId>,
+    ) -> Result<DeploymentId> {
+        let id = deployment.id.clone();
+        let job = complete_job(&ctx.tenant, &id, &deployment.ticket, self.now());
+        self.kernel.jobs.put_jobs(&[job]).await?;
+        for (n, chunk) in devices.chunks(CHUNK).enumerate() {
+            let targets = Targets::new(&deployment.ticket, n, chunk.to_vec());
+            let commit = Commit::insert(targets).quiet("the deployment is told");
+            self.commit_targets(ctx, commit).await?;
+        }
+        // Devices get deployments by age: no two are alike.
+        let newest = self.store.newest_deployment(&ctx.tenant).await?;
+        deployment.created = self.now().max(newest.map_or(Time(0), |newest| Time(newest.0 + 1)));
+        let is_software = deployment.payload == Payload::Software;
+        let release = deployment.artifact_name.clone();
+        if let Err(error) = self.commit(ctx, logic::create(deployment.clone())).await {
+            // Of anything else nobody knows whether it was stored: the job finds out.
+            if is_duplicate(&error) || error.is_stale() {
+                self.drop_targets(ctx, std::slice::from_ref(&deployment.ticket)).await?;
+            }
+            return Err(error);
+        }
+        // Whoever deletes the release marks it first, and then looks for deployments.
+        if is_software && self.releases.of_release(&ctx.tenant, &release).await?.is_empty() {
+            let commit = Commit::delete(deployment).quiet("it never began");
+            self.commit(ctx, commit).await?;
+            return Err(no_artifact());
+        }
+        self.begin_walk(ctx, &id, devices.len()).await?;
+        Ok(id)
+    }
+
+    pub(super) fn rows(deployment: &Deployment, devices: &[DeviceId]) -> Vec<DeviceDeployment> {
+        let row = |device: &DeviceId| {
+            DeviceDeployment::waiting(&deployment.id, device.clone(), deployment.created)
+        };
+        devices.iter().map(row).collect()
+    }
+}

@@ -1,0 +1,201 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Service;
+use crate::{
+    artifacts::{Artifact, ArtifactId},
+    ctx::Ctx,
+    deployments::{
+        logic,
+        model::{Audience, Deployment, DeploymentId, DeviceDeployment, Payload, Status, Tally},
+        query::{DeploymentQuery, Progress},
+    },
+    error::Result,
+    id::DeviceId,
+    inventory::AttributeName,
+    page::PageRequest,
+};
+
+/// A deployment as it is shown.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// What was asked.
+    pub deployment: Deployment,
+    /// The devices that were named, where they were.
+    pub named: Vec<DeviceId>,
+    /// What there is to give.
+    pub artifacts: Vec<ArtifactId>,
+    /// What came of it so far; `pending` includes devices that never asked.
+    pub tally: Tally,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+/// A device of a deployment as it is shown.
+#[derive(Clone, Debug)]
+pub struct ShownDevice {
+    /// The row.
+    pub row: DeviceDeployment,
+    /// What it was told to install.
+    pub artifact: Option<Artifact>,
+}
+
+impl Service {
+    /// Returns a deployment.
+    ///
+    /// # Errors
+    /// `NotFound`, `Forbidden`, and those of the stores.
+    pub async fn deployment(&self, ctx: &Ctx, id: &DeploymentId) -> Result<Shown> {
+        let deployment = self.load(ctx, id).await?;
+        self.check_scope(ctx, &deployment)?;
+        let shown = self.show_all(ctx, vec![deployment]).await?.pop();
+        shown.ok_or_else(super::not_found)
+    }
+
+    /// Returns a page of deployments, and how many there are.
+    ///
+    /// # Errors
+    /// Those of the stores.
+    pub async fn deployments(
+        &self,
+        ctx: &Ctx,
+        mut query: DeploymentQuery,
+        page: PageRequest,
+    ) -> Result<(Vec<Shown>, u64)> {
+        query.groups = ctx.scope.groups().map(<[String]>::to_vec);
+        let (tenant, limit) = (&ctx.tenant, page.size as usize);
+        let total = self.store.count_deployments(tenant, &query).await?;
+        let found = self.store.deployments(tenant, &query, page.skip(), limit).await?;
+        Ok((self.show_all(ctx, found).await?, total))
+    }
+
+    /// Returns a device by the value of an attribute.
+    ///
+    /// # Errors
+    /// Those of inventory.
+    pub async fn find_device(
+        &self,
+        ctx: &Ctx,
+        attribute: &AttributeName,
+        value: &str,
+    ) -> Result<Option<DeviceId>> {
+        self.fleet.find(ctx, attribute, value).await
+    }
+
+    /// Counts the devices of deployments by status; those that are not there are left out.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn statistics(
+        &self,
+        ctx: &Ctx,
+        ids: &[DeploymentId],
+    ) -> Result<Vec<(DeploymentId, Tally)>> {
+        let mut deployments = self.store.deployments_by_id(&ctx.tenant, ids).await?;
+        deployments.retain(|deployment| self.check_scope(ctx, deployment).is_ok());
+        let mut tallies = self.tallies(ctx, &deployments).await?;
+        let tally = |deployment: Deployment| {
+            let tally = tallies.remove(&deployment.id).unwrap_or_default();
+            (deployment.id, tally)
+        };
+        Ok(deployments.into_iter().map(tally).collect())
+    }
+
+    async fn tallies(
+        &self,
+        ctx: &Ctx,
+        deployments: &[Deployment],
+    ) -> Result<BTreeMap<DeploymentId, Tally>> {
+        let ids: Vec<DeploymentId> = deployments.iter().map(|d| d.id.clone()).collect();
+        let mut tallies = self.store.tallies(&ctx.tenant, &ids).await?;
+        for deployment in deployments {
+            let tally = tallies.entry(deployment.id.clone()).or_default();
+            if deployment.state == crate::deployments::State::Closing {
+                let active = |status: &Status| status.is_active();
+                let closed: u64 =
+                    tally.counts.iter().filter(|(s, _)| active(s)).map(|(_, count)| count).sum();
+                tally.counts.retain(|status, _| !active(status));
+                *tally.counts.entry(Status::Aborted).or_default() += closed;
+            } else if !deployment.is_finished() {
+                // Those that are yet to ask, their rows written or not.
+                let silent = deployment.max_devices.saturating_sub(tally.devices);
+                *tally.counts.entry(Status::Pending).or_default() += silent;
+            }
+        }
+        Ok(tallies)
+    }
+
+    /// Adds to deployments what is shown of them.
+    pub(super) async fn show_all(
+        &self,
+        ctx: &Ctx,
+        deployments: Vec<Deployment>,
+    ) -> Result<Vec<Shown>> {
+        let mut tallies = self.tallies(ctx, &deployments).await?;
+        let mut named = self.named(ctx, &deployments).await?;
+        let mut shown = Vec::with_capacity(deployments.len());
+        let mut releases: BTreeMap<String, Vec<ArtifactId>> = BTreeMap::new();
+        for deployment in deployments {
+            let tally = tallies.remove(&deployment.id).unwrap_or_default();
+            let progress = match (deployment.is_finished(), tally.has_begun()) {
+                (true, _) => Progress::Finished,
+                (false, true) => Progress::InProgress,
+                (false, false) => Progress::Pending,
+            };
+            let live = !deployment.is_finished() && deployment.payload == Payload::Software;
+            let artifacts = match releases.get(&deployment.artifact_name) {
+                Some(artifacts) if live => artifacts.clone(),
+                _ => {
+                    let artifacts = self.artifact_ids(ctx, &deployment).await?;
+                    if live {
+                        releases.insert(deployment.artifact_name.clone(), artifacts.clone());
+                    }
+                    artifacts
+                }
+            };
+            let named = named.remove(&deployment.ticket).unwrap_or_default();
+            shown.push(Shown { deployment, named, artifacts, tally, progress });
+        }
+        Ok(shown)
+    }
+
+    /// Returns the devices that were named, by the tickets of their deployments.
+    async fn named(
+        &self,
+        ctx: &Ctx,
+        deployments: &[Deployment],
+    ) -> Result<BTreeMap<String, Vec<DeviceId>>> {
+        let of_devices =
+            |d: &&Deployment| d.audience == Audience::Devices && d.payload == Payload::Software;
+        let named = deployments.iter().filter(of_devices);
+        let tickets: Vec<String> = named.map(|deployment| deployment.ticket.clone()).collect();
+        let mut devices: BTreeMap<String, Vec<DeviceId>> = BTreeMap::new();
+        if !tickets.is_empty() {
+            for targets in self.store.targets(&ctx.tenant, &tickets).await? {
+                devices.entry(targets.ticket).or_default().extend(targets.devices);
+            }
+        }
+        Ok(devices)
+    }
+
+    /// Adds to rows what is shown of them.
+    pub(super) async fn show_devices(
+        &self,
+        ctx: &Ctx,
+        deployments: &[Deployment],
+        rows: Vec<DeviceDeployment>,
+    ) -> Result<Vec<ShownDevice>> {
+        let ids: BTreeSet<ArtifactId> =
+            rows.iter().filter_map(|row| row.artifact.clone()).collect();
+        let ids: Vec<ArtifactId> = ids.into_iter().collect();
+        let artifacts = self.releases.by_id(&ctx.tenant, &ids).await?;
+        let show = |row: DeviceDeployment| {
+            let artifact = row.artifact.as_ref().and_then(|id| artifacts.get(id)).cloned();
+            let row = match deployments.iter().find(|d| d.id == row.deployment) {
+                Some(deployment) => logic::seen(row, deployment),
+                None => row,
+            };
+            ShownDevice { row, artifact }
+        };
+        Ok(rows.into_iter().map(show).collect())
+    }
+}

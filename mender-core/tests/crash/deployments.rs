@@ -1,0 +1,216 @@
+use mender_core::{
+    DeviceId, Result,
+    artifacts::format::Depend,
+    commit::Aggregate as _,
+    deployments::{
+        Deployment, DeploymentId, DeploymentQuery, DeviceDeployment, Message, NewConfiguration,
+        NewDeployment, Request, State, Status, Store as _, Targets, Whom,
+    },
+    error::Kind,
+    kit::{DocStore as _, Plan},
+};
+
+use crate::crash::{
+    artifacts::add,
+    harness::{World, answer_or, use_cases},
+};
+
+/// What a device says that has what the release brings.
+fn has(name: &str) -> Request {
+    Request {
+        artifact_name: name.into(),
+        device_type: "type".into(),
+        provides: [("n".to_owned(), "a1".to_owned())].into(),
+    }
+}
+
+fn device(name: &str) -> DeviceId {
+    name.parse().unwrap()
+}
+
+fn configuration() -> DeploymentId {
+    "00000000-0000-4000-8000-000000000001".parse().unwrap()
+}
+
+async fn release(w: &World) {
+    let typed = |content: &mut mender_core::artifacts::format::Content| {
+        content.device_types = vec!["type".into()];
+        content.depends.insert("device_type".into(), Depend::Any(vec!["type".into()]));
+    };
+    add(w, "one", "a1", typed).await;
+}
+
+fn wanted() -> NewDeployment {
+    NewDeployment {
+        name: "d".into(),
+        artifact_name: "one".into(),
+        force_installation: false,
+        whom: Whom::Devices(vec![device("free-a"), device("free-b")]),
+    }
+}
+
+async fn create(w: &World) -> Result<()> {
+    // The same is open: it was created.
+    answer_or(w.mender.deployments().create(&w.ctx, wanted()).await.map(drop), Kind::Conflict)
+}
+
+async fn created(w: &World) {
+    release(w).await;
+    create(w).await.unwrap();
+}
+
+async fn configure(w: &World) -> Result<()> {
+    let new = NewConfiguration {
+        id: configuration(),
+        device: device("free-a"),
+        name: "c".into(),
+        configuration: r#"{"a":"b"}"#.into(),
+    };
+    answer_or(w.mender.deployments().configure(&w.ctx, new).await, Kind::Conflict)
+}
+
+async fn configured(w: &World) {
+    configure(w).await.unwrap();
+}
+
+async fn poll(w: &World, name: &str, runs: &str) -> Result<()> {
+    let (device, request) = (device(name), has(runs));
+    w.mender.deployments().next(&w.ctx, &device, &request, "http://x").await.map(drop)
+}
+
+async fn asked(w: &World) {
+    configured(w).await;
+    poll(w, "free-a", "old").await.unwrap();
+}
+
+async fn report(w: &World, status: Status) -> Result<()> {
+    let device = device("free-a");
+    w.mender.deployments().report(&w.ctx, &configuration(), &device, status, "").await
+}
+
+async fn deployments(w: &World) -> Vec<Deployment> {
+    let all = DeploymentQuery::default();
+    w.stores.deployments(&w.ctx.tenant, &all, 0, 100).await.unwrap()
+}
+
+async fn only(w: &World) -> Deployment {
+    let mut all = deployments(w).await;
+    assert_eq!(all.len(), 1);
+    all.remove(0)
+}
+
+async fn row(w: &World, of: &Deployment, name: &str) -> DeviceDeployment {
+    let row = w.stores.device_deployment(&w.ctx.tenant, &of.id, &device(name)).await;
+    row.unwrap().unwrap()
+}
+
+/// Nothing is stuck on its way, and nobody's devices are left.
+pub(crate) async fn check(w: &World) {
+    let all = deployments(w).await;
+    for deployment in &all {
+        assert!(matches!(deployment.state, State::Open | State::Closed), "{deployment:?}");
+        let open = w.stores.open_rows(&w.ctx.tenant, &deployment.id, None, 100).await.unwrap();
+        assert_eq!(open.is_empty(), deployment.is_finished(), "{deployment:?}: {open:?}");
+        let ticket = std::slice::from_ref(&deployment.ticket);
+        let targets = w.stores.targets(&w.ctx.tenant, ticket).await.unwrap();
+        let devices: Vec<_> = targets.into_iter().flat_map(|targets| targets.devices).collect();
+        assert_eq!(devices.len() as u64, deployment.max_devices);
+        for device in &devices {
+            let rows = w.stores.current(&w.ctx.tenant, device).await.unwrap();
+            let last = w.stores.device_deployment(&w.ctx.tenant, &deployment.id, device).await;
+            let last = last.unwrap().unwrap();
+            let older = |row: &&DeviceDeployment| {
+                row.deployment == deployment.id && row.attempt < last.attempt
+            };
+            assert_eq!(rows.iter().filter(older).count(), 0, "an older attempt counts");
+        }
+    }
+    let targets = w.stores.docs().scan(&Plan::new(Targets::KIND, &w.ctx.tenant)).await.unwrap();
+    assert_eq!(targets.len(), all.len(), "a creation that came to nothing left its devices");
+}
+
+use_cases! {
+    creating_a_deployment:
+        given release,
+        when async |w| create(w).await,
+        then async |w| {
+            let deployment = only(w).await;
+            for name in ["free-a", "free-b"] {
+                assert!(row(w, &deployment, name).await.is_open());
+            }
+        };
+    configuring_a_device:
+        given async |_| {},
+        when async |w| configure(w).await,
+        then async |w| assert!(row(w, &only(w).await, "free-a").await.is_open());
+    asking_for_the_first_time:
+        given configured,
+        when async |w| poll(w, "free-a", "old").await,
+        then async |w| assert!(row(w, &only(w).await, "free-a").await.is_listed());
+    asking_while_it_is_installed:
+        given created,
+        when async |w| poll(w, "free-a", "one").await,
+        then async |w| {
+            let row = row(w, &only(w).await, "free-a").await;
+            assert_eq!(row.status, Status::AlreadyInstalled);
+        };
+    the_last_device_asks_while_it_is_installed:
+        given async |w| {
+            created(w).await;
+            poll(w, "free-b", "one").await.unwrap();
+        },
+        when async |w| poll(w, "free-a", "one").await,
+        then async |w| assert!(only(w).await.is_finished());
+    reporting_progress:
+        given asked,
+        when async |w| report(w, Status::Installing).await,
+        then async |w| assert!(!only(w).await.is_finished());
+    reporting_the_end:
+        given asked,
+        when async |w| report(w, Status::Success).await,
+        then async |w| assert!(only(w).await.is_finished());
+    sending_a_log:
+        given asked,
+        when async |w| {
+            let message = |text: &str| text.to_owned();
+            let line = Message {
+                timestamp: message("t"), level: message("l"), message: message("m"),
+            };
+            let device = device("free-a");
+            w.mender.deployments().put_log(&w.ctx, &configuration(), &device, vec![line]).await
+        },
+        then async |w| assert!(row(w, &only(w).await, "free-a").await.log);
+    aborting_a_deployment:
+        given created,
+        when async |w| {
+            let id = only(w).await.id;
+            answer_or(w.mender.deployments().abort(&w.ctx, &id).await, Kind::Conflict)
+        },
+        then async |w| assert!(only(w).await.is_finished());
+    aborting_what_a_device_has_to_do:
+        given created,
+        when async |w| w.mender.deployments().abort_device(&w.ctx, &device("free-a")).await,
+        then async |w| {
+            let deployment = only(w).await;
+            assert_eq!(row(w, &deployment, "free-a").await.status, Status::Aborted);
+            assert!(!deployment.is_finished());
+        };
+    beginning_anew_after_a_reset:
+        given async |w| {
+            created(w).await;
+            poll(w, "free-a", "one").await.unwrap();
+            w.mender.deployments().reset_history(&w.ctx, &device("free-a")).await.unwrap();
+        },
+        when async |w| poll(w, "free-a", "one").await,
+        then async |w| {
+            let row = row(w, &only(w).await, "free-a").await;
+            assert_eq!((row.attempt, row.status), (2, Status::AlreadyInstalled));
+        };
+    resetting_a_history:
+        given async |w| {
+            created(w).await;
+            poll(w, "free-a", "one").await.unwrap();
+        },
+        when async |w| w.mender.deployments().reset_history(&w.ctx, &device("free-a")).await,
+        then async |w| assert!(row(w, &only(w).await, "free-a").await.deleted.is_some());
+}

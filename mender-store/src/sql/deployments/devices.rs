@@ -1,0 +1,228 @@
+//! Rows of devices as they are written: of a row only what differs is named.
+
+use mender_core::{
+    Stamped, StoreResult, TenantId,
+    artifacts::ArtifactId,
+    commit::Change,
+    deployments::{DeploymentId, DeviceDeployment},
+};
+
+use super::{rows::code, write::CHUNK};
+use crate::{
+    sql,
+    sql::{
+        facade::{Batch, Query, Stmt},
+        kernel::{self, Tail as _},
+        value::{Val, json, name},
+    },
+    vals,
+};
+
+macro_rules! insert {
+    ($values:literal) => {
+        concat!(
+            "INSERT INTO deployments_devices (tenant_id, deployment_id, device_id, attempt,
+        substate, started, finished, request, artifact_id, log, late, version, commit_id, status,
+        open, current, ended_status, ended_at, stage, record_id, created, deleted, replaced, bytes)
+        ",
+            $values,
+            " ON CONFLICT (tenant_id, deployment_id, device_id, attempt) DO NOTHING"
+        )
+    };
+}
+
+/// An id that is taken leaves no row written, which is a conflict.
+const INSERT: Stmt = sql!(insert!(
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+        $19, $20, $21, $22, $23, $24)"
+));
+
+const FILL: Stmt = sql!(insert!("@rows($1)"));
+
+macro_rules! update {
+    ($columns:expr, $version:literal) => {
+        concat!(
+            "UPDATE deployments_devices SET substate = $5, started = $6, finished = $7,
+        request = $8, artifact_id = $9, log = $10, late = $11, version = $12, commit_id = $13",
+            $columns,
+            " WHERE tenant_id = $1 AND deployment_id = $2 AND device_id = $3 AND attempt = $4
+        AND version = ",
+            $version
+        )
+    };
+}
+
+macro_rules! end {
+    () => {
+        ", status = $14, open = $15, current = $16, ended_status = $17, ended_at = $18"
+    };
+}
+
+/// Names no column of an index: SQLite writes every index whose columns a statement names.
+const UPDATE: Stmt = sql!(update!("", "$14"));
+
+const MOVE: Stmt = sql!(update!(", status = $14", "$15"));
+
+const END: Stmt = sql!(update!(end!(), "$19"));
+
+const CHANGE: Stmt = sql!(update!(
+    concat!(
+        end!(),
+        ", stage = $19, record_id = $20, created = $21, deleted = $22, replaced = $23, bytes = $24"
+    ),
+    "$25"
+));
+
+const DELETE: Stmt = sql!(
+    "DELETE FROM deployments_devices WHERE tenant_id = $1 AND deployment_id = $2
+        AND device_id = $3 AND attempt = $4 AND version = $5"
+);
+
+const APPLIED: Stmt = sql!(
+    "SELECT 1 FROM deployments_devices WHERE tenant_id = $1 AND deployment_id = $2
+        AND device_id = $3 AND attempt = $4 AND commit_id = $5"
+);
+
+const GONE: Stmt = sql!(
+    "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM deployments_devices WHERE tenant_id = $1
+        AND deployment_id = $2 AND device_id = $3 AND attempt = $4)"
+);
+
+macro_rules! some {
+    ($columns:literal) => {
+        concat!(
+            "(SELECT ",
+            $columns,
+            " FROM deployments_devices WHERE tenant_id = $1 AND deployment_id = $2
+        ORDER BY device_id, attempt LIMIT $3)"
+        )
+    };
+}
+
+/// The ids of logs are those of [`mender_core::deployments::Log::key`].
+const ERASE_LOGS: Stmt = sql!(concat!(
+    "DELETE FROM deployments_logs WHERE tenant_id = $1 AND id IN ",
+    some!("deployment_id || '/' || device_id")
+));
+
+const ERASE: Stmt = sql!(concat!(
+    "DELETE FROM deployments_devices WHERE tenant_id = $1 AND deployment_id = $2
+        AND (device_id, attempt) IN ",
+    some!("device_id, attempt")
+));
+
+pub(super) const STATEMENTS: &[Stmt] =
+    &[INSERT, FILL, UPDATE, MOVE, END, CHANGE, DELETE, APPLIED, GONE, ERASE_LOGS, ERASE];
+
+/// The columns of the key.
+fn key(tenant: &TenantId, row: &DeviceDeployment) -> Vec<Val> {
+    vals![tenant, row.deployment.as_str(), row.device.as_str(), row.attempt]
+}
+
+/// The key, and the columns that no index has.
+fn plain(tenant: &TenantId, row: &DeviceDeployment, commit: &str) -> StoreResult<Vec<Val>> {
+    let mut vals = key(tenant, row);
+    vals.extend(vals![
+        &row.substate,
+        row.started,
+        row.finished,
+        row.request.as_ref().map(json).transpose()?,
+        row.artifact.as_ref().map(ArtifactId::as_str),
+        row.log,
+        row.late.map(code),
+        row.version,
+        commit
+    ]);
+    Ok(vals)
+}
+
+/// The columns that change where a row ends, or begins again.
+fn end(row: &DeviceDeployment) -> [Val; 5] {
+    [
+        code(row.status).into(),
+        row.is_open().into(),
+        row.is_current().into(),
+        row.ended.map(|ended| code(ended.status)).into(),
+        row.ended.map(|ended| ended.at).into(),
+    ]
+}
+
+/// The columns that change once or twice in the life of a row.
+fn rest(row: &DeviceDeployment) -> StoreResult<[Val; 6]> {
+    Ok([
+        name(&row.stage)?.into(),
+        row.record.as_str().into(),
+        row.created.into(),
+        row.deleted.into(),
+        row.replaced.into(),
+        row.bytes.cast_signed().into(),
+    ])
+}
+
+fn columns(tenant: &TenantId, row: &DeviceDeployment, commit: &str) -> StoreResult<Vec<Val>> {
+    let mut vals = plain(tenant, row, commit)?;
+    vals.extend(end(row));
+    vals.extend(rest(row)?);
+    Ok(vals)
+}
+
+fn update(
+    tenant: &TenantId,
+    was: &DeviceDeployment,
+    to: &DeviceDeployment,
+    commit: &str,
+) -> StoreResult<Query> {
+    let mut vals = plain(tenant, to, commit)?;
+    let (ends, rests) = (end(to), rest(to)?);
+    let stmt = if rest(was)? != rests {
+        vals.extend(ends.into_iter().chain(rests));
+        CHANGE
+    } else if end(was)[1..] != ends[1..] {
+        vals.extend(ends);
+        END
+    } else if was.status != to.status {
+        vals.push(code(to.status).into());
+        MOVE
+    } else {
+        UPDATE
+    };
+    vals.push(was.version.into());
+    Ok((stmt, vals))
+}
+
+/// The batch of a row's commit.
+pub(super) fn commit(tenant: &TenantId, commit: &Stamped<DeviceDeployment>) -> StoreResult<Batch> {
+    let with = |row: &DeviceDeployment, val: Val| [key(tenant, row), vec![val]].concat();
+    let applied = |row: &DeviceDeployment| (APPLIED, with(row, commit.id.as_str().into()));
+    let (batch, (check, vals)) = match &commit.change {
+        Change::Nothing => return Ok(Batch::new()),
+        Change::Insert(new) => {
+            (Batch::new().one(INSERT, columns(tenant, new, &commit.id)?), applied(new))
+        }
+        Change::Update { was, to } => {
+            let (stmt, vals) = update(tenant, was, to, &commit.id)?;
+            (Batch::new().one(stmt, vals), applied(to))
+        }
+        Change::Delete(old) => {
+            let batch = Batch::new().one(DELETE, with(old, old.version.into()));
+            let gone = (GONE, key(tenant, old));
+            (batch, kernel::trace_of(commit).unwrap_or(gone))
+        }
+    };
+    Ok(batch.tail(tenant, commit).check(check, vals))
+}
+
+/// The batches that write rows where there are none.
+pub(super) fn fill(tenant: &TenantId, rows: &[DeviceDeployment]) -> StoreResult<Vec<Batch>> {
+    let batch = |chunk: &[DeviceDeployment]| {
+        let rows: StoreResult<Vec<_>> = chunk.iter().map(|row| columns(tenant, row, "")).collect();
+        Ok(Batch::of(FILL, vals![rows?]))
+    };
+    rows.chunks(CHUNK).map(batch).collect()
+}
+
+/// The batch that removes some rows, after their logs.
+pub(super) fn erase(tenant: &TenantId, deployment: &DeploymentId, limit: usize) -> Batch {
+    let vals = vals![tenant, deployment.as_str(), limit];
+    Batch::of(ERASE_LOGS, vals.clone()).then(ERASE, vals)
+}

@@ -1,0 +1,243 @@
+//! Deployments: what was asked, rows of devices, targets and logs.
+
+use mender_core::{
+    DeviceId, StoreResult, TenantId, Version,
+    deployments::{
+        Audience, Deployment, DeploymentId, DeploymentQuery, DeviceDeployment, Ended, Log, Message,
+        Payload, Progress, Request, Stage, State, Status, Store as _, Targets,
+    },
+};
+
+use super::{Pair, text};
+
+/// What comes in no order, in one.
+fn sorted<T: Clone>(found: StoreResult<Vec<T>>, id: fn(&T) -> String) -> StoreResult<Vec<T>> {
+    let mut found = found?;
+    found.sort_by_key(id);
+    Ok(found)
+}
+
+fn key(row: &DeviceDeployment) -> String {
+    row.key.clone()
+}
+
+impl Pair {
+    fn deployment_id(&self) -> DeploymentId {
+        self.pick(&["x", "Y", "ü", "z z"]).parse().unwrap()
+    }
+
+    fn target(&self) -> DeviceId {
+        self.id().parse().unwrap()
+    }
+
+    fn title(&self) -> String {
+        let titles = ["Nightly builds", "nightly-build 2", "a0", "é builds nightly", "--", ""];
+        self.pick(&titles).to_owned()
+    }
+
+    fn status(&self) -> Status {
+        self.pick(&Status::ALL)
+    }
+
+    fn statuses(&self) -> Vec<Status> {
+        let mut statuses = self.some(4, Self::status);
+        statuses.truncate(usize::try_from(self.below(5)).unwrap());
+        statuses
+    }
+
+    fn deployment(&self, id: &DeploymentId) -> Deployment {
+        let state = self.pick(&[State::Filling, State::Open, State::Closing, State::Closed]);
+        let is_over = matches!(state, State::Closing | State::Closed);
+        let configuration = Payload::Configuration("{\"é\":1}".into());
+        let mut groups = self.some(3, Self::group);
+        groups.truncate(usize::try_from(self.below(4)).unwrap());
+        Deployment {
+            id: id.clone(),
+            name: self.title(),
+            artifact_name: self.title(),
+            force_installation: self.maybe(2),
+            payload: self.pick(&[Payload::Software, configuration]),
+            audience: self.pick(&[Audience::Devices, Audience::All, Audience::Group("ö\"".into())]),
+            groups,
+            fingerprint: (!self.maybe(4)).then(|| format!("f{}", self.below(4))),
+            max_devices: self.below(1000),
+            ticket: self.pick(&["t1", "t2"]).to_owned(),
+            created: self.time(),
+            state,
+            finished: is_over.then(|| self.time()),
+            artifacts: self.some(2, |pair| pair.id().parse().unwrap()),
+            version: Version(self.time().0),
+        }
+    }
+
+    fn deployment_query(&self) -> DeploymentQuery {
+        let progress = [Progress::Pending, Progress::InProgress, Progress::Finished];
+        let phrases = ["nightly", "Builds", "nightly build", "build nightly", "é", "-", "2 a0"];
+        let mut query = DeploymentQuery { ascending: self.maybe(2), ..DeploymentQuery::default() };
+        for _ in 0..self.below(4) {
+            match self.below(9) {
+                0 | 1 => query.progress = Some(self.pick(&progress)),
+                2 => query.kind = Some(self.pick(&["software", "configuration", "other"])),
+                3 => query.ids = Some(self.some(3, Self::deployment_id)),
+                4 => query.names = Some(self.some(3, Self::title)),
+                5 => query.phrase = Some(self.pick(&phrases).to_owned()),
+                6 => query.device = Some(self.target()),
+                7 => query.groups = Some(self.some(2, Self::group)),
+                _ if self.maybe(2) => query.from = Some(self.time()),
+                _ => query.to = Some(self.time()),
+            }
+        }
+        query
+    }
+
+    pub(super) async fn commit_deployment(&self) {
+        let (tenant, id) = (self.tenant(), self.deployment_id());
+        let stored = both!(self, |s| s.deployment(&tenant, &id).await).unwrap();
+        let commit = self.stamp(&tenant, self.change(stored, self.deployment(&id)));
+        let _ = both!(self, |s| s.commit_deployment(&tenant, commit.clone()).await);
+        let _ = both!(self, |s| s.deployment(&tenant, &id).await);
+    }
+
+    pub(super) async fn read_deployments(&self) {
+        let tenant = self.tenant();
+        for _ in 0..6 {
+            let (skip, limit) = (self.below(3), self.pick(&[0, 1, 2, 5, 100]));
+            let query = self.deployment_query();
+            let _ = both!(self, |s| s.deployments(&tenant, &query, skip, limit).await);
+            let _ = both!(self, |s| s.count_deployments(&tenant, &query).await);
+        }
+        let ids = self.some(4, Self::deployment_id);
+        let id = |deployment: &Deployment| deployment.id.to_string();
+        let _ = both!(self, |s| sorted(s.deployments_by_id(&tenant, &ids).await, id));
+        let _ = both!(self, |s| s.newest_deployment(&tenant).await);
+        let releases = self.some(3, Self::title);
+        let open = DeploymentId::to_string;
+        let _ = both!(self, |s| sorted(s.open_deployments(&tenant, &releases).await, open));
+        let _ = both!(self, |s| s.last_end(&tenant, &releases[0]).await);
+    }
+
+    /// Anything that a row can be, and more.
+    fn row(&self, mut row: DeviceDeployment) -> DeviceDeployment {
+        row.stage = self.pick(&[Stage::Waiting, Stage::Record, Stage::Record, Stage::Dropped]);
+        if row.stage == Stage::Record {
+            row.record = self.id();
+        }
+        row.status = self.status();
+        row.substate = self.id();
+        row.created = self.time();
+        row.started = self.maybe(2).then(|| self.time());
+        row.finished = self.maybe(2).then(|| self.time());
+        row.deleted = self.maybe(4).then(|| self.time());
+        row.replaced = self.maybe(4);
+        let provides = || [(self.id(), self.id())].into();
+        row.request = self.maybe(2).then(|| Request {
+            artifact_name: self.id(),
+            device_type: self.id(),
+            provides: provides(),
+        });
+        row.artifact = self.maybe(2).then(|| self.id().parse().unwrap());
+        row.bytes = self.below(1000);
+        row.log = self.maybe(2);
+        row.ended = self.maybe(2).then(|| Ended { status: self.status(), at: self.time() });
+        row.late = self.maybe(4).then(|| self.status());
+        row
+    }
+
+    /// A row of which most is as it was.
+    fn reported(&self, was: &DeviceDeployment) -> DeviceDeployment {
+        let (new, mut to) = (self.row(was.clone()), was.clone());
+        match self.below(4) {
+            0 => to.substate = new.substate,
+            1 => to.status = new.status,
+            2 => (to.status, to.ended) = (new.status, new.ended),
+            _ => (to.deleted, to.replaced) = (new.deleted, new.replaced),
+        }
+        to
+    }
+
+    pub(super) async fn commit_row(&self) {
+        let (tenant, deployment, device) = (self.tenant(), self.deployment_id(), self.target());
+        let stored =
+            both!(self, |s| s.device_deployment(&tenant, &deployment, &device).await).unwrap();
+        let first = DeviceDeployment::waiting(&deployment, device.clone(), self.time());
+        let change = match stored {
+            Some(was) if was.attempt < 4 && self.maybe(3) => {
+                self.change(None, self.row(was.again()))
+            }
+            Some(was) if !self.maybe(3) => self.change(Some(was.clone()), self.reported(&was)),
+            Some(was) => self.change(Some(was.clone()), self.row(was)),
+            None => self.change(None, self.row(first)),
+        };
+        let commit = self.stamp(&tenant, change);
+        let _ = both!(self, |s| s.commit_device_deployment(&tenant, commit.clone()).await);
+        let _ = both!(self, |s| s.device_deployment(&tenant, &deployment, &device).await);
+    }
+
+    pub(super) async fn read_rows(&self) {
+        let (tenant, skip, limit) = (self.tenant(), self.below(3), self.pick(&[0, 1, 2, 5, 100]));
+        for _ in 0..4 {
+            let (device, statuses) = (self.target(), self.statuses());
+            let _ = both!(self, |s| sorted(s.current(&tenant, &device).await, key));
+            let _ = both!(self, |s| s.newest_ended(&tenant, &device).await);
+            let _ = both!(self, |s| s.history(&tenant, &device, &statuses, skip, limit).await);
+            let _ = both!(self, |s| s.count_history(&tenant, &device, &statuses).await);
+            let id = self.deployment_id();
+            let _ = both!(self, |s| s.listed(&tenant, &id, &statuses, skip, limit).await);
+            let _ = both!(self, |s| s.count_listed(&tenant, &id, &statuses).await);
+            let after = format!("{id}/{device}/{}", self.below(4));
+            let after = (!self.maybe(3)).then_some(after.as_str());
+            let _ = both!(self, |s| s.open_rows(&tenant, &id, after, limit).await);
+        }
+        let records = self.some(4, Self::id);
+        let _ = both!(self, |s| sorted(s.records(&tenant, &records).await, key));
+        let devices = self.some(6, Self::target);
+        let _ = both!(self, |s| sorted(s.last_ended(&tenant, &devices).await, key));
+        let ids = self.some(4, Self::deployment_id);
+        let _ = both!(self, |s| s.tallies(&tenant, &ids).await);
+        for id in ids {
+            self.all_rows(&tenant, &id).await;
+        }
+    }
+
+    async fn all_rows(&self, tenant: &TenantId, id: &DeploymentId) {
+        let _ = both!(self, |s| s.listed(tenant, id, &[], 0, usize::MAX).await);
+        let _ = both!(self, |s| s.listed(tenant, id, &Status::ALL, 0, usize::MAX).await);
+        let _ = both!(self, |s| s.open_rows(tenant, id, None, usize::MAX).await);
+    }
+
+    pub(super) async fn fill_or_erase(&self) {
+        let (tenant, id) = (self.tenant(), self.deployment_id());
+        if self.maybe(4) {
+            let limit = self.pick(&[0, 1, 3]);
+            let _ = both!(self, |s| s.erase_rows(&tenant, &id, limit).await);
+        } else {
+            let created = self.time();
+            let row = |pair: &Self| DeviceDeployment::waiting(&id, pair.target(), created);
+            let rows = self.some(8, row);
+            let _ = both!(self, |s| s.fill(&tenant, &rows).await);
+        }
+        self.all_rows(&tenant, &id).await;
+    }
+
+    pub(super) async fn targets_and_logs(&self) {
+        let tenant = self.tenant();
+        let tickets = ["t1".to_owned(), "t2".to_owned()];
+        let ticket = self.pick(&tickets);
+        let n = usize::try_from(self.below(4)).unwrap();
+        let new = Targets::new(&ticket, n, self.some(4, Self::target));
+        let stored = both!(self, |s| s.targets(&tenant, std::slice::from_ref(&ticket)).await);
+        let stored = stored.unwrap().into_iter().find(|targets| targets.key == new.key);
+        let commit = self.stamp(&tenant, self.change(stored, new));
+        let _ = both!(self, |s| s.commit_targets(&tenant, commit.clone()).await);
+        let _ = both!(self, |s| s.targets(&tenant, &tickets).await);
+
+        let (id, device) = (self.deployment_id(), self.target());
+        let stored = both!(self, |s| s.log(&tenant, &id, &device).await).unwrap();
+        let message =
+            |pair: &Self| Message { timestamp: pair.id(), level: pair.id(), message: pair.id() };
+        let new = Log::new(&id, &device, self.some(3, message));
+        let commit = self.stamp(&tenant, self.change(stored, new));
+        let _ = both!(self, |s| s.commit_log(&tenant, commit.clone()).await);
+        let _ = both!(self, |s| s.log(&tenant, &id, &device).await);
+    }
+}
