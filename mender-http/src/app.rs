@@ -10,6 +10,7 @@ use crate::{
     artifacts, auth,
     authenticate::{Authenticate, TrustGateway},
     builtin::BuiltIn,
+    deployments,
     health::{self, Health},
     inventory,
     router::{self, Routers, Settings},
@@ -31,6 +32,7 @@ impl Health for Database {
 pub fn routes(mender: &Mender) -> Routes<Mender> {
     artifacts::routes(mender)
         .merge(auth::routes())
+        .merge(deployments::routes())
         .merge(inventory::routes())
         .merge(search::routes())
         .merge(users::routes())

@@ -11,6 +11,7 @@ pub mod authenticate;
 mod base;
 pub mod body;
 pub mod builtin;
+pub mod deployments;
 mod dispatch;
 pub mod docs;
 pub mod error;

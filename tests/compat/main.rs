@@ -8,6 +8,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use mender::{
     artifacts,
     ctx::Ctx,
+    deployments,
     http::testing::{
         Setup, TestApp,
         transcript::{InProcess, Runner, needs},
@@ -18,7 +19,7 @@ use mender::{
 mod stores;
 
 /// What files may need; each is played on a server of its own that is set up like that.
-const HAVE: [&str; 10] = [
+const HAVE: [&str; 11] = [
     "no other clients",
     "tenants",
     "tiers",
@@ -28,6 +29,7 @@ const HAVE: [&str; 10] = [
     "skip verify",
     "storage links",
     "generator",
+    "selection by type",
     "no tags",
 ];
 
@@ -60,6 +62,10 @@ async fn play(store: stores::Store, name: &str, text: &str) -> Result<(), Failed
     if skip_verify || has("direct upload") {
         let config = artifacts::Config { direct_upload: true, skip_verify, ..Default::default() };
         setup.artifacts = Some(config);
+    }
+    if has("selection by type") {
+        let selection = deployments::Selection::DeviceType;
+        setup.deployments = Some(deployments::Config { selection, ..Default::default() });
     }
     if has("default tenant") {
         // Tokens of tenants depend on the seed alone: rehearse to learn that of the first one.

@@ -15,6 +15,8 @@ mod storage;
 mod upload;
 mod wire;
 
+pub(crate) use wire::Artifact;
+
 use axum::response::{IntoResponse as _, Response};
 use mender_core::{
     Ctx, Mender,
@@ -191,7 +193,7 @@ fn artifact_id(text: &str) -> Result<ArtifactId, ApiError> {
     text.to_ascii_lowercase().parse().map_err(ApiError::internal)
 }
 
-fn is_uuid(text: &str) -> bool {
+pub(crate) fn is_uuid(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let lengths = parts.iter().map(|part| part.len());
     lengths.eq([8, 4, 4, 4, 12])

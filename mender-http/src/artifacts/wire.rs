@@ -112,7 +112,7 @@ impl Signature {
 
 /// An artifact.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Artifact {
+pub(crate) struct Artifact {
     id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
@@ -137,7 +137,7 @@ pub(super) struct Artifact {
 }
 
 impl Artifact {
-    pub(super) fn of(artifact: artifacts::Artifact) -> Self {
+    pub(crate) fn of(artifact: artifacts::Artifact) -> Self {
         let artifacts::Artifact {
             id,
             description,

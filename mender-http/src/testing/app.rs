@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mender_core::{
-    Builder, Ctx, Mender, TenantId, artifacts, auth,
+    Builder, Ctx, Mender, TenantId, artifacts, auth, deployments,
     secret::{HashCost, Secret},
     tenants::{Addon, NewTenant, Plan},
     testing::TestEnv,
@@ -33,6 +33,8 @@ pub struct Setup {
     pub default_tenant_token: Option<String>,
     /// How artifacts are kept; as the builder says where absent.
     pub artifacts: Option<artifacts::Config>,
+    /// How deployments behave; as the builder says where absent.
+    pub deployments: Option<deployments::Config>,
     /// Changes what the gateway does.
     pub settings: Option<fn(&mut Settings)>,
 }
@@ -109,6 +111,9 @@ impl TestApp {
         let mut builder = builder.env(time.env()).users_config(cheap);
         if let Some(config) = setup.artifacts {
             builder = builder.artifacts_config(config);
+        }
+        if let Some(config) = setup.deployments {
+            builder = builder.deployments_config(config);
         }
         let mender = builder.auth_config(devices).build();
         let mender = mender.expect("the server is built");

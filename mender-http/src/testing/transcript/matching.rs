@@ -57,10 +57,11 @@ fn by_kind(want: &str, got: Option<&Value>, at: &str) -> Option<Vec<String>> {
 }
 
 fn fits(pattern: &str, text: &str) -> bool {
+    let Ok(regex) = Regex::new(&format!("(?s){pattern}")) else { return false };
+    let is_match = |text: &str| regex.is_match(text).unwrap_or(false);
     // In Python, `$` also fits before a last line break.
-    let text = text.strip_suffix('\n').filter(|_| pattern.ends_with('$')).unwrap_or(text);
-    let regex = Regex::new(&format!("(?s){pattern}"));
-    regex.is_ok_and(|regex| regex.is_match(text).unwrap_or(false))
+    let before = text.strip_suffix('\n').filter(|_| pattern.ends_with('$'));
+    is_match(text) || before.is_some_and(is_match)
 }
 
 /// The text that a pattern is tried on.

@@ -1,0 +1,126 @@
+//! Deployments over HTTP.
+
+mod configuration;
+mod devices;
+mod error;
+mod internal;
+mod lists;
+mod management;
+mod records;
+mod wire;
+
+use mender_core::{Mender, deployments::DeploymentId};
+use utoipa::OpenApi;
+
+use crate::{artifacts::is_uuid, error::ApiError, routes::Routes};
+
+#[derive(OpenApi)]
+#[openapi(paths(
+    management::create,
+    management::create_for_group,
+    management::get,
+    management::abort,
+    management::statistics,
+    management::statistics_list,
+    management::targets,
+    lists::v1,
+    lists::v2,
+    records::all,
+    records::list,
+    records::log,
+    records::history,
+    records::abort_device,
+    records::reset,
+    devices::next,
+    devices::ask,
+    devices::ask_v2,
+    devices::report,
+    devices::put_log,
+    configuration::download,
+    configuration::create,
+    internal::list,
+    internal::records,
+    internal::history,
+    internal::decommission,
+    internal::groups,
+    internal::last,
+))]
+struct Document;
+
+/// Returns the endpoints.
+#[must_use]
+pub fn routes() -> Routes<Mender> {
+    management_routes()
+        .merge(device_routes())
+        .merge(internal_routes())
+        .document(&Document::openapi())
+}
+
+fn management_routes() -> Routes<Mender> {
+    const ALL: &str = "/api/management/v1/deployments/deployments";
+    const STATISTICS: &str = "/api/management/v1/deployments/deployments/statistics/list";
+    const DEVICE: &str = "/api/management/v1/deployments/deployments/devices/{device}";
+    const HISTORY: &str = "/api/management/v1/deployments/deployments/devices/{device}/history";
+    const LOG: &str = "/api/management/v1/deployments/deployments/{id}/devices/{device}/log";
+    Routes::new()
+        .get(ALL, lists::v1)
+        .post(ALL, management::create)
+        .post(
+            "/api/management/v1/deployments/deployments/group/{name}",
+            management::create_for_group,
+        )
+        .post(STATISTICS, management::statistics_list)
+        .get("/api/management/v1/deployments/deployments/{id}", management::get)
+        .put("/api/management/v1/deployments/deployments/{id}/status", management::abort)
+        .get("/api/management/v1/deployments/deployments/{id}/statistics", management::statistics)
+        .get("/api/management/v1/deployments/deployments/{id}/device_list", management::targets)
+        .get("/api/management/v1/deployments/deployments/{id}/devices", records::all)
+        .get("/api/management/v1/deployments/deployments/{id}/devices/list", records::list)
+        .get(LOG, records::log)
+        .get(DEVICE, records::history)
+        .delete(DEVICE, records::abort_device)
+        .delete(HISTORY, records::reset)
+        .get("/api/management/v2/deployments/deployments", lists::v2)
+}
+
+fn device_routes() -> Routes<Mender> {
+    const NEXT: &str = "/api/devices/v1/deployments/device/deployments/next";
+    const CONFIGURATION: &str =
+        "/api/devices/v1/deployments/download/configuration/{deployment}/{device_type}/{device}";
+    Routes::new()
+        .get(NEXT, devices::next)
+        .post(NEXT, devices::ask)
+        .post("/api/devices/v2/deployments/device/deployments/next", devices::ask_v2)
+        .put("/api/devices/v1/deployments/device/deployments/{id}/status", devices::report)
+        .put("/api/devices/v1/deployments/device/deployments/{id}/log", devices::put_log)
+        .get(CONFIGURATION, configuration::download)
+}
+
+fn internal_routes() -> Routes<Mender> {
+    const DEVICE: &str =
+        "/api/internal/v1/deployments/tenants/{tenant}/deployments/devices/{device}";
+    const CONFIGURE: &str = "/api/internal/v1/deployments/tenants/{tenant}/configuration\
+                             /deployments/{id}/devices/{device}";
+    Routes::new()
+        .get("/api/internal/v1/deployments/tenants/{tenant}/deployments", internal::list)
+        .get("/api/internal/v1/deployments/tenants/{tenant}/deployments/devices", internal::records)
+        .get(DEVICE, internal::history)
+        .delete(DEVICE, internal::decommission)
+        .get(
+            "/api/internal/v1/deployments/tenants/{tenant}/deployments/{id}/groups",
+            internal::groups,
+        )
+        .post(
+            "/api/internal/v1/deployments/tenants/{tenant}/devices/deployments/last",
+            internal::last,
+        )
+        .post(CONFIGURE, configuration::create)
+}
+
+/// Reads the id of a deployment in a path.
+fn deployment_id(text: &str) -> Result<DeploymentId, ApiError> {
+    if !is_uuid(text) {
+        return Err(ApiError::bad_request("ID is not a valid UUID"));
+    }
+    text.to_ascii_lowercase().parse().map_err(ApiError::internal)
+}

@@ -1,0 +1,381 @@
+//! Bodies of requests and answers, as clients know them.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use mender_core::{
+    DeviceId, Time, artifacts, blob,
+    deployments::{
+        self, Audience, DeploymentId, DeviceDeployment, Log, Payload, Progress, Shown, ShownDevice,
+        Status, Tally,
+    },
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+mod asked;
+
+pub(super) use asked::{
+    DeviceIds, Ids, NewConfiguration, NewDeployment, NewLog, NewStatus, Provides, ProvidesV2, check,
+};
+
+use crate::artifacts::Artifact;
+pub(super) use crate::error::ErrorBody;
+
+/// How many devices have which status.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Counts(BTreeMap<&'static str, u64>);
+
+impl Counts {
+    pub(super) fn of(tally: &Tally) -> Self {
+        let count = |status: Status| (status.as_str(), tally.count(status));
+        Self(Status::ALL.into_iter().map(count).collect())
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Statistics {
+    id: String,
+    stats: Counts,
+}
+
+impl Statistics {
+    pub(super) fn of((id, tally): (DeploymentId, Tally)) -> Self {
+        Self { id: id.to_string(), stats: Counts::of(&tally) }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct Totals {
+    status: Counts,
+    total_size: u64,
+}
+
+/// A deployment.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Deployment {
+    name: String,
+    artifact_name: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    force_installation: bool,
+    #[schema(value_type = String, format = DateTime)]
+    created: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    finished: Option<Time>,
+    id: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    artifacts: Vec<String>,
+    statistics: Totals,
+    /// `pending`, `inprogress` or `finished`.
+    status: &'static str,
+    device_count: u64,
+    max_devices: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    filter: Option<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<String>,
+    /// `software` or `configuration`.
+    r#type: &'static str,
+    /// Base64 of JSON, with values cut off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configuration: Option<String>,
+}
+
+/// What was asked, as conditions on devices.
+fn filter(shown: &Shown) -> Option<Value> {
+    let (scope, attribute, kind, value) =
+        match (&shown.deployment.audience, &shown.deployment.payload) {
+            (_, Payload::Configuration(_)) => return None,
+            (Audience::Group(group), _) => ("system", "group", "$eq", json!(group)),
+            (Audience::All, _) => ("identity", "status", "$eq", json!("accepted")),
+            (Audience::Devices, _) => ("identity", "id", "$in", json!(shown.named)),
+        };
+    let term = json!({ "scope": scope, "attribute": attribute, "type": kind, "value": value });
+    Some(json!({ "id": "", "name": "", "terms": [term] }))
+}
+
+/// How much of a value of a configuration is shown.
+const SHOWN: usize = 3;
+
+/// Cuts off the values of a configuration: they may be secrets.
+fn masked(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.len() > SHOWN => {
+            let start = &text[..text.floor_char_boundary(SHOWN)];
+            Value::String(format!("{start}...<omitted>"))
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(masked).collect()),
+        Value::Object(members) => {
+            Value::Object(members.into_iter().map(|(key, value)| (key, masked(value))).collect())
+        }
+        other => other,
+    }
+}
+
+fn configuration(payload: &Payload) -> Option<String> {
+    let Payload::Configuration(text) = payload else { return None };
+    let value = serde_json::from_str(text).unwrap_or_default();
+    Some(BASE64_STANDARD.encode(masked(value).to_string()))
+}
+
+impl Deployment {
+    pub(super) fn of(shown: Shown) -> Self {
+        let (filter, configuration) = (filter(&shown), configuration(&shown.deployment.payload));
+        let Shown { deployment, named: _, artifacts, tally, progress } = shown;
+        let deployments::Deployment {
+            id,
+            name,
+            artifact_name,
+            force_installation,
+            payload,
+            audience: _,
+            groups,
+            fingerprint: _,
+            max_devices,
+            ticket: _,
+            created,
+            state: _,
+            finished,
+            artifacts: _,
+            version: _,
+        } = deployment;
+        Self {
+            name,
+            artifact_name,
+            force_installation,
+            created,
+            finished,
+            id: id.to_string(),
+            artifacts: artifacts.iter().map(ToString::to_string).collect(),
+            statistics: Totals { status: Counts::of(&tally), total_size: tally.bytes },
+            status: match progress {
+                Progress::Pending => "pending",
+                Progress::InProgress => "inprogress",
+                Progress::Finished => "finished",
+            },
+            device_count: tally.devices,
+            max_devices,
+            filter,
+            groups,
+            r#type: payload.kind(),
+            configuration,
+        }
+    }
+}
+
+/// A device of a deployment.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Device {
+    id: String,
+    #[schema(value_type = String, format = DateTime)]
+    created: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    started: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    finished: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    deleted: Option<Time>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<Artifact>,
+    log: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    substate: String,
+}
+
+impl Device {
+    pub(super) fn of(shown: ShownDevice) -> Self {
+        let ShownDevice { row, artifact } = shown;
+        let DeviceDeployment {
+            key: _,
+            deployment: _,
+            device,
+            attempt: _,
+            stage: _,
+            record: _,
+            status,
+            substate,
+            created,
+            started,
+            finished,
+            deleted,
+            replaced: _,
+            request: _,
+            artifact: _,
+            bytes: _,
+            log,
+            ended: _,
+            late: _,
+            version: _,
+        } = row;
+        Self {
+            id: device.to_string(),
+            created,
+            started,
+            finished,
+            deleted,
+            status: status.as_str(),
+            image: artifact.map(Artifact::of),
+            log,
+            substate,
+        }
+    }
+}
+
+/// A record of a device with its deployment.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Record {
+    id: String,
+    deployment: Option<Deployment>,
+    device: Device,
+}
+
+impl Record {
+    pub(super) fn of((device, deployment): (ShownDevice, Option<Shown>)) -> Self {
+        let id = device.row.record.clone();
+        Self { id, deployment: deployment.map(Deployment::of), device: Device::of(device) }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct Source {
+    uri: String,
+    #[schema(value_type = String, format = DateTime)]
+    expire: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'static str>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ToInstall {
+    id: String,
+    artifact_name: String,
+    source: Source,
+    device_types_compatible: Vec<String>,
+}
+
+/// What a device is to do.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Update {
+    id: String,
+    artifact: ToInstall,
+}
+
+impl Update {
+    pub(super) fn install(
+        deployment: &DeploymentId,
+        artifact: artifacts::Artifact,
+        link: blob::Link,
+    ) -> Self {
+        let artifact = ToInstall {
+            id: artifact.id.to_string(),
+            artifact_name: artifact.content.name,
+            source: Source { uri: link.uri, expire: link.expire, method: Some(link.method) },
+            device_types_compatible: artifact.content.device_types,
+        };
+        Self { id: deployment.to_string(), artifact }
+    }
+
+    pub(super) fn configure(
+        deployment: &deployments::Deployment,
+        device: &DeviceId,
+        device_type: &str,
+        uri: String,
+        expire: Time,
+    ) -> Self {
+        let id = &deployment.id;
+        let artifact = ToInstall {
+            id: format!("{id}{device}"),
+            artifact_name: deployment.artifact_name.clone(),
+            source: Source { uri, expire, method: None },
+            device_types_compatible: vec![device_type.to_owned()],
+        };
+        Self { id: id.to_string(), artifact }
+    }
+}
+
+/// The groups that a deployment concerns.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Groups {
+    pub(super) groups: Vec<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct LastStatus {
+    device_id: String,
+    deployment_id: String,
+    device_deployment_id: String,
+    device_deployment_status: &'static str,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct LastStatuses {
+    device_deployment_last_statuses: Vec<LastStatus>,
+}
+
+impl LastStatuses {
+    pub(super) fn of(rows: Vec<DeviceDeployment>) -> Self {
+        let last = |row: DeviceDeployment| LastStatus {
+            device_id: row.device.to_string(),
+            deployment_id: row.deployment.to_string(),
+            device_deployment_id: row.record,
+            device_deployment_status: row.ended.map_or(row.status, |ended| ended.status).as_str(),
+        };
+        Self { device_deployment_last_statuses: rows.into_iter().map(last).collect() }
+    }
+}
+
+/// Writes a time as logs have it; what is none is left as it is.
+fn log_time(text: &str) -> String {
+    let Ok(time) = serde_json::from_value::<Time>(Value::from(text)) else {
+        return text.to_owned();
+    };
+    let text = time.to_string();
+    let text = text.trim_end_matches('Z').replacen('T', " ", 1);
+    let text = match text.split_once('.') {
+        Some((whole, fraction)) => match fraction.trim_end_matches('0') {
+            "" => whole.to_owned(),
+            fraction => format!("{whole}.{fraction}"),
+        },
+        None => text,
+    };
+    format!("{text} +0000 UTC")
+}
+
+/// Writes a log: a line for each message.
+pub(super) fn log_text(log: &Log) -> String {
+    let mut out = String::new();
+    for message in &log.messages {
+        let text = message.message.strip_suffix('\n').unwrap_or(&message.message);
+        out.push_str(&format!("{} {}: {text}\n", log_time(&message.timestamp), message.level));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_in_logs_have_no_more_digits_than_they_need() {
+        assert_eq!(log_time("2016-03-11T13:03:17.063493443Z"), "2016-03-11 13:03:17.063 +0000 UTC");
+        assert_eq!(log_time("2016-03-11T13:03:17.5Z"), "2016-03-11 13:03:17.5 +0000 UTC");
+        assert_eq!(log_time("2016-03-11T14:03:18+01:00"), "2016-03-11 13:03:18 +0000 UTC");
+        assert_eq!(log_time("00:39:06.746,000"), "00:39:06.746,000");
+    }
+
+    #[test]
+    fn no_more_than_three_bytes_of_a_secret_are_shown() {
+        let value = json!({ "a": "secret", "b": ["abc", "é€x", 1], "c": { "d": null } });
+        let expected = json!({
+            "a": "sec...<omitted>", "b": ["abc", "é...<omitted>", 1], "c": { "d": null }
+        });
+        assert_eq!(masked(value), expected);
+    }
+}

@@ -1,0 +1,301 @@
+use std::collections::BTreeMap;
+
+use mender_core::{
+    DeviceId, Time,
+    deployments::{self, Message, Request, Status, Whom},
+};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::{
+    body::{FromBody, Item, JsonError, or_default},
+    error::{ApiError, Faults},
+};
+
+/// How many bytes a name and a value may have.
+const MAX: usize = 4096;
+
+const LENGTH: &str = "the length must be between 1 and 4096";
+
+fn validating(why: impl std::fmt::Display) -> ApiError {
+    ApiError::bad_request(format!("Validating request body: {why}"))
+}
+
+/// What is wrong with a name.
+fn fault(text: &str) -> Option<&'static str> {
+    match text.len() {
+        0 => Some("cannot be blank"),
+        1..=MAX => None,
+        _ => Some(LENGTH),
+    }
+}
+
+/// A new deployment.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct NewDeployment {
+    #[serde(default, deserialize_with = "or_default")]
+    name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    artifact_name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    devices: Vec<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    all_devices: bool,
+    #[serde(default, deserialize_with = "or_default")]
+    force_installation: bool,
+}
+
+impl FromBody for NewDeployment {
+    fn refuse(error: &JsonError) -> ApiError {
+        validating(error)
+    }
+}
+
+impl NewDeployment {
+    fn check(&self) -> Result<(), ApiError> {
+        let mut faults = Faults::default();
+        faults.note("artifact_name", fault(&self.artifact_name));
+        match self.name.len() {
+            0 => faults.add("name", "cannot be blank"),
+            1..=256 => {}
+            _ => faults.add("name", "the length must be no more than 256"),
+        }
+        let blank = |(at, device): (usize, &String)| {
+            device.is_empty().then(|| format!("{at}: cannot be blank"))
+        };
+        let blank: Vec<String> = self.devices.iter().enumerate().filter_map(blank).collect();
+        if !blank.is_empty() {
+            faults.add("devices", format!("({}.)", blank.join("; ")));
+        }
+        faults.check().map_err(validating)
+    }
+
+    fn with(self, whom: Whom) -> deployments::NewDeployment {
+        let Self { name, artifact_name, force_installation, .. } = self;
+        deployments::NewDeployment { name, artifact_name, force_installation, whom }
+    }
+
+    pub(in crate::deployments) fn read(mut self) -> Result<deployments::NewDeployment, ApiError> {
+        self.check()?;
+        let invalid = |why: &str| validating(format!("Invalid deployments definition: {why}"));
+        match (self.all_devices, self.devices.is_empty()) {
+            (false, true) => Err(invalid("provide list of devices or set all_devices flag")),
+            // Compat: spelled like that.
+            (true, false) => {
+                Err(invalid("list of devices provided togheter with all_devices flag"))
+            }
+            (true, true) => Ok(self.with(Whom::All)),
+            (false, false) => {
+                let devices = std::mem::take(&mut self.devices);
+                let devices: Result<Vec<DeviceId>, _> =
+                    devices.iter().map(|device| device.parse()).collect();
+                let devices = devices.map_err(|_| validating("devices: must be valid ids."))?;
+                Ok(self.with(Whom::Devices(devices)))
+            }
+        }
+    }
+
+    pub(in crate::deployments) fn read_for_group(
+        self,
+    ) -> Result<deployments::NewDeployment, ApiError> {
+        self.check()?;
+        if self.all_devices || !self.devices.is_empty() {
+            return Err(validating(
+                "The deployment for group constructor should have neither list of devices nor \
+                 all_devices flag set",
+            ));
+        }
+        Ok(self.with(Whom::All))
+    }
+}
+
+/// A status.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct NewStatus {
+    #[serde(default, deserialize_with = "or_default")]
+    status: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::deployments) substate: String,
+}
+
+impl FromBody for NewStatus {}
+
+impl NewStatus {
+    pub(in crate::deployments) fn status(&self) -> Result<Status, ApiError> {
+        let unknown =
+            |_| ApiError::bad_request(format!("invalid status for device '{}'", self.status));
+        self.status.parse().map_err(unknown)
+    }
+}
+
+/// Ids of deployments.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct Ids {
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::deployments) deployment_ids: Vec<String>,
+}
+
+impl FromBody for Ids {}
+
+/// Ids of devices.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct DeviceIds {
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::deployments) device_ids: Vec<String>,
+}
+
+impl FromBody for DeviceIds {
+    const TYPED: bool = false;
+
+    fn refuse(error: &JsonError) -> ApiError {
+        ApiError::bad_request(format!("cannot parse device ids array: {error}"))
+    }
+}
+
+/// Checks what a device says of itself.
+pub(crate) fn check(request: &Request) -> Result<(), ApiError> {
+    let mut faults = Faults::default();
+    faults.note("artifact_name", fault(&request.artifact_name));
+    faults.note("device_type", fault(&request.device_type));
+    let long: Vec<String> = request
+        .provides
+        .iter()
+        .filter(|(_, value)| value.len() > MAX)
+        .map(|(key, _)| format!("{key}: {LENGTH}"))
+        .collect();
+    if !long.is_empty() {
+        faults.add("artifact_provides", format!("({}.)", long.join("; ")));
+    }
+    Ok(faults.check()?)
+}
+
+/// What a device says of itself: what it runs, its type, and what else it provides.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct Provides {
+    #[serde(default, deserialize_with = "or_default")]
+    artifact_name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    device_type: String,
+    #[serde(default, deserialize_with = "or_default")]
+    artifact_provides: BTreeMap<String, String>,
+    /// What else it provides, in the form of other clients.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    more: BTreeMap<String, Value>,
+}
+
+impl FromBody for Provides {
+    fn refuse(error: &JsonError) -> ApiError {
+        ApiError::bad_request(format!("invalid schema: {error}"))
+    }
+}
+
+impl Provides {
+    pub(in crate::deployments) fn read(self) -> Result<Request, ApiError> {
+        let Self { artifact_name, device_type, artifact_provides, more } = self;
+        let text = |(key, value): (String, Value)| match value {
+            Value::String(text) => Some((key, text)),
+            _ => None,
+        };
+        let mut provides: BTreeMap<String, String> = more.into_iter().filter_map(text).collect();
+        provides.extend(artifact_provides);
+        let request = Request { artifact_name, device_type, provides };
+        check(&request)?;
+        Ok(request)
+    }
+}
+
+/// What a device says of itself, in the form of newer clients.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct ProvidesV2 {
+    pub(in crate::deployments) device_provides: Provides,
+}
+
+impl FromBody for ProvidesV2 {
+    fn refuse(error: &JsonError) -> ApiError {
+        ApiError::bad_request(format!("invalid schema: {error}"))
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+struct Line {
+    #[serde(default)]
+    timestamp: Option<String>,
+    #[serde(default)]
+    level: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
+    message: String,
+}
+
+/// What a device wrote down.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct NewLog {
+    #[serde(default, deserialize_with = "or_default")]
+    #[schema(value_type = Vec<Line>)]
+    messages: Vec<Item<Line>>,
+}
+
+impl FromBody for NewLog {}
+
+impl NewLog {
+    // Compat: small devices tell no time, or none that is known, and no level.
+    pub(in crate::deployments) fn read(self, now: Time) -> Result<Vec<Message>, ApiError> {
+        let read = |Item(line): Item<Line>| {
+            if line.message.is_empty() {
+                return Err(ApiError::bad_request("message: cannot be blank."));
+            }
+            let timestamp =
+                line.timestamp.filter(|text| !text.is_empty()).unwrap_or_else(|| now.to_string());
+            let level = line.level.unwrap_or_default();
+            let sound = |text: String| text.replace('\0', "");
+            Ok(Message {
+                timestamp: sound(timestamp),
+                level: sound(level),
+                message: sound(line.message),
+            })
+        };
+        self.messages.into_iter().map(read).collect()
+    }
+}
+
+/// A configuration for a device.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct NewConfiguration {
+    #[serde(default, deserialize_with = "or_default")]
+    name: String,
+    /// JSON, or text with JSON in it.
+    #[serde(default, deserialize_with = "Option::deserialize")]
+    #[schema(value_type = Object)]
+    configuration: Option<Value>,
+}
+
+impl FromBody for NewConfiguration {
+    const TYPED: bool = false;
+
+    fn refuse(error: &JsonError) -> ApiError {
+        validating(error)
+    }
+}
+
+impl NewConfiguration {
+    /// Returns the name, and the configuration as JSON text.
+    pub(in crate::deployments) fn read(self) -> Result<(String, String), ApiError> {
+        let mut faults = Faults::default();
+        match self.name.len() {
+            0 => faults.add("name", "cannot be blank"),
+            1..=256 => {}
+            _ => faults.add("name", "the length must be no more than 256"),
+        }
+        let configuration = match self.configuration {
+            Some(Value::String(text)) => text,
+            Some(value) => value.to_string(),
+            None => String::new(),
+        };
+        if configuration.is_empty() {
+            faults.add("configuration", "cannot be blank");
+        }
+        faults.check().map_err(validating)?;
+        Ok((self.name, configuration))
+    }
+}
