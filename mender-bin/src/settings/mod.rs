@@ -46,6 +46,7 @@ macro_rules! settings {
 mod artifacts;
 mod auth;
 mod blobs;
+mod deployments;
 mod docs;
 mod inventory;
 mod keys;
@@ -85,13 +86,14 @@ pub(crate) struct Table {
 }
 
 /// Every setting, by area.
-pub(crate) const TABLES: [Table; 8] = [
+pub(crate) const TABLES: [Table; 9] = [
     Server::TABLE,
     Blobs::TABLE,
     Keys::TABLE,
     auth::Auth::TABLE,
     inventory::Inventory::TABLE,
     artifacts::Artifacts::TABLE,
+    deployments::Deployments::TABLE,
     users::Users::TABLE,
     limits::Limits::TABLE,
 ];
@@ -128,6 +130,7 @@ pub(crate) struct Settings {
     pub(crate) auth: auth::Auth,
     pub(crate) inventory: inventory::Inventory,
     pub(crate) artifacts: artifacts::Artifacts,
+    pub(crate) deployments: deployments::Deployments,
     pub(crate) users: users::Users,
     pub(crate) limits: limits::Limits,
 }
@@ -146,6 +149,7 @@ impl Settings {
             auth: auth::Auth::read(&given)?,
             inventory: inventory::Inventory::read(&given)?,
             artifacts: artifacts::Artifacts::read(&given)?,
+            deployments: deployments::Deployments::read(&given)?,
             users: users::Users::read(&given)?,
             limits: limits::Limits::read(&given)?,
         };

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use mender_core::secret::Secret;
+use mender_core::{deployments, secret::Secret};
 use mender_http::ratelimit::{Group, Match, list};
 use tracing_subscriber::EnvFilter;
 
@@ -342,6 +342,22 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// What must fit for a device to get an artifact.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Selection(pub(crate) deployments::Selection);
+
+impl Value for Selection {
+    const ALLOWED: &'static str = "depends or device-type";
+
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "depends" => Some(Self(deployments::Selection::Depends)),
+            "device-type" => Some(Self(deployments::Selection::DeviceType)),
+            _ => None,
+        }
+    }
 }
 
 impl Value for LogFormat {
