@@ -24,6 +24,7 @@ type Read = Box<dyn FnOnce(&mut Conn) + Send>;
 pub(super) struct Threads {
     writes: Option<Sender<Request>>,
     reads: Option<Sender<Read>>,
+    /// The writer, then the readers.
     running: Vec<JoinHandle<()>>,
     // Declared last: another server may come once the threads are done.
     _lock: Option<File>,
@@ -81,10 +82,16 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.writes = None;
         self.reads = None;
-        for thread in self.running.drain(..) {
-            let _ = thread.join();
+        let mut running = self.running.drain(..);
+        let writer = running.next();
+        for reader in running {
+            let _ = reader.join();
+        }
+        // The last to leave writes the log back into the file, and readers can't.
+        self.writes = None;
+        if let Some(writer) = writer {
+            let _ = writer.join();
         }
     }
 }
