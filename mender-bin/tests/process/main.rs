@@ -9,3 +9,4 @@ mod serving;
 mod stopping;
 mod support;
 mod tls;
+mod uploads;

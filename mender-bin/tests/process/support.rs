@@ -101,6 +101,11 @@ impl Server {
         assert!(killed.unwrap().success());
     }
 
+    /// Waits for the end; the folder stays.
+    pub(crate) fn wait(&mut self) {
+        self.child.wait().unwrap();
+    }
+
     /// Waits for the end; returns the exit code and everything that was written.
     pub(crate) fn ended(mut self) -> (Option<i32>, Vec<String>) {
         let status = self.child.wait().unwrap();

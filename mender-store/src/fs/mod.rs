@@ -75,6 +75,29 @@ async fn gather(bytes: &mut ByteStream) -> StoreResult<(Vec<Bytes>, usize)> {
     Ok((batch, gathered))
 }
 
+/// Makes a file that is locked while somebody writes it.
+fn create(path: &Path) -> io::Result<std::fs::File> {
+    let file = std::fs::File::create(path)?;
+    match file.lock() {
+        // Then nobody can tell whether it is dead, and it is never removed.
+        Err(error) if error.kind() == ErrorKind::Unsupported => Ok(file),
+        locked => locked.map(|()| file),
+    }
+}
+
+/// Removes what processes left behind that were killed while they wrote.
+fn remove_dead(dir: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let Ok(file) = std::fs::File::open(&path) else { continue };
+        // An empty one may have been made just now, and is yet to be locked.
+        if file.try_lock().is_ok() && file.metadata()?.len() > 0 {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
 fn write_out(mut file: std::fs::File, batch: &[Bytes]) -> io::Result<std::fs::File> {
     // Small chunks become large writes; large ones go as they are.
     let mut buffer = BufWriter::with_capacity(BUFFER, &mut file);
@@ -98,6 +121,7 @@ impl LocalBlobs {
         let dir = dir.into();
         let partial = dir.join(PARTIAL);
         std::fs::create_dir_all(&partial).map_err(failed(&partial))?;
+        remove_dead(&partial).map_err(failed(&partial))?;
         Ok(Self { dir, next: Arc::default() })
     }
 
@@ -115,7 +139,7 @@ impl LocalBlobs {
     /// Writes what comes while the next of it is waited for, and syncs it.
     async fn write(partial: &Arc<Partial>, mut bytes: ByteStream) -> StoreResult<u64> {
         let path = &partial.0;
-        let mut writing = partial.writing(|path| std::fs::File::create(path));
+        let mut writing = partial.writing(create);
         let (mut size, mut is_all) = (0, false);
         while !is_all {
             let gathered = gather(&mut bytes).await;
@@ -280,6 +304,22 @@ mod tests {
         blobs.delete_blob(&key).await.unwrap();
         assert_eq!(blobs.blob_size(&key).await.unwrap(), None);
         blobs.check_blobs().await.unwrap();
+    }
+
+    #[test]
+    fn what_the_dead_left_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let partial = dir.path().join(PARTIAL);
+        std::fs::create_dir(&partial).unwrap();
+        let mut alive = create(&partial.join("alive")).unwrap();
+        alive.write_all(b"x").unwrap();
+        std::fs::write(partial.join("dead"), b"x").unwrap();
+        std::fs::write(partial.join("new"), b"").unwrap();
+        LocalBlobs::new(dir.path()).unwrap();
+        let left = std::fs::read_dir(&partial).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut left: Vec<_> = left.collect();
+        left.sort();
+        assert_eq!(left, ["alive", "new"]);
     }
 
     #[tokio::test]
