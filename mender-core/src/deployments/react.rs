@@ -20,7 +20,8 @@ pub(crate) struct UsageOf(pub(crate) Arc<dyn Store>);
 #[async_trait]
 impl Usage for UsageOf {
     async fn open(&self, tenant: &TenantId, names: &[String]) -> Result<Vec<String>> {
-        let ids = self.0.open_deployments(tenant, names).await?;
+        let mut ids = self.0.open_deployments(tenant, names).await?;
+        ids.sort();
         Ok(ids.iter().map(ToString::to_string).collect())
     }
 

@@ -241,3 +241,6 @@ impl Forget for Service {
 fn is_duplicate(error: &Error) -> bool {
     error.kind == Kind::Conflict && !error.is_stale()
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

@@ -22,6 +22,15 @@ pub struct Request {
     pub provides: BTreeMap<String, String>,
 }
 
+impl Request {
+    /// Tells whether every store can keep it: U+0000 is in no text.
+    #[must_use]
+    pub fn is_storable(&self) -> bool {
+        let more = self.provides.iter().flat_map(|(key, value)| [key, value]);
+        [&self.artifact_name, &self.device_type].into_iter().chain(more).all(|t| !t.contains('\0'))
+    }
+}
+
 /// Whether a device has met its deployment.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -62,7 +62,7 @@ impl Service {
     /// Returns a page of what a device has had, and how much that is.
     ///
     /// # Errors
-    /// Those of the store.
+    /// `Forbidden`, and those of the store.
     pub async fn history(
         &self,
         ctx: &Ctx,
@@ -70,6 +70,7 @@ impl Service {
         statuses: &[Status],
         page: PageRequest,
     ) -> Result<(Vec<(ShownDevice, Option<Shown>)>, u64)> {
+        self.check_device(ctx, device).await?;
         let (tenant, limit) = (&ctx.tenant, page.size as usize);
         let total = self.store.count_history(tenant, device, statuses).await?;
         let rows = self.store.history(tenant, device, statuses, page.skip(), limit).await?;
@@ -136,6 +137,18 @@ impl Service {
             return Ok(());
         }
         Err(Error::forbidden("a deployment outside of the groups of the user"))
+    }
+
+    /// Refuses users who may not see a device.
+    pub(super) async fn check_device(&self, ctx: &Ctx, device: &DeviceId) -> Result<()> {
+        if ctx.scope.groups().is_none() {
+            return Ok(());
+        }
+        let group = self.fleet.group_of(&ctx.tenant, device).await?;
+        if ctx.scope.has_group(group.as_deref()) {
+            return Ok(());
+        }
+        Err(Error::forbidden("a device outside of the groups of the user"))
     }
 
     /// Returns the groups that a deployment concerns.

@@ -70,8 +70,9 @@ impl Service {
     /// Takes a device out of every deployment that it has not ended, at the wish of a user.
     ///
     /// # Errors
-    /// Those of the store.
+    /// `Forbidden`, and those of the store.
     pub async fn abort_device(&self, ctx: &Ctx, device: &DeviceId) -> Result<()> {
+        self.check_device(ctx, device).await?;
         self.take_out(ctx, device, Status::Aborted).await
     }
 
@@ -102,8 +103,9 @@ impl Service {
     /// Forgets what a device ended: it gets again what is still open.
     ///
     /// # Errors
-    /// Those of the store.
+    /// `Forbidden`, and those of the store.
     pub async fn reset_history(&self, ctx: &Ctx, device: &DeviceId) -> Result<()> {
+        self.check_device(ctx, device).await?;
         let now = self.now();
         let mut skip = 0;
         loop {

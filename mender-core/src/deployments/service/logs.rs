@@ -14,7 +14,7 @@ impl Service {
     /// Stores what a device wrote down, in place of what it sent before.
     ///
     /// # Errors
-    /// `Invalid` for no lines, `NotFound` where the device has no record, `TooLarge`, and those of
+    /// `Invalid` for no lines, and for text that can't be kept, `NotFound` where the device has no record, `TooLarge`, and those of
     /// the store.
     pub async fn put_log(
         &self,
@@ -25,6 +25,10 @@ impl Service {
     ) -> Result<()> {
         if messages.is_empty() {
             return Err(Error::invalid("messages", "no messages"));
+        }
+        let texts = messages.iter().flat_map(|line| [&line.timestamp, &line.level, &line.message]);
+        if texts.into_iter().any(|text| text.contains('\0')) {
+            return Err(Error::invalid("messages", "U+0000 can't be kept"));
         }
         let tenant = &ctx.tenant;
         let row = self.store.device_deployment(tenant, id, device).await?;

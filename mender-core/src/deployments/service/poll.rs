@@ -37,7 +37,8 @@ impl Service {
     /// Tells a device what to do; `None`: nothing. `base` is the URL that it reaches the server by.
     ///
     /// # Errors
-    /// `Conflict` where it says something else than before: it has failed, and those of the stores.
+    /// `Invalid` for text that can't be kept, `Conflict` where it says something else than before: it
+    /// has failed, and those of the stores.
     pub async fn next(
         &self,
         ctx: &Ctx,
@@ -45,6 +46,9 @@ impl Service {
         request: &Request,
         base: &str,
     ) -> Result<Option<Instructions>> {
+        if !request.is_storable() {
+            return Err(Error::invalid("request", "U+0000 can't be kept"));
+        }
         self.kernel.retry(|| self.poll(ctx, device, request, base)).await
     }
 
