@@ -186,6 +186,7 @@ pub(super) async fn find(
     responses(
         (status = 200, description = "the artifact", body = wire::Artifact),
         (status = 400, description = "no id", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "there is none", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
@@ -204,6 +205,7 @@ pub(super) async fn get(
     responses(
         (status = 204, description = "described"),
         (status = 400, description = "a malformed request", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "there is none", body = wire::ErrorBody),
         (status = 422, description = "a deployment used it", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
@@ -229,6 +231,7 @@ pub(super) async fn describe(
     responses(
         (status = 204, description = "deleted"),
         (status = 400, description = "no id", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "there is none", body = wire::ErrorBody),
         (status = 409, description = "an open deployment uses it", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
@@ -249,6 +252,7 @@ pub(super) async fn delete(
     responses(
         (status = 200, description = "the link", body = wire::Link),
         (status = 400, description = "no id", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "there is none", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
@@ -267,6 +271,7 @@ pub(super) async fn download(
     responses(
         (status = 200, description = "bytes", body = wire::Limit),
         (status = 400, description = "another limit", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
 pub(super) async fn storage_limit(
@@ -288,6 +293,7 @@ pub(super) async fn storage_limit(
 #[utoipa::path(get, path = "/api/management/v1/deployments/settings/verification", tag = TAG,
     responses(
         (status = 200, description = "the policy and the keys", body = wire::Verifying),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
 pub(super) async fn verification(
@@ -304,6 +310,7 @@ pub(super) async fn verification(
     responses(
         (status = 204, description = "from now on"),
         (status = 400, description = "no such key or policy", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
 pub(super) async fn set_verification(

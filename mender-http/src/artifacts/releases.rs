@@ -53,6 +53,7 @@ pub(super) async fn list(
     params(("name" = String, Path, description = "the release")),
     responses(
         (status = 200, description = "the release", body = wire::Release),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "there is none", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
@@ -73,6 +74,7 @@ pub(super) async fn get(
     responses(
         (status = 204, description = "noted"),
         (status = 400, description = "a malformed request", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "there is none", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
@@ -95,6 +97,7 @@ pub(super) async fn note(
     responses(
         (status = 204, description = "tagged"),
         (status = 400, description = "bad or too many tags", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "there is none", body = wire::ErrorBody),
         (status = 409, description = "too many different tags", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
@@ -117,6 +120,7 @@ pub(super) async fn tag(
     responses(
         (status = 204, description = "deleted, or unknown"),
         (status = 400, description = "none is named", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 409, description = "open deployments use one of them", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
@@ -141,7 +145,9 @@ pub(super) async fn delete(
 #[utoipa::path(get, path = "/api/management/v2/deployments/releases/all/tags", tag = TAG,
     responses(
         (status = 200, description = "the tags", body = Vec<String>),
+        (status = 400, description = "never; kept for readers of older documents"),
         (status = 401, description = "no valid token", body = wire::ErrorBody),
+        (status = 409, description = "never; kept for readers of older documents"),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
 pub(super) async fn tags(
@@ -155,6 +161,7 @@ pub(super) async fn tags(
 #[utoipa::path(get, path = "/api/management/v2/deployments/releases/all/types", tag = TAG,
     responses(
         (status = 200, description = "the types", body = Vec<String>),
+        (status = 400, description = "never; kept for readers of older documents"),
         (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]

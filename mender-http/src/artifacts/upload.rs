@@ -81,6 +81,7 @@ pub(super) async fn receive(
         (status = 201, description = "stored; `Location` names it",
          headers(("Location" = String))),
         (status = 400, description = "no artifact, or a malformed form", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 403, description = "refused by the policy", body = wire::ErrorBody),
         (status = 409, description = "the release has one for the same devices",
          body = wire::ErrorBody),
@@ -167,6 +168,7 @@ impl Wanted {
         (status = 201, description = "accepted; `Location` names it",
          headers(("Location" = String))),
         (status = 400, description = "a malformed form", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 413, description = "too large", body = wire::ErrorBody),
         (status = 415, description = "no form", body = wire::ErrorBody),
         (status = 422, description = "the release has one for a device type",
@@ -199,6 +201,7 @@ pub(super) async fn generate(
 #[utoipa::path(post, path = "/api/management/v1/deployments/artifacts/directupload", tag = TAG,
     responses(
         (status = 200, description = "the link", body = wire::UploadLink),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "not to be had on this server", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
@@ -221,6 +224,7 @@ const MAX_METADATA: usize = 2048;
     request_body = Option<wire::DirectMetadata>,
     responses(
         (status = 202, description = "it is read now"),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "nothing was put", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]

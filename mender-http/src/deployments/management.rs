@@ -126,6 +126,7 @@ pub(super) async fn abort(
         (status = 200, description = "how many have which status",
          body = std::collections::BTreeMap<String, u64>),
         (status = 400, description = "no id", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "there is none", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
@@ -148,6 +149,7 @@ pub(super) async fn statistics(
     responses(
         (status = 200, description = "those that are there", body = Vec<wire::Statistics>),
         (status = 400, description = "malformed, or too many", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "none of them is there", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
@@ -192,6 +194,7 @@ pub(super) async fn statistics_list(
     responses(
         (status = 200, description = "their ids", body = Vec<String>),
         (status = 400, description = "no id", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "there is none", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]

@@ -50,6 +50,7 @@ pub(super) fn device_id(text: &str) -> Option<DeviceId> {
     responses(
         (status = 200, description = "the devices", body = Vec<wire::Device>),
         (status = 400, description = "no id", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "there is no such deployment", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
@@ -77,6 +78,7 @@ pub(super) async fn all(
         (status = 200, description = "the devices", body = Vec<wire::Device>,
          headers(("X-Total-Count" = u64), ("Link" = String))),
         (status = 400, description = "no id, or a bad parameter", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "there is no such deployment", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
@@ -105,6 +107,7 @@ pub(super) async fn list(
     responses(
         (status = 200, description = "a line for each message", body = String,
          content_type = "text/plain"),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "there is none", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
@@ -171,6 +174,7 @@ pub(super) async fn page_of(
         (status = 200, description = "the records", body = Vec<wire::Record>,
          headers(("X-Total-Count" = u64), ("Link" = String))),
         (status = 400, description = "a bad parameter", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
 pub(super) async fn history(
