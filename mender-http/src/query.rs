@@ -56,6 +56,12 @@ impl Query {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// Returns the first value of a parameter, unless it is empty.
+    #[must_use]
+    pub fn given(&self, name: &str) -> Option<&str> {
+        self.first(name).filter(|value| !value.is_empty())
+    }
+
     /// Returns all values of a parameter, in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let named = self.pairs.iter().filter(move |(key, _)| key == name);

@@ -7,7 +7,7 @@ use mender_core::{
     page::PageRequest,
 };
 
-use super::{error, given, link, show, wire};
+use super::{error, link, show, wire};
 use crate::{
     authenticate::DeviceCaller, base::Base, error::ApiError, json::Json, path::Path, query::Query,
 };
@@ -36,7 +36,7 @@ pub(super) async fn list(
     query: Query,
 ) -> Result<Json<Vec<wire::Artifact>>, ApiError> {
     let wanted = |name: &'static str| {
-        let text = given(&query, name).map(|text| Text::Is(vec![text.to_owned()]));
+        let text = query.given(name).map(|text| Text::Is(vec![text.to_owned()]));
         text.ok_or_else(|| ApiError::bad_request(format!("{name}: cannot be blank.")))
     };
     let wanted = ArtifactQuery {

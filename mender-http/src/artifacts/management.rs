@@ -9,7 +9,7 @@ use mender_core::{
     page::MAX_PAGE,
 };
 
-use super::{artifact_id, error, given, link, show, wire};
+use super::{artifact_id, error, link, show, wire};
 use crate::{
     authenticate::UserCaller,
     base::Base,
@@ -29,9 +29,9 @@ fn shown(artifacts: Vec<Artifact>) -> Json<Vec<wire::Artifact>> {
 
 fn query_of(query: &Query) -> ArtifactQuery {
     ArtifactQuery {
-        name: given(query, "name").map(Text::contains),
-        description: given(query, "description").map(Text::contains),
-        device_type: given(query, "device_type").map(Text::contains),
+        name: query.given("name").map(Text::contains),
+        description: query.given("description").map(Text::contains),
+        device_type: query.given("device_type").map(Text::contains),
         ..ArtifactQuery::default()
     }
 }
@@ -171,8 +171,8 @@ pub(super) async fn find(
     let paging = Paging::lenient(&uri);
     let wanted = ArtifactQuery {
         name: names(&query)?,
-        description: given(&query, "description").map(whole),
-        device_type: given(&query, "device_type").map(whole),
+        description: query.given("description").map(whole),
+        device_type: query.given("device_type").map(whole),
         ..ArtifactQuery::default()
     };
     let artifacts = mender.artifacts();

@@ -200,18 +200,13 @@ pub(crate) fn is_uuid(text: &str) -> bool {
         && parts.iter().all(|part| part.chars().all(|c| c.is_ascii_hexdigit()))
 }
 
-/// A parameter that is there and not empty.
-fn given<'a>(query: &'a Query, name: &str) -> Option<&'a str> {
-    query.first(name).filter(|text| !text.is_empty())
-}
-
 /// A query for releases by what every list of them takes.
 fn release_query(query: &Query) -> ReleaseQuery {
     let (sort, descending) = sorted(query).unwrap_or_default();
     let tags: Vec<String> = query.all("tag").map(fold).collect();
     ReleaseQuery {
-        name: given(query, "name").map(Text::contains),
-        kind: given(query, "update_type").map(str::to_owned),
+        name: query.given("name").map(Text::contains),
+        kind: query.given("update_type").map(str::to_owned),
         tags: if tags.is_empty() { Vec::new() } else { vec![tags] },
         sort,
         descending,

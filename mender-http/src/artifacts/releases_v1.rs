@@ -7,7 +7,7 @@ use mender_core::{
     artifacts::{ReleaseQuery, Text},
 };
 
-use super::{error, given, release_page, release_query, wire};
+use super::{error, release_page, release_query, wire};
 use crate::{authenticate::UserCaller, error::ApiError, json::Json, page::Paging, query::Query};
 
 const TAG: &str = "releases";
@@ -15,8 +15,8 @@ const TAG: &str = "releases";
 /// What the lists of version 1 are filtered by.
 fn query_of(query: &Query) -> ReleaseQuery {
     ReleaseQuery {
-        description: given(query, "description").map(Text::contains),
-        device_type: given(query, "device_type").map(|text| Text::Is(vec![text.to_owned()])),
+        description: query.given("description").map(Text::contains),
+        device_type: query.given("device_type").map(|text| Text::Is(vec![text.to_owned()])),
         tags: Vec::new(),
         ..release_query(query)
     }

@@ -8,7 +8,7 @@ use mender_core::{
     page::MAX_PAGE,
 };
 
-use super::{error, given, release_page, release_query, sorted, wire};
+use super::{error, release_page, release_query, sorted, wire};
 use crate::{
     authenticate::UserCaller,
     error::ApiError,
@@ -21,7 +21,7 @@ const TAG: &str = "software";
 
 fn query_of(query: &Query) -> Result<ReleaseQuery, ApiError> {
     let names: Vec<String> = query.all("name").map(str::to_owned).collect();
-    let prefix = given(query, "name_prefix");
+    let prefix = query.given("name_prefix");
     let name = match (names.is_empty(), prefix) {
         (false, Some(_)) => {
             return Err(ApiError::bad_request(
@@ -31,7 +31,7 @@ fn query_of(query: &Query) -> Result<ReleaseQuery, ApiError> {
         (false, None) => Some(Text::Is(names)),
         (true, prefix) => prefix.map(|prefix| Text::Starts(prefix.to_owned())),
     };
-    let is_sorted = given(query, "sort").is_some();
+    let is_sorted = query.given("sort").is_some();
     let sort = match sorted(query) {
         Some((sort, _)) if sort != ReleaseSort::Artifacts && has_direction(query) => sort,
         None if !is_sorted => ReleaseSort::Name,
@@ -82,7 +82,7 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let paging = Paging::of(&uri, MAX_PAGE)?;
     let wanted = query_of(&query)?;
-    if wants_releases(given(&query, "kind"), "kind")? {
+    if wants_releases(query.given("kind"), "kind")? {
         return release_page(&mender, &ctx, wanted, &paging, wire::Software::of).await;
     }
     let none: Vec<wire::Software> = Vec::new();

@@ -5,7 +5,7 @@ use axum::{
 use http::StatusCode;
 use mender_core::{
     Actor, Ctx, DeviceId, Mender,
-    deployments::{DeploymentId, Request, Status},
+    deployments::{DeploymentId, Request},
 };
 
 use super::{configuration, error, wire};
@@ -153,10 +153,8 @@ pub(super) async fn report(
     faults.check()?;
     let unknown = |_| ApiError::new(StatusCode::NOT_FOUND, "Resource not found");
     let id: DeploymentId = id.parse().map_err(unknown)?;
-    let reported: Status = status;
-    let stored =
-        mender.deployments().report(&ctx, &id, device(&ctx)?, reported, &body.substate).await;
-    stored.map_err(error::other)?;
+    let stored = mender.deployments().report(&ctx, &id, device(&ctx)?, status, &body.substate);
+    stored.await.map_err(error::other)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

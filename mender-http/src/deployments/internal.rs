@@ -160,16 +160,11 @@ pub(super) async fn last(
     Internal(ctx): Internal,
     Body(body): Body<wire::DeviceIds>,
 ) -> Result<Json<wire::LastStatuses>, ApiError> {
-    let asked = body.device_ids.len();
-    let mut devices: Vec<DeviceId> =
+    let devices: Vec<DeviceId> =
         body.device_ids.iter().filter_map(|id| records::device_id(id)).collect();
-    if devices.is_empty() && asked > 0 {
+    // What can be no id has had nothing.
+    if devices.is_empty() && !body.device_ids.is_empty() {
         return Ok(Json(wire::LastStatuses::of(Vec::new())));
-    }
-    // As many as were asked for are counted.
-    if asked <= 1024 {
-        devices.sort();
-        devices.dedup();
     }
     let found = mender.deployments().last_statuses(&ctx, &devices).await;
     Ok(Json(wire::LastStatuses::of(found.map_err(error::other)?)))

@@ -21,12 +21,8 @@ use crate::{
 
 const TAG: &str = "deployments";
 
-fn given<'a>(query: &'a Query, name: &str) -> Option<&'a str> {
-    query.first(name).filter(|text| !text.is_empty())
-}
-
 fn seconds(query: &Query, name: &str, of: &str) -> Result<Option<i64>, ApiError> {
-    let Some(text) = given(query, name) else { return Ok(None) };
+    let Some(text) = query.given(name) else { return Ok(None) };
     let bad = |_| {
         let what = format!("timestamp parsing failed {of} parameter: invalid timestamp: {text}");
         ApiError::bad_request(what)
@@ -36,7 +32,7 @@ fn seconds(query: &Query, name: &str, of: &str) -> Result<Option<i64>, ApiError>
 
 /// Reads what every list is filtered by.
 pub(super) fn query_of(query: &Query) -> Result<DeploymentQuery, ApiError> {
-    let progress = match given(query, "status") {
+    let progress = match query.given("status") {
         None => None,
         Some("pending") => Some(Progress::Pending),
         Some("inprogress") => Some(Progress::InProgress),
@@ -44,7 +40,7 @@ pub(super) fn query_of(query: &Query) -> Result<DeploymentQuery, ApiError> {
         Some("finished" | "aborted") => Some(Progress::Finished),
         Some(other) => return Err(ApiError::bad_request(format!("unknown status {other}"))),
     };
-    let kind = match given(query, "type") {
+    let kind = match query.given("type") {
         None => None,
         Some("software") => Some("software"),
         Some("configuration") => Some("configuration"),
@@ -94,7 +90,7 @@ fn shown(paging: &Paging, found: Vec<mender_core::deployments::Shown>, total: u6
 
 /// Reads the filters of version 1.
 pub(super) fn v1_query(query: &Query) -> Result<DeploymentQuery, ApiError> {
-    let phrase = given(query, "search").map(str::to_owned);
+    let phrase = query.given("search").map(str::to_owned);
     Ok(DeploymentQuery { phrase, ..query_of(query)? })
 }
 
@@ -128,7 +124,7 @@ pub(super) async fn v1(
 
 /// Reads by which attribute a device is looked for.
 fn attribute(query: &Query) -> Result<Option<AttributeName>, ApiError> {
-    let (name, scope) = (given(query, "id_attribute"), given(query, "id_scope"));
+    let (name, scope) = (query.given("id_attribute"), query.given("id_scope"));
     let Some(name) = name else {
         return match scope {
             Some(_) => Err(ApiError::bad_request("id_scope requires id_attribute")),

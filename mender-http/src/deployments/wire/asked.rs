@@ -2,7 +2,10 @@ use std::collections::BTreeMap;
 
 use mender_core::{
     DeviceId, Time,
-    deployments::{self, Message, Request, Status, Whom},
+    deployments::{
+        self, Message, Request, Status, Whom,
+        logic::{MAX_ARTIFACT_NAME, MAX_NAME},
+    },
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,8 +16,8 @@ use crate::{
     error::{ApiError, Faults},
 };
 
-/// How many bytes a name and a value may have.
-const MAX: usize = 4096;
+/// How many bytes the name of a release and what a device provides may have.
+const MAX: usize = MAX_ARTIFACT_NAME;
 
 const LENGTH: &str = "the length must be between 1 and 4096";
 
@@ -28,6 +31,15 @@ fn fault(text: &str) -> Option<&'static str> {
         0 => Some("cannot be blank"),
         1..=MAX => None,
         _ => Some(LENGTH),
+    }
+}
+
+/// What is wrong with the name of a deployment.
+fn name_fault(name: &str) -> Option<&'static str> {
+    match name.len() {
+        0 => Some("cannot be blank"),
+        1..=MAX_NAME => None,
+        _ => Some("the length must be no more than 256"),
     }
 }
 
@@ -56,11 +68,7 @@ impl NewDeployment {
     fn check(&self) -> Result<(), ApiError> {
         let mut faults = Faults::default();
         faults.note("artifact_name", fault(&self.artifact_name));
-        match self.name.len() {
-            0 => faults.add("name", "cannot be blank"),
-            1..=256 => {}
-            _ => faults.add("name", "the length must be no more than 256"),
-        }
+        faults.note("name", name_fault(&self.name));
         let blank = |(at, device): (usize, &String)| {
             device.is_empty().then(|| format!("{at}: cannot be blank"))
         };
@@ -282,11 +290,7 @@ impl NewConfiguration {
     /// Returns the name, and the configuration as JSON text.
     pub(in crate::deployments) fn read(self) -> Result<(String, String), ApiError> {
         let mut faults = Faults::default();
-        match self.name.len() {
-            0 => faults.add("name", "cannot be blank"),
-            1..=256 => {}
-            _ => faults.add("name", "the length must be no more than 256"),
-        }
+        faults.note("name", name_fault(&self.name));
         let configuration = match self.configuration {
             Some(Value::String(text)) => text,
             Some(value) => value.to_string(),
