@@ -29,6 +29,7 @@ mod deltas;
 mod deltas_work;
 mod direct;
 mod generate;
+mod lease;
 mod links;
 mod releases;
 mod settings;

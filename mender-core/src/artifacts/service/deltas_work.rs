@@ -21,6 +21,7 @@ use crate::{
         service::{
             DeltaConfig, NewArtifact, Service, blob_of,
             generate::{unwritable, written},
+            lease,
             upload::check_policy,
         },
     },
@@ -77,21 +78,7 @@ impl Claimed<'_> {
 
     /// Does the work, and shows every now and then that it goes on.
     async fn work<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let alive = async {
-            loop {
-                tokio::time::sleep(LEASE / 4).await;
-                match self.proceed(None).await {
-                    Err(error) if error.is_stale() => return error,
-                    // The store may be back before the lease ends.
-                    Err(error) => tracing::warn!(%error, "no sign of life was given"),
-                    Ok(()) => {}
-                }
-            }
-        };
-        tokio::select! {
-            done = work => done,
-            lost = alive => Err(lost),
-        }
+        lease::keep(LEASE, || self.proceed(None), Box::pin(work)).await
     }
 }
 

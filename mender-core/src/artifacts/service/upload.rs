@@ -16,7 +16,7 @@ use crate::{
             Artifact, ArtifactId, ArtifactSettings, Described, Policy, Upload, UploadState,
             Verification, Work,
         },
-        service::{Service, blob_of, bounded::Bounds, check_scope, raw_of},
+        service::{Service, blob_of, bounded::Bounds, check_scope, lease, raw_of},
     },
     blob::ByteStream,
     commit::Commit,
@@ -90,21 +90,7 @@ impl<'a> Claimed<'a> {
 
     /// Does the work, and shows every now and then that it goes on.
     pub(super) async fn work<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let alive = async {
-            loop {
-                tokio::time::sleep(LEASE / 4).await;
-                match self.renew().await {
-                    Err(error) if error.is_stale() => return error,
-                    // The store may be back before the lease ends.
-                    Err(error) => tracing::warn!(%error, "no sign of life was given"),
-                    Ok(()) => {}
-                }
-            }
-        };
-        tokio::select! {
-            done = work => done,
-            lost = alive => Err(lost),
-        }
+        lease::keep(LEASE, || self.renew(), Box::pin(work)).await
     }
 
     /// Leaves the work to a worker.
