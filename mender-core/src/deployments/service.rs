@@ -5,15 +5,15 @@ use async_trait::async_trait;
 use crate::{
     artifacts::{Artifact, ArtifactId},
     blob::Link,
-    commit::{Commit, Stamped},
+    commit::Commit,
     ctx::Ctx,
     deployments::{
         logic::{self, Selection},
-        model::{Deployment, DeploymentId, DeviceDeployment, Log, Targets},
+        model::{Deployment, DeploymentId, DeviceDeployment, Log, Payload, Targets},
         store::Store,
     },
     env::Time,
-    error::{Error, Kind, Result, StoreResult},
+    error::{Error, Kind, Result},
     id::{DeviceId, TenantId},
     inventory::AttributeName,
     kernel::Kernel,
@@ -170,9 +170,8 @@ impl Service {
     }
 
     async fn commit_log(&self, ctx: &Ctx, commit: Commit<Log>) -> Result<()> {
-        let write = |commit: Stamped<Log>| -> _ { self.store.commit_log(&ctx.tenant, commit) };
-        let stored: StoreResult<()> = self.kernel.commit(ctx, &self.journal, commit, write).await;
-        Ok(stored?)
+        let write = |commit| self.store.commit_log(&ctx.tenant, commit);
+        Ok(self.kernel.commit(ctx, &self.journal, commit, write).await?)
     }
 
     /// Changes a row as it is now, as often as it takes.
@@ -218,10 +217,8 @@ impl Service {
 
     async fn artifacts(&self, tenant: &TenantId, deployment: &Deployment) -> Result<Vec<Artifact>> {
         match deployment.payload {
-            crate::deployments::Payload::Configuration(_) => Ok(Vec::new()),
-            crate::deployments::Payload::Software => {
-                self.releases.of_release(tenant, &deployment.artifact_name).await
-            }
+            Payload::Configuration(_) => Ok(Vec::new()),
+            Payload::Software => self.releases.of_release(tenant, &deployment.artifact_name).await,
         }
     }
 }

@@ -6,7 +6,9 @@ use crate::{
     ctx::Ctx,
     deployments::{
         logic,
-        model::{Audience, Deployment, DeploymentId, DeviceDeployment, Payload, Status, Tally},
+        model::{
+            Audience, Deployment, DeploymentId, DeviceDeployment, Payload, State, Status, Tally,
+        },
         query::{DeploymentQuery, Progress},
     },
     error::Result,
@@ -109,7 +111,7 @@ impl Service {
         let mut tallies = self.store.tallies(&ctx.tenant, &ids).await?;
         for deployment in deployments {
             let tally = tallies.entry(deployment.id.clone()).or_default();
-            if deployment.state == crate::deployments::State::Closing {
+            if deployment.state == State::Closing {
                 let active = |status: &Status| status.is_active();
                 let closed: u64 =
                     tally.counts.iter().filter(|(s, _)| active(s)).map(|(_, count)| count).sum();
