@@ -56,8 +56,6 @@ pub struct Builder {
     index: Option<Arc<dyn SearchIndex>>,
     public_url: String,
     artifacts_config: artifacts::Config,
-    #[cfg(test)]
-    usage: Option<Arc<dyn artifacts::Usage>>,
     auth_config: auth::Config,
     deployments_config: deployments::Config,
     inventory_config: inventory::Config,
@@ -208,13 +206,6 @@ impl Builder {
         self
     }
 
-    /// Has artifacts ask this what deployments use.
-    #[cfg(test)]
-    pub(crate) fn usage(mut self, usage: impl artifacts::Usage) -> Self {
-        self.usage = Some(Arc::new(usage));
-        self
-    }
-
     /// How artifacts are kept.
     #[must_use]
     pub fn artifacts_config(mut self, config: artifacts::Config) -> Self {
@@ -335,10 +326,6 @@ impl Builder {
         ));
 
         let blobs: Arc<dyn Blobs> = self.blobs.unwrap_or_else(|| Arc::new(NoBlobs));
-        let usage: Arc<dyn artifacts::Usage> =
-            Arc::new(deployments::UsageOf(deployments.store.clone()));
-        #[cfg(test)]
-        let usage = self.usage.unwrap_or(usage);
         let artifacts = Arc::new(artifacts::Service::new(artifacts::Parts {
             kernel: kernel.clone(),
             store: artifacts.store,
@@ -346,7 +333,7 @@ impl Builder {
             quotas: artifacts.base,
             blobs: blobs.clone(),
             open: self.open_blobs,
-            usage,
+            usage: Arc::new(deployments::UsageOf(deployments.store.clone())),
             keys: keys.clone(),
             config: self.artifacts_config,
         }));
