@@ -152,6 +152,12 @@ pub fn any_element(prefix: &str) -> Span {
     Span::Within { from: format!("{prefix}{ELEMENTS}"), to: format!("{prefix}{END}") }
 }
 
+/// All index texts of lists as a whole: one for each device whose value is a list.
+#[must_use]
+pub fn any_list(prefix: &str) -> Span {
+    Span::Within { from: prefix.to_owned(), to: format!("{prefix}{ELEMENTS}") }
+}
+
 /// The index text of a word.
 #[must_use]
 pub fn word(word: &str) -> String {

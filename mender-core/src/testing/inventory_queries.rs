@@ -179,9 +179,15 @@ pub fn predicate(env: &Env) -> Predicate {
 #[must_use]
 pub fn query(env: &Env, ids: &[DeviceId]) -> Query {
     let is_one_of = |n: u64| env.below(n) == 0;
+    let filters = some(env, 4, predicate);
+    let mut sort = some(env, 4, |env| (attribute_name(env), env.below(2) == 0));
+    if let (Some(first), false) = (filters.first(), is_one_of(3)) {
+        // By what is asked: what can fit lies together.
+        sort.insert(0, (first.name.clone(), is_one_of(2)));
+    }
     Query {
-        filters: some(env, 4, predicate),
-        sort: some(env, 4, |env| (attribute_name(env), env.below(2) == 0)),
+        filters,
+        sort,
         ids: if is_one_of(6) && !ids.is_empty() {
             some(env, 6, |env| pick(env, ids))
         } else {
@@ -288,6 +294,93 @@ pub async fn searches_alike(
     right: impl AsyncFn(Builder) -> Mender,
 ) {
     alike(seed, left, right, async |_| (), found).await;
+}
+
+/// Makes the same inventory on two servers, and compares what is found where devices are sorted by
+/// the attribute that is asked for: one that is a list with no device, with few, or with many.
+///
+/// # Panics
+/// As [`searches_alike`].
+pub async fn sorted_searches_alike(
+    left: impl AsyncFn(Builder) -> Mender,
+    right: impl AsyncFn(Builder) -> Mender,
+) {
+    let times = [TestEnv::seeded(1), TestEnv::seeded(1)];
+    let left = left(Mender::builder().env(times[0].env()).ephemeral_keys()).await;
+    let right = right(Mender::builder().env(times[1].env()).ephemeral_keys()).await;
+    let ctx = Ctx::system(TenantId::default());
+    for (n, id) in ids().iter().enumerate() {
+        for (mender, time) in [&left, &right].into_iter().zip(&times) {
+            time.advance(Duration::from_millis(1));
+            mender.inventory().create(&ctx, id, sorted_by(n)).await.expect("a device");
+        }
+    }
+    let by = |name: &AttributeName| {
+        [false, true].map(|second| {
+            let second = second.then(|| (AttributeName::inventory("second"), true));
+            let first = |descending| std::iter::once((name.clone(), descending));
+            [first(true).chain(second.clone()).collect(), first(false).chain(second).collect()]
+        })
+    };
+    for name in ["single", "few", "many"].map(AttributeName::inventory) {
+        for (op, value) in Op::ALL.iter().flat_map(|op| operands().map(|value| (*op, value))) {
+            let filters = vec![Predicate { name: name.clone(), op, value }];
+            for sort in by(&name).into_iter().flatten() {
+                let query = Query { filters: filters.clone(), sort, ..Query::default() };
+                for page in [PageRequest::new(1, 500), PageRequest::new(2, 3)] {
+                    let expected = found(&left, &query, page).await;
+                    assert_eq!(found(&right, &query, page).await, expected, "{query:?} {page:?}");
+                }
+            }
+        }
+    }
+}
+
+/// The attributes of one of the devices of [`sorted_searches_alike`].
+fn sorted_by(n: usize) -> Vec<NewAttribute> {
+    let text = |text: &str| Value::Text(text.into());
+    let texts = |all: &[&str]| Value::Texts(all.iter().map(|text| (*text).to_owned()).collect());
+    let new = |name: &str, value| NewAttribute::new(AttributeName::inventory(name), value);
+    let single = match n % 8 {
+        0 | 3 => text("b"),
+        1 => text("a"),
+        2 => Value::Number(1.0),
+        4 => text("c"),
+        5 => Value::Number(2.0),
+        6 => Value::Flag(true),
+        _ => return vec![new("second", text(&n.to_string()))],
+    };
+    let list = match n / 2 {
+        0 | 4 => texts(&["a", "c"]),
+        1 => texts(&["b"]),
+        2 => Value::Numbers(vec![3.0, 1.0, 2.0]),
+        3 => texts(&[]),
+        5 => texts(&["c", "b", "a", "b"]),
+        _ => texts(&["b", "d"]),
+    };
+    let few = if matches!(n, 4 | 9) { list.clone() } else { single.clone() };
+    let many = if n.is_multiple_of(3) { single.clone() } else { list };
+    vec![
+        new("single", single),
+        new("few", few),
+        new("many", many),
+        new("second", text(&(n % 3).to_string())),
+    ]
+}
+
+/// What the devices of [`sorted_searches_alike`] are asked for.
+fn operands() -> impl Iterator<Item = Operand> {
+    let text = |text: &str| Operand::Value(Value::Text(text.into()));
+    // More than are gone through side by side.
+    let many = ('c'..='n').rev().map(|c| text(&c.to_string()));
+    let lists = [
+        vec![text("a"), text("c")],
+        vec![text("b"), Operand::Null, Operand::Value(Value::Number(2.0))],
+        vec![text("b"), Operand::List(vec![text("a"), text("c")]), Operand::List(vec![])],
+        many.chain([text("b"), text("zz")]).collect(),
+    ];
+    let values = [text("a"), text("b"), Operand::Value(Value::Number(1.0)), Operand::Null];
+    values.into_iter().chain(lists.map(Operand::List))
 }
 
 /// As [`searches_alike`], but compares reports: what may come from an index beside the store.

@@ -1,16 +1,17 @@
 //! Measures inventory through the service and the port, with few devices stored and with many.
 //!
-//! `cargo run --release -p mender-store --features postgres --example inventory_store [dir [size ...]]`
+//! `cargo run --release -p mender-store --features postgres --example inventory_store [dir [size ...] [case ...]]`
 //!
 //! Uses SQLite files in `dir`, or PostgreSQL where `MENDER_TEST_POSTGRES` is set. What it stores
-//! stays for the next run: `inventory-SIZE.db`, or the schema `bench_inventory_SIZE`. With `check`
-//! for the sizes, checks that the rows are those that commits write.
+//! stays for the next run: `inventory-SIZE.db`, or the schema `bench_inventory_SIZE`. Of cases, only
+//! those whose names hold one of these words are measured. With `check` for the sizes, checks that
+//! the rows are those that commits write.
 
 mod fleet;
 mod load;
 mod server;
 
-use std::{error::Error, future::Future, path::Path, time::Duration};
+use std::{error::Error, future::Future, path::Path, sync::OnceLock, time::Duration};
 
 use mender_core::{
     Ctx, Env, Mender, TenantId,
@@ -49,11 +50,22 @@ const COMPARED: usize = 1000;
 
 type Fault = Box<dyn Error + Send + Sync>;
 
+/// Words in the names of the cases that are measured; none: all are.
+static ONLY: OnceLock<Vec<String>> = OnceLock::new();
+
+fn is_wanted(name: &str) -> bool {
+    let only = ONLY.get().map(Vec::as_slice).unwrap_or_default();
+    only.is_empty() || only.iter().any(|word| name.contains(word))
+}
+
 /// Makes calls one after the other, and prints how long they took: the first one, and the others.
 async fn measure<F, T>(name: &str, mut call: impl FnMut(usize) -> F) -> Result<(), Fault>
 where
     F: Future<Output = Result<T, Fault>>,
 {
+    if !is_wanted(name) {
+        return Ok(());
+    }
     let begun = Instant::now();
     call(0).await?;
     let first = begun.elapsed();
@@ -90,6 +102,10 @@ fn above(name: AttributeName, value: f64) -> Predicate {
     Predicate { name, op: Op::Gt, value: Operand::Value(Value::Number(value)) }
 }
 
+fn below(name: AttributeName, value: f64) -> Predicate {
+    Predicate { name, op: Op::Lt, value: Operand::Value(Value::Number(value)) }
+}
+
 fn sorted(name: AttributeName, descending: bool) -> Query {
     Query { sort: vec![(name, descending)], ..Query::default() }
 }
@@ -109,6 +125,16 @@ fn queries() -> Vec<(&'static str, Query)> {
         op: Op::Exists,
         value: Operand::Value(Value::Flag(false)),
     };
+    let by_type_and_time = |filter: Predicate, descending: bool| Query {
+        filters: vec![filter],
+        sort: vec![
+            (own("device_type"), descending),
+            (AttributeName::system(name::UPDATED), descending),
+        ],
+        ..Query::default()
+    };
+    let types = ["board-1", "board-3"].map(|name| Operand::Value(Value::Text(name.into())));
+    let types = Predicate { op: Op::In, value: Operand::List(types.into()), ..type_(1) };
     vec![
         ("all", Query::default()),
         ("type", filtered(vec![type_(1)])),
@@ -132,15 +158,15 @@ fn queries() -> Vec<(&'static str, Query)> {
         ("sorted by updated, newest first", sorted(updated.clone(), true)),
         ("type, newest first", by_type(sorted(updated.clone(), true))),
         ("sorted by updated, oldest first", sorted(updated, false)),
+        ("type, by type, newest first", by_type_and_time(type_(1), true)),
+        ("type, by type, oldest first", by_type_and_time(type_(8), false)),
+        ("two types, by type, newest first", by_type_and_time(types, true)),
         (
-            "type, by type, newest first",
-            by_type(Query {
-                sort: vec![
-                    (own("device_type"), true),
-                    (AttributeName::system(name::UPDATED), true),
-                ],
-                ..Query::default()
-            }),
+            "temperature below, by temperature, descending",
+            Query {
+                filters: vec![below(own("cpu_temperature"), 10.0)],
+                ..sorted(own("cpu_temperature"), true)
+            },
         ),
         ("by temperature, descending", sorted(own("cpu_temperature"), true)),
         ("by group, ascending", sorted(AttributeName::system(name::GROUP), false)),
@@ -167,7 +193,7 @@ async fn scenario(store: SqlStore, size: usize) -> Result<(), Fault> {
     measure("report, first", |k| report(some(k), None)).await?;
     measure("report, unchanged", |k| report(some(k), None)).await?;
     measure("report, one changed", |k| report(some(k), Some(k as f64))).await?;
-    for (name, query) in &queries() {
+    for (name, query) in queries().iter().filter(|(name, _)| is_wanted(name)) {
         let page =
             |_| async move { Ok(inventory.search(ctx, query, PageRequest::new(1, 20)).await?) };
         measure(name, page).await?;
@@ -312,6 +338,9 @@ async fn main() -> Result<(), Fault> {
         };
         return check([place("commits"), place("rows")]).await;
     }
+    let (sizes, only): (Vec<String>, Vec<String>) =
+        sizes.into_iter().partition(|arg| arg.parse::<usize>().is_ok());
+    ONLY.set(only).map_err(|_| "set twice")?;
     let sizes = sizes.iter().map(|size| size.parse()).collect::<Result<Vec<usize>, _>>()?;
     for size in if sizes.is_empty() { vec![1000, 1_000_000] } else { sizes } {
         let path = Path::new(&dir).join(format!("inventory-{size}.db"));

@@ -6,7 +6,10 @@ use mender_core::{
     inventory::{Search, Tally},
 };
 
-use super::draft::{Draft, Index, Lead, is_mergeable, is_point, points};
+use super::{
+    draft::{Draft, Index, Lead, is_mergeable, is_point, points},
+    keys::Walk,
+};
 use crate::{
     SqlStore,
     sql::{
@@ -83,16 +86,13 @@ fn difference(search: &Search) -> Option<[Search; 2]> {
     Some([most, rest])
 }
 
-/// Counts the devices of a search that have a value to sort by in the span.
-pub(super) fn count_valued(
-    tenant: &TenantId,
-    search: &Search,
-    descending: bool,
-    span: Span,
-) -> Query {
+/// Counts the devices of a search that have a value of the first sort key in the span.
+pub(super) fn count_valued(tenant: &TenantId, search: &Search, walk: Walk, within: &Span) -> Query {
     let mut draft = Draft::new(tenant);
-    let places = draft.valued(search, descending, &[span]);
-    draft.finish_whole(format!("SELECT COUNT(*) AS n FROM {places}"))
+    let valued = draft.valued(search, walk, within);
+    let count = |places: &String| format!("(SELECT COUNT(*) FROM {places})");
+    let counts: Vec<String> = valued.iter().map(count).collect();
+    draft.finish_whole(format!("SELECT {} AS n", counts.join(" + ")))
 }
 
 /// Counts the devices of a search by their texts in a span; without a lead, what is asked of them

@@ -2,7 +2,7 @@
 
 use mender_core::{
     DeviceId, TenantId,
-    index::{Clause, Sort, Span},
+    index::{Clause, Span},
     inventory::{Search, entries},
 };
 
@@ -74,10 +74,16 @@ pub(super) fn is_unitable(clause: &Clause) -> bool {
     is_few && clause.none.is_none() && clause.some.iter().all(is_text)
 }
 
-/// Tells whether the texts between these are all of one attribute.
-fn is_of_one(from: &str, to: &str) -> bool {
+/// Tells whether it is one range, or texts alone, and all are of one attribute.
+fn is_of_one(spans: &[Span]) -> bool {
     let prefix = |text: &str| text.get(..entries::PREFIX).map(str::to_owned);
-    prefix(from).is_some() && prefix(from) == prefix(to)
+    match spans {
+        [Span::Within { from, to }] => prefix(from).is_some() && prefix(from) == prefix(to),
+        _ => spans.windows(2).all(|two| match two {
+            [Span::At(one), Span::At(other)] => prefix(one) == prefix(other),
+            _ => false,
+        }),
+    }
 }
 
 fn texts(ids: &[DeviceId]) -> Vec<String> {
@@ -134,7 +140,8 @@ impl Draft {
         if skip == 0 {
             return format!(" LIMIT ${limit}");
         }
-        let skip = self.push(i64::try_from(skip).unwrap_or(i64::MAX));
+        // Nothing is that far, and one can still add to it.
+        let skip = self.push(i64::try_from(skip).unwrap_or(i64::MAX).min(i64::MAX / 2));
         format!(" LIMIT ${limit} OFFSET ${skip}")
     }
 
@@ -206,10 +213,8 @@ impl Draft {
     /// Writes the union of the ranges of an index, each device once where `is_once`.
     pub(super) fn union(&mut self, index: Index, spans: &[Span], is_once: bool) -> String {
         let (table, column) = index.table();
-        if let (Index::Entries, [Span::Within { from, to }], true) = (index, spans, is_once)
-            && is_of_one(from, to)
-        {
-            return self.range_once(&spans[0]);
+        if matches!(index, Index::Entries) && is_once && is_of_one(spans) {
+            return self.once(spans);
         }
         let ranges = self.ranges(&format!("e.{column}"), spans);
         let distinct = if is_once && ranges.len() < 2 { "DISTINCT " } else { "" };
@@ -220,18 +225,18 @@ impl Draft {
         all.join(if is_once { " UNION " } else { " UNION ALL " })
     }
 
-    /// Writes the places of the texts in a range of one attribute, each once. A device has at most
-    /// one value that is both the first and the last: only the others must be told apart, which
-    /// are few.
-    fn range_once(&mut self, span: &Span) -> String {
-        let range = self.ranges("e.entry", std::slice::from_ref(span)).concat();
+    /// Writes the places of texts of one attribute, each once. A device has at most one value that
+    /// is both the first and the last: only the others must be told apart, which are few.
+    fn once(&mut self, spans: &[Span]) -> String {
+        let range = self.ranges("e.entry", spans).concat();
         let other = range.replace("e.entry", "o.entry");
+        let of = "FROM inventory_entries AS e @index(inventory_entries_entry) \
+                  WHERE e.tenant_id = $1";
         format!(
-            "SELECT e.place FROM inventory_entries AS e WHERE e.tenant_id = $1 AND {range} \
-             AND e.edge = 3 UNION ALL \
-             SELECT DISTINCT e.place FROM inventory_entries AS e WHERE e.tenant_id = $1 \
-             AND {range} AND e.edge <> 3 AND NOT EXISTS (SELECT 1 FROM inventory_entries AS o \
-             WHERE o.tenant_id = $1 AND o.place = e.place AND {other} AND o.edge = 3{FOR_EACH})"
+            "SELECT e.place {of} AND {range} AND e.edge = 3 UNION ALL \
+             SELECT DISTINCT e.place {of} AND {range} AND e.edge <> 3 AND NOT EXISTS (\
+             SELECT 1 FROM inventory_entries AS o WHERE o.tenant_id = $1 AND o.place = e.place \
+             AND {other} AND o.edge = 3{FOR_EACH})"
         )
     }
 
@@ -269,7 +274,7 @@ impl Draft {
     }
 
     /// Writes the conditions that `lead` does not see to.
-    fn others(&mut self, search: &Search, lead: Option<Lead>) -> Vec<String> {
+    pub(super) fn others(&mut self, search: &Search, lead: Option<Lead>) -> Vec<String> {
         let mut all = Vec::new();
         if let Some(ids) = search.ids.as_ref().filter(|_| lead != Some(Lead::Ids)) {
             let n = self.push(texts(ids));
@@ -363,38 +368,5 @@ impl Draft {
         all.extend(self.ranges("l.entry", std::slice::from_ref(within)));
         all.extend(self.others(search, None));
         format!("inventory_entries AS l WHERE {}", all.join(" AND "))
-    }
-
-    /// Writes `l WHERE …`: the places of a search that have a value to sort by in these spans,
-    /// with the value as `l.entry`.
-    pub(super) fn valued(&mut self, search: &Search, descending: bool, spans: &[Span]) -> String {
-        let edges = if descending { "2, 3" } else { "1, 3" };
-        let mut all = vec![format!("l.tenant_id = $1 AND l.edge IN ({edges})")];
-        // Invariant: one range, or points alone.
-        all.extend(self.ranges("l.entry", spans));
-        // What is a device's only value is one that is asked for, or the device does not fit:
-        // that is told without looking it up.
-        if let Some(sort) = search.sorts.first() {
-            let values = entries::any_element(&sort.prefix);
-            let is_value = |span: &Span| matches!(span, Span::At(text) if values.has(text));
-            let same = |clause: &&Clause| clause.some.iter().all(is_value) && is_unitable(clause);
-            for clause in search.all.iter().filter(same) {
-                let asked = self.ranges("l.entry", &clause.some).concat();
-                all.push(format!("(l.edge <> 3 OR {asked})"));
-            }
-        }
-        all.extend(self.others(search, None));
-        format!("inventory_entries AS l WHERE {}", all.join(" AND "))
-    }
-
-    /// Writes the value that a device is sorted by, an empty text where it has none.
-    pub(super) fn key(&mut self, sort: &Sort) -> String {
-        let ranges = self.ranges("e.entry", &[entries::any_element(&sort.prefix)]);
-        let (most, edges) = if sort.descending { ("MAX", "2, 3") } else { ("MIN", "1, 3") };
-        format!(
-            "COALESCE((SELECT {most}(e.entry) FROM inventory_entries AS e WHERE e.tenant_id = $1 \
-             AND e.place = l.place AND {} AND e.edge IN ({edges})), '')",
-            ranges.concat()
-        )
     }
 }

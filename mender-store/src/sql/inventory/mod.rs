@@ -5,6 +5,7 @@
 
 mod count;
 mod draft;
+mod keys;
 mod pages;
 mod rows;
 mod write;
@@ -22,6 +23,7 @@ use crate::{
     vals,
 };
 use draft::{Lead, is_mergeable, is_unitable};
+use keys::Walk;
 
 const DEVICE: Stmt = sql!(
     "SELECT d.id, d.place, d.attributes, d.revision, d.etag, d.identities, d.version
@@ -92,10 +94,13 @@ pub(super) fn forms(search: &Search) -> Vec<Query> {
     }
     if !search.sorts.is_empty() {
         forms.push(pages::collected(&tenant, search, lead, (0, 1)));
-        forms.push(pages::values(&tenant, search, (0, 1)));
-        forms.push(pages::with_values(&tenant, search, &Span::At("a".into()), (1, 1)));
-        forms.push(pages::with_values(&tenant, search, &span, (0, 2)));
-        forms.push(count::count_valued(&tenant, search, true, span));
+        for walk in [Walk::All, Walk::Wanted, Walk::WantedAndLists] {
+            forms.push(pages::values(&tenant, search, walk, (0, 1)));
+            let (one, several) = (Span::At("a".into()), (1, 1));
+            forms.push(pages::with_values(&tenant, search, walk, &one, several));
+            forms.push(pages::with_values(&tenant, search, walk, &span, (0, 2)));
+            forms.push(count::count_valued(&tenant, search, walk, &span));
+        }
     }
     forms
 }
@@ -126,6 +131,13 @@ pub(super) fn searches() -> Vec<(&'static str, Search)> {
         ("words", Search { words, ..Search::all().and(some(vec![at("s1")])) }),
         ("ascending", sorted(false)),
         ("descending", sorted(true)),
+        (
+            "by what is asked",
+            Search {
+                sorts: vec![sort("aaaaaaaaaaa", true)],
+                ..Search::all().and(some(vec![at("s1"), at("s2")]))
+            },
+        ),
         ("sorted", Search { sorts: vec![sort("ccccccccccc", true)], ..Search::all() }),
         (
             "twice sorted",

@@ -9,8 +9,9 @@ use mender_core::{
 };
 
 use super::{
-    count::{MANY, count, count_valued, number},
+    count::{MANY, count, count_valued, nearly, number},
     draft::{Draft, Lead, is_mergeable, is_point, is_unitable},
+    keys::{Walk, before, between, direction, is_always_there, is_narrow},
     rows::devices,
 };
 use crate::{SqlStore, sql::facade::Query};
@@ -20,6 +21,9 @@ use crate::{SqlStore, sql::facade::Query};
 ///
 /// Tests sort next to nothing, so that they see both.
 pub(super) const FEW: usize = if cfg!(test) { 3 } else { 4000 };
+
+/// So many devices with lists are not sorted for one page.
+const LISTS: usize = if cfg!(test) { 3 } else { 1000 };
 
 /// Looking a device up costs as much as sorting so many.
 const DEARER: usize = 4;
@@ -42,26 +46,12 @@ enum Way {
 pub(super) const COLUMNS: &str =
     "d.id, d.place, d.attributes, d.revision, d.etag, d.identities, d.version";
 
-fn direction(is_descending: bool) -> &'static str {
-    if is_descending { " DESC" } else { "" }
-}
-
 /// Writes the statement for the devices of places, which are a subquery `p` in this order.
 fn devices_at(places: &str, order: &str) -> String {
     format!(
         "SELECT {COLUMNS} FROM ({places}) AS p CROSS JOIN inventory_devices AS d \
          WHERE d.tenant_id = $1 AND d.place = p.place ORDER BY {order}"
     )
-}
-
-/// The columns for sort keys, and the order by them.
-fn keys(draft: &mut Draft, sorts: &[Sort]) -> (String, String) {
-    let (mut columns, mut order) = (String::new(), String::new());
-    for (n, sort) in sorts.iter().enumerate() {
-        columns.push_str(&format!(", {} AS k{n}", draft.key(sort)));
-        order.push_str(&format!("k{n}{}, ", direction(sort.descending)));
-    }
-    (columns, order)
 }
 
 /// A page by place.
@@ -151,7 +141,7 @@ pub(super) fn collected(
     (skip, limit): (u64, usize),
 ) -> Query {
     let mut draft = Draft::new(tenant);
-    let (columns, order) = keys(&mut draft, &search.sorts);
+    let (columns, order) = draft.keys(&search.sorts);
     let places = draft.places(search, lead, None);
     let limit = draft.limit(skip, limit);
     let places = format!("SELECT l.place{columns} FROM {places} ORDER BY {order}l.place{limit}");
@@ -159,53 +149,67 @@ pub(super) fn collected(
 }
 
 /// The values of a page that is sorted by the first key, each as often as it stands there.
-pub(super) fn values(tenant: &TenantId, search: &Search, (skip, limit): (u64, usize)) -> Query {
+pub(super) fn values(
+    tenant: &TenantId,
+    search: &Search,
+    walk: Walk,
+    (skip, limit): (u64, usize),
+) -> Query {
     let mut draft = Draft::new(tenant);
     let Sort { prefix, descending } = &search.sorts[0];
-    let places = draft.valued(search, *descending, &[entries::any_element(prefix)]);
-    let limit = draft.limit(skip, limit);
-    let order = direction(*descending);
-    draft.finish(format!("SELECT l.entry FROM {places} ORDER BY l.entry{order}{limit}"))
+    let valued = draft.valued(search, walk, &entries::any_element(prefix));
+    let values: Vec<String> =
+        valued.iter().map(|places| format!("SELECT l.entry FROM {places}")).collect();
+    let page = draft.limit(skip, limit);
+    let order = format!(" ORDER BY 1{}", direction(*descending));
+    // SQLite goes through all side by side; PostgreSQL through each, as far as it may be needed.
+    let sqlite = format!("{}{order}{page}", values.join(" UNION ALL "));
+    if values.len() == 1 {
+        return draft.finish(sqlite);
+    }
+    let most = page.replace(" OFFSET ", " + ");
+    let each: Vec<String> =
+        values.iter().map(|values| format!("({values}{order}{most})")).collect();
+    let postgres = format!("{}{order}{page}", each.join(" UNION ALL "));
+    draft.finish_each(sqlite, postgres)
 }
 
 /// The devices with a value of the first key in the span.
 pub(super) fn with_values(
     tenant: &TenantId,
     search: &Search,
+    walk: Walk,
     span: &Span,
     (skip, limit): (u64, usize),
 ) -> Query {
     let mut draft = Draft::new(tenant);
     let sort = &search.sorts[0];
-    let (columns, rest) = keys(&mut draft, &search.sorts[1..]);
-    let places = draft.valued(search, sort.descending, std::slice::from_ref(span));
+    let (columns, rest) = draft.keys(&search.sorts[1..]);
+    let valued = draft.valued(search, walk, span);
+    let select = |places: &String| format!("SELECT l.place, l.entry{columns} FROM {places}");
+    let places: Vec<String> = valued.iter().map(select).collect();
     let limit = draft.limit(skip, limit);
     // Of one value, the index gives them by place.
     let is_one = matches!(span, Span::At(_));
-    let is_few = !is_one || !rest.is_empty();
+    let is_few = !is_one || !rest.is_empty() || walk == Walk::WantedAndLists;
     let direction = direction(sort.descending);
-    let entry = if is_one { String::new() } else { format!("l.entry{direction}, ") };
-    let places = format!(
-        "SELECT l.place, l.entry{columns} FROM {places} ORDER BY {entry}{rest}l.place{limit}"
-    );
-    let few = if is_few { " -- few: those of a page, or alike" } else { "" };
+    let entry = if is_one { String::new() } else { format!("entry{direction}, ") };
+    let places = format!("{} ORDER BY {entry}{rest}place{limit}", places.join(" UNION ALL "));
+    let few = if is_few { " -- few: those of a page, or alike, or with lists" } else { "" };
     let order = format!("p.entry{direction}, {rest}p.place{few}");
     draft.finish(devices_at(&places, &order))
 }
 
 /// Only those devices that have this value for the first key, which does not sort them any more.
-fn alike(search: &Search, value: &str) -> Search {
-    let before = Clause::none(vec![before(&search.sorts[0], value)]);
+fn alike(search: &Search, walk: Walk, value: &str) -> Search {
+    let mut alike = search.clone();
+    let first = alike.sorts.remove(0);
     let is = Clause::some(vec![Span::At(value.to_owned())]);
-    let sorts = search.sorts[1..].to_vec();
-    Search { sorts, ..search.clone().and(is).and(before) }
-}
-
-/// All texts between two, and both.
-fn between(one: &str, other: &str) -> Span {
-    let (from, to) = if one < other { (one, other) } else { (other, one) };
-    // No text comes between a text and this one.
-    Span::Within { from: from.to_owned(), to: format!("{to}\u{1}") }
+    // What holds for this value need not be looked up.
+    alike.all.retain(|clause| !clause.some.iter().any(|span| span.has(value)));
+    alike.all.push(is);
+    // Only what has a list may have another value that comes first.
+    if walk == Walk::Wanted { alike } else { alike.and(Clause::none(vec![before(&first, value)])) }
 }
 
 /// Only those devices that have no value for the first key.
@@ -213,19 +217,6 @@ fn without_value(search: &Search) -> Search {
     let sorts = search.sorts[1..].to_vec();
     let none = Clause::none(vec![entries::any_element(&search.sorts[0].prefix)]);
     Search { sorts, ..search.clone().and(none) }
-}
-
-/// The values that come before one in the order of the first key.
-fn before(sort: &Sort, value: &str) -> Span {
-    let Span::Within { from, to } = entries::any_element(&sort.prefix) else {
-        return entries::any_element(&sort.prefix);
-    };
-    if sort.descending {
-        // No text comes between a text and this one.
-        Span::Within { from: format!("{value}\u{1}"), to }
-    } else {
-        Span::Within { from, to: value.to_owned() }
-    }
 }
 
 impl SqlStore {
@@ -322,32 +313,62 @@ impl SqlStore {
         if lead == Lead::Ids || count < FEW {
             return self.devices_of(collected(tenant, search, lead, (skip, limit))).await;
         }
+        let walk = self.walk(tenant, search).await?;
+        if is_always_there(search) {
+            return self.valued(tenant, search, walk, (skip, limit)).await;
+        }
         if !search.sorts[0].descending {
-            let (_, lacking) = self.valued_and_lacking(tenant, search).await?;
+            let (_, lacking) = self.valued_and_lacking(tenant, search, walk).await?;
             let mut found = self.lacking(tenant, search, lacking, (skip, limit)).await?;
             let page = (skip.saturating_sub(lacking), limit - found.len());
-            found.extend(self.valued(tenant, search, page).await?);
+            found.extend(self.valued(tenant, search, walk, page).await?);
             return Ok(found);
         }
-        let mut found = self.valued(tenant, search, (skip, limit)).await?;
+        let mut found = self.valued(tenant, search, walk, (skip, limit)).await?;
         if found.len() < limit {
-            let (valued, lacking) = self.valued_and_lacking(tenant, search).await?;
+            let (valued, lacking) = self.valued_and_lacking(tenant, search, walk).await?;
             let page = (skip.saturating_sub(valued), limit - found.len());
             found.extend(self.lacking(tenant, search, lacking, page).await?);
         }
         Ok(found)
     }
 
-    /// Counts the devices that have a value for the first key, and those that don't. Large
+    /// Chooses how to go through the values of the first key.
+    async fn walk(&self, tenant: &TenantId, search: &Search) -> StoreResult<Walk> {
+        if !is_narrow(search) && search.sorts.len() == 1 {
+            return Ok(Walk::All);
+        }
+        let lists = vec![entries::any_list(&search.sorts[0].prefix)];
+        let lists = Search::all().and(Clause::some(lists));
+        let (stmt, vals) = nearly(tenant, &lists, &[Lead::Clause(0)], LISTS);
+        let count = number(self.sql.read_one(stmt, vals).await?.as_ref(), 0)?;
+        Ok(match usize::try_from(count) {
+            Ok(0) => Walk::Wanted,
+            Ok(count) if count < LISTS => Walk::WantedAndLists,
+            _ => Walk::All,
+        })
+    }
+
+    /// Counts the devices that have a value for the first key, at most, and those that don't. Large
     /// numbers may be two seconds old, as totals may.
     async fn valued_and_lacking(
         &self,
         tenant: &TenantId,
         search: &Search,
+        walk: Walk,
     ) -> StoreResult<(u64, u64)> {
+        if !search.all.is_empty() || !search.words.is_empty() {
+            // What every device has need not be counted for each search.
+            let every = Search { sorts: vec![search.sorts[0].clone()], ..Search::all() };
+            let (valued, lacking) =
+                Box::pin(self.valued_and_lacking(tenant, &every, Walk::All)).await?;
+            if lacking == 0 {
+                return Ok((valued, 0));
+            }
+        }
         let large = AtomicBool::new(false);
         let count = async || {
-            let counted = self.count_valued_and_lacking(tenant, search).await?;
+            let counted = self.count_valued_and_lacking(tenant, search, walk).await?;
             large.store(counted.0 + counted.1 >= LARGE, Ordering::Relaxed);
             Ok(counted)
         };
@@ -359,12 +380,11 @@ impl SqlStore {
         &self,
         tenant: &TenantId,
         search: &Search,
+        walk: Walk,
     ) -> StoreResult<(u64, u64)> {
-        let Sort { prefix, descending } = &search.sorts[0];
         let lead = self.lead_of_all(tenant, search).await?;
-        let any = entries::any_element(prefix);
-        let queries =
-            vec![count(tenant, search, lead), count_valued(tenant, search, *descending, any)];
+        let any = entries::any_element(&search.sorts[0].prefix);
+        let queries = vec![count(tenant, search, lead), count_valued(tenant, search, walk, &any)];
         let answers = self.sql.read_all(queries).await?;
         let count = |at: usize| number(answers.get(at).and_then(|rows| rows.first()), "n");
         let (all, valued) = (count(0)?, count(1)?);
@@ -397,12 +417,13 @@ impl SqlStore {
         &self,
         tenant: &TenantId,
         search: &Search,
+        walk: Walk,
         (skip, limit): (u64, usize),
     ) -> StoreResult<Vec<Device>> {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let (stmt, vals) = values(tenant, search, (skip, limit));
+        let (stmt, vals) = values(tenant, search, walk, (skip, limit));
         let rows = self.sql.read(stmt, vals).await?;
         let mut texts = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -415,20 +436,20 @@ impl SqlStore {
         let passed = if skip == 0 {
             0
         } else {
-            let Sort { descending, .. } = search.sorts[0];
             let before = before(&search.sorts[0], first[0]);
-            let (stmt, vals) = count_valued(tenant, search, descending, before);
+            let (stmt, vals) = count_valued(tenant, search, walk, &before);
             skip.saturating_sub(number(self.sql.read_one(stmt, vals).await?.as_ref(), "n")?)
         };
-        let mut found = self.alike(tenant, search, first[0], (passed, first.len())).await?;
+        let mut found = self.alike(tenant, search, walk, first[0], (passed, first.len())).await?;
         if let Some((last, whole)) = others.split_last() {
             if let [one, ..] = whole {
                 let span = between(one[0], whole[whole.len() - 1][0]);
                 let count = whole.iter().map(|group| group.len()).sum();
-                found
-                    .extend(self.devices_of(with_values(tenant, search, &span, (0, count))).await?);
+                found.extend(
+                    self.devices_of(with_values(tenant, search, walk, &span, (0, count))).await?,
+                );
             }
-            found.extend(self.alike(tenant, search, last[0], (0, last.len())).await?);
+            found.extend(self.alike(tenant, search, walk, last[0], (0, last.len())).await?);
         }
         Ok(found)
     }
@@ -438,13 +459,14 @@ impl SqlStore {
         &self,
         tenant: &TenantId,
         search: &Search,
+        walk: Walk,
         value: &str,
         page: (u64, usize),
     ) -> StoreResult<Vec<Device>> {
         if search.sorts.len() > 1 {
-            return Box::pin(self.page_by_values(tenant, &alike(search, value), page)).await;
+            return Box::pin(self.page_by_values(tenant, &alike(search, walk, value), page)).await;
         }
         let span = Span::At(value.to_owned());
-        self.devices_of(with_values(tenant, search, &span, page)).await
+        self.devices_of(with_values(tenant, search, walk, &span, page)).await
     }
 }
