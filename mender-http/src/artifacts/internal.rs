@@ -42,9 +42,7 @@ pub(super) async fn new_tenant(
 #[utoipa::path(post, path = "/api/internal/v1/deployments/tenants/{tenant}/artifacts", tag = TAG,
     params(("tenant" = String, Path, description = "the tenant; `default` is the only one")),
     request_body(content_type = "multipart/form-data", description =
-        "`artifact_id`, `description`, `size`, then `artifact`: the file, which must be the last \
-         part",
-        content = String),
+        "the file must be the last part", content = wire::NumberedArtifactForm),
     responses(
         (status = 201, description = "stored; `Location` names it",
          headers(("Location" = String))),
@@ -73,7 +71,8 @@ pub(super) async fn upload(
     tag = TAG,
     params(("tenant" = String, Path, description = "the tenant")),
     responses(
-        (status = 200, description = "the settings, or null", body = Option<wire::StorageSettings>),
+        (status = 200, description = "the settings, or null",
+         body = Option<wire::NamedStorageSettings>),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
 pub(super) async fn storage(
@@ -88,7 +87,7 @@ pub(super) async fn storage(
 #[utoipa::path(put, path = "/api/internal/v1/deployments/tenants/{tenant}/storage/settings",
     tag = TAG,
     params(("tenant" = String, Path, description = "the tenant")),
-    request_body = Option<wire::StorageSettings>,
+    request_body = Option<wire::NamedStorageSettings>,
     responses(
         (status = 204, description = "from now on"),
         (status = 400, description = "malformed settings", body = wire::ErrorBody),
@@ -103,6 +102,30 @@ pub(super) async fn set_storage(
     mender.artifacts().store_in(&ctx, settings).await.map_err(error::other)?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+/// Shows how much a tenant may store.
+#[utoipa::path(get, path = "/api/internal/v1/deployments/tenants/{tenant}/limits/storage",
+    tag = TAG,
+    params(("tenant" = String, Path, description = "the tenant")),
+    responses(
+        (status = 200, description = "bytes", body = wire::TenantLimit),
+        (status = 500, description = "internal error", body = wire::ErrorBody),
+    ))]
+#[expect(dead_code, reason = "documents the only name of `limit`")]
+pub(super) fn storage_limit() {}
+
+/// Limits how much a tenant may store.
+#[utoipa::path(put, path = "/api/internal/v1/deployments/tenants/{tenant}/limits/storage",
+    tag = TAG,
+    params(("tenant" = String, Path, description = "the tenant")),
+    request_body = wire::NewLimit,
+    responses(
+        (status = 204, description = "from now on"),
+        (status = 400, description = "no limit given", body = wire::ErrorBody),
+        (status = 500, description = "internal error", body = wire::ErrorBody),
+    ))]
+#[expect(dead_code, reason = "documents the only name of `set_limit`")]
+pub(super) fn set_storage_limit() {}
 
 fn check_limit(name: &str) -> Result<(), ApiError> {
     if name == "storage" { Ok(()) } else { Err(ApiError::no_route()) }

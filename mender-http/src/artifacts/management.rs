@@ -289,6 +289,16 @@ pub(super) async fn storage_limit(
     Ok(Json(limit))
 }
 
+/// Shows how much may be stored.
+#[utoipa::path(get, path = "/api/management/v1/deployments/limits/storage", tag = TAG,
+    responses(
+        (status = 200, description = "bytes; 0 is no limit", body = wire::Limit),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
+        (status = 500, description = "internal error", body = wire::ErrorBody),
+    ))]
+#[expect(dead_code, reason = "documents the only name of `storage_limit`")]
+pub(super) fn storage() {}
+
 /// Shows which artifacts may be stored, and whose signatures are trusted.
 #[utoipa::path(get, path = "/api/management/v1/deployments/settings/verification", tag = TAG,
     responses(

@@ -43,6 +43,7 @@ use crate::{
     management::delete,
     management::download,
     management::storage_limit,
+    management::storage,
     management::verification,
     management::set_verification,
     upload::upload,
@@ -79,6 +80,8 @@ use crate::{
     internal::upload,
     internal::storage,
     internal::set_storage,
+    internal::storage_limit,
+    internal::set_storage_limit,
     internal::limit,
     internal::set_limit,
 ))]

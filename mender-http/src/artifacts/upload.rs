@@ -75,8 +75,7 @@ pub(super) async fn receive(
 /// Stores an artifact.
 #[utoipa::path(post, path = "/api/management/v1/deployments/artifacts", tag = TAG,
     request_body(content_type = "multipart/form-data", description =
-        "`description`, `size`, then `artifact`: the file, which must be the last part",
-        content = String),
+        "the file must be the last part", content = wire::ArtifactForm),
     responses(
         (status = 201, description = "stored; `Location` names it",
          headers(("Location" = String))),
@@ -161,9 +160,7 @@ impl Wanted {
 /// Has an artifact made of a single file; it appears later.
 #[utoipa::path(post, path = "/api/management/v1/deployments/artifacts/generate", tag = TAG,
     request_body(content_type = "multipart/form-data", description =
-        "`name`, `description`, `device_types_compatible`, `type`, `args`, `size`, then `file`, \
-         which must be the last part",
-        content = String),
+        "the file must be the last part", content = wire::GenerateForm),
     responses(
         (status = 201, description = "accepted; `Location` names it",
          headers(("Location" = String))),

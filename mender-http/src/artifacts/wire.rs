@@ -7,7 +7,7 @@ use mender_core::{
     artifacts::{self, ArtifactId, Described, Verification, format},
     blob,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -17,12 +17,14 @@ use crate::{
 };
 
 mod deltas;
+mod forms;
 mod settings;
 
 pub(super) use deltas::{
     ChosenArgs, DeltaJob, DeltaJobDetails, DeploymentsConfig, NewDelta, TenantDeltas, WorkerStatus,
     WorkflowJob,
 };
+pub(super) use forms::{ArtifactForm, GenerateForm, NamedStorageSettings, NumberedArtifactForm};
 pub(super) use settings::{NewLimit, StorageSettings, TenantLimit, Verifying};
 
 pub(super) use crate::error::ErrorBody;
@@ -369,6 +371,21 @@ pub(super) struct DirectMetadata {
 
 #[derive(Debug, Deserialize, ToSchema)]
 struct DirectUpdate {
+    /// What the artifact itself says counts.
+    #[serde(default)]
+    #[schema(value_type = Option<TypeInfo>)]
+    #[expect(dead_code, reason = "documents what clients say beside")]
+    type_info: IgnoredAny,
+    /// What the artifact itself says counts.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    #[expect(dead_code, reason = "documents what clients say beside")]
+    metadata: IgnoredAny,
+    /// What the artifact itself says counts.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<Pair>>)]
+    #[expect(dead_code, reason = "documents what clients say beside")]
+    meta_data: IgnoredAny,
     #[serde(default)]
     files: Vec<DirectFile>,
 }
