@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use crate::{
     artifacts::{
         model::{Artifact, ArtifactId},
-        service::Service,
+        service::{DeltaRequest, DeltaState, Service},
     },
     blob::Link,
     ctx::Ctx,
-    deployments::Releases,
+    deployments::{Delta, DeploymentId, Releases, Request},
     error::{Kind, Result},
     id::TenantId,
 };
@@ -46,6 +46,23 @@ impl Releases for Service {
             Err(error) if error.kind == Kind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    async fn delta(
+        &self,
+        ctx: &Ctx,
+        target: &Artifact,
+        request: &Request,
+        deployment: &DeploymentId,
+    ) -> Result<Delta> {
+        let (target, provides) = (&target.id, &request.provides);
+        let deployment = Some(deployment.as_str());
+        let asked = DeltaRequest { target, provides, deployment };
+        Ok(match Self::delta(self, ctx, asked).await? {
+            DeltaState::Ready(id) => Delta::Ready(id),
+            DeltaState::Generating(_) => Delta::InMaking,
+            DeltaState::NotPossible(_) | DeltaState::Failed(_) => Delta::None,
+        })
     }
 
     async fn link(

@@ -1,5 +1,7 @@
 //! The rules of deployments, as pure functions from a state to a commit.
 
+use serde_json::{Map, Value};
+
 use crate::{
     artifacts::ArtifactId,
     commit::Commit,
@@ -13,8 +15,12 @@ use crate::{
 };
 
 mod poll;
+mod rollout;
 
-pub use poll::{Answer, Offer, Selection, choose, contact};
+pub use poll::{Answer, Offer, Selection, choose, contact, target};
+pub use rollout::{
+    Gate, MAX_PHASES, MAX_RETRIES, NewPhase, Phases, begin_in, gate, plan, quota_of,
+};
 
 /// How many bytes the name of a deployment may have.
 pub const MAX_NAME: usize = 256;
@@ -32,7 +38,25 @@ pub const TOPIC: &str = "deployments";
 pub fn create(deployment: Deployment) -> Commit<Deployment> {
     let Deployment { id, name, artifact_name, .. } = deployment.clone();
     let event = DeploymentEvent::Created { id, name, artifact_name }.event();
-    Commit::insert(deployment).event(event).invalidate(TOPIC, "")
+    let quotas = rollout::limits(&deployment);
+    let commit = Commit::insert(deployment).event(event).invalidate(TOPIC, "");
+    quotas.into_iter().fold(commit, |commit, (quota, limit)| commit.charge(quota, limit))
+}
+
+/// Says anew where devices wait for a word.
+///
+/// # Errors
+/// `Conflict` for a deployment that has ended, or without such a map.
+pub fn control(was: Deployment, map: Map<String, Value>) -> Result<Commit<Deployment>> {
+    if was.is_finished() {
+        return Err(Error::conflict("Deployment already finished"));
+    }
+    if was.rollout.control_map.is_none() {
+        return Err(Error::conflict("the deployment has no update control map"));
+    }
+    let mut to = was.clone();
+    to.rollout.control_map = Some(map);
+    Ok(Commit::update(was, to).quiet("devices ask for it").invalidate(TOPIC, ""))
 }
 
 /// Has devices get a deployment whose rows are there.
@@ -110,6 +134,16 @@ fn end_row(row: &mut DeviceDeployment, status: Status, now: Time) {
     row.ended = Some(Ended { status, at: now });
 }
 
+/// Has a device fail; it tries again as often as the deployment says.
+fn fail(row: &mut DeviceDeployment, deployment: &Deployment, now: Time) {
+    if deployment.is_finished() || row.tries > deployment.rollout.retries {
+        end_row(row, Status::Failure, now);
+    } else {
+        row.status = Status::Pending;
+        row.failed = true;
+    }
+}
+
 fn ended(was: DeviceDeployment, to: DeviceDeployment) -> Commit<DeviceDeployment> {
     let event = DeploymentEvent::DeviceEnded {
         id: to.deployment.clone(),
@@ -157,6 +191,8 @@ pub fn report(
         Status::Aborted => return Err(Error::conflict("Deployment aborted")),
         Status::Decommissioned => return Err(Error::conflict("Device decommissioned")),
         current if current == status => return Ok(Commit::nothing()),
+        // It said so before, and is to try again.
+        Status::Pending if was.failed && status == Status::Failure => return Ok(Commit::nothing()),
         _ => {}
     }
     let mut to = was.clone();
@@ -166,12 +202,15 @@ pub fn report(
     if !substate.is_empty() {
         substate.clone_into(&mut to.substate);
     }
-    if status.is_final() {
-        end_row(&mut to, status, now);
+    to.started.get_or_insert(now);
+    match status {
+        Status::Failure => fail(&mut to, deployment, now),
+        _ if status.is_final() => end_row(&mut to, status, now),
+        _ => to.status = status,
+    }
+    if to.status.is_final() {
         return Ok(ended(was, to));
     }
-    to.status = status;
-    to.started.get_or_insert(now);
     Ok(Commit::update(was, to).quiet("others hear how it ends"))
 }
 

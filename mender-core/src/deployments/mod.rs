@@ -14,7 +14,7 @@
 //! ```
 //! use mender_core::{
 //!     Ctx, Mender,
-//!     deployments::{NewDeployment, Whom},
+//!     deployments::{Course, NewDeployment, Whom},
 //! };
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
@@ -24,6 +24,7 @@
 //!     artifact_name: "release-1".into(),
 //!     force_installation: false,
 //!     whom: Whom::Devices(vec!["pump-1".parse()?]),
+//!     course: Course::default(),
 //! };
 //! let refused = mender.deployments().create(&Ctx::system(Default::default()), new).await;
 //! assert_eq!(refused.unwrap_err().what, "No artifact for the deployment");
@@ -41,16 +42,16 @@ mod service;
 mod store;
 
 pub use events::DeploymentEvent;
-pub use logic::Selection;
+pub use logic::{NewPhase, Phases, Selection};
 pub use model::{
-    Audience, CHUNK, Deployment, DeploymentId, DeviceDeployment, Ended, Log, Message, Payload,
-    Request, Stage, State, Status, Tally, Targets, UnknownStatus,
+    Audience, Batch, CHUNK, Deployment, DeploymentId, DeviceDeployment, Ended, Log, Message,
+    Payload, Phase, Request, Rollout, Stage, State, Status, Tally, Targets, Uniform, UnknownStatus,
 };
 pub use query::{DeploymentQuery, Progress, words};
 pub(crate) use react::{Settle, UsageOf};
-pub(crate) use service::{Complete, Fleet, Parts, Releases, Walk};
+pub(crate) use service::{Complete, Delta, Fleet, Parts, Releases, Walk};
 pub use service::{
-    Config, ConfigurationLink, Instructions, NewConfiguration, NewDeployment, Service, Shown,
-    ShownDevice, Whom,
+    Config, ConfigurationLink, Course, Instructions, NewConfiguration, NewDeployment, Service,
+    Shown, ShownDevice, Whom,
 };
 pub use store::Store;

@@ -11,11 +11,13 @@ use crate::{
 
 mod device;
 mod log;
+mod rollout;
 mod status;
 mod targets;
 
 pub use device::{DeviceDeployment, Ended, Request, Stage};
 pub use log::{Log, Message};
+pub use rollout::{Batch, Phase, Rollout, Uniform};
 pub use status::{Status, Tally, UnknownStatus};
 pub use targets::{CHUNK, Targets};
 
@@ -81,6 +83,8 @@ pub struct Deployment {
     pub fingerprint: Option<String>,
     /// How many devices it has.
     pub max_devices: u64,
+    /// How it goes about it.
+    pub rollout: Rollout,
     /// The ticket of its [`Targets`].
     pub ticket: String,
     /// When it was created; of two, the later one has the greater time.
@@ -106,6 +110,12 @@ impl Deployment {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.finished.is_some()
+    }
+
+    /// Tells whether it has yet to begin.
+    #[must_use]
+    pub fn is_scheduled(&self, now: Time) -> bool {
+        !self.is_finished() && self.rollout.starts().is_some_and(|starts| starts > now)
     }
 }
 

@@ -9,6 +9,8 @@ use crate::{
 /// How far deployments are.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Progress {
+    /// Its first phase has yet to begin.
+    Scheduled,
     /// No device has done more than to ask.
     Pending,
     /// A device has.
@@ -22,6 +24,8 @@ pub enum Progress {
 pub struct DeploymentQuery {
     /// How far they are.
     pub progress: Option<Progress>,
+    /// By which time that is, for those that have yet to begin.
+    pub now: Time,
     /// `software` or `configuration`.
     pub kind: Option<&'static str>,
     /// One of these.
@@ -57,6 +61,7 @@ impl DeploymentQuery {
     pub fn fits(&self, deployment: &Deployment) -> bool {
         let Self {
             progress,
+            now,
             kind,
             ids,
             names,
@@ -68,7 +73,13 @@ impl DeploymentQuery {
             ascending: _,
         } = self;
         let finished = deployment.is_finished();
-        progress.is_none_or(|progress| (progress == Progress::Finished) == finished)
+        let is_at = |progress| match progress {
+            Progress::Scheduled => deployment.is_scheduled(*now),
+            Progress::Pending => !finished && !deployment.is_scheduled(*now),
+            Progress::InProgress => !finished,
+            Progress::Finished => finished,
+        };
+        progress.is_none_or(is_at)
             && kind.is_none_or(|kind| kind == deployment.payload.kind())
             && ids.as_ref().is_none_or(|ids| ids.contains(&deployment.id))
             && names.as_ref().is_none_or(|names| names.contains(&deployment.name))

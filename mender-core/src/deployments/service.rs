@@ -9,7 +9,7 @@ use crate::{
     ctx::Ctx,
     deployments::{
         logic::{self, Selection},
-        model::{Deployment, DeploymentId, DeviceDeployment, Log, Payload, Targets},
+        model::{Deployment, DeploymentId, DeviceDeployment, Log, Payload, Request, Targets},
         store::Store,
     },
     env::Time,
@@ -19,6 +19,7 @@ use crate::{
     kernel::Kernel,
     lifecycle::Forget,
     outbox::Journal,
+    quota::Quotas,
     token::Keyring,
 };
 
@@ -32,7 +33,7 @@ mod poll;
 mod read;
 
 pub use configuration::{ConfigurationLink, NewConfiguration};
-pub use create::{NewDeployment, Whom};
+pub use create::{Course, NewDeployment, Whom};
 pub(crate) use fill::{Complete, Walk};
 pub use poll::Instructions;
 pub use read::{Shown, ShownDevice};
@@ -74,6 +75,15 @@ pub(crate) trait Releases: Send + Sync + 'static {
     /// Tells whether the caller may use a release.
     async fn is_visible(&self, ctx: &Ctx, name: &str) -> Result<bool>;
 
+    /// Returns what a device gets in place of an artifact: the artifact itself, or a delta.
+    async fn delta(
+        &self,
+        ctx: &Ctx,
+        target: &Artifact,
+        request: &Request,
+        deployment: &DeploymentId,
+    ) -> Result<Delta>;
+
     /// Returns a link to an artifact for a device.
     async fn link(
         &self,
@@ -82,6 +92,16 @@ pub(crate) trait Releases: Send + Sync + 'static {
         valid_for: Duration,
         base: &str,
     ) -> Result<Link>;
+}
+
+/// What a device gets in place of an artifact.
+pub(crate) enum Delta {
+    /// Nothing: the artifact itself.
+    None,
+    /// Nothing yet: it is being made.
+    InMaking,
+    /// This artifact.
+    Ready(ArtifactId),
 }
 
 /// What deployments ask inventory.
@@ -109,6 +129,7 @@ pub struct Service {
     journal: Arc<dyn Journal>,
     releases: Arc<dyn Releases>,
     fleet: Arc<dyn Fleet>,
+    quotas: Arc<dyn Quotas>,
     keys: Arc<Keyring>,
     config: Config,
 }
@@ -120,6 +141,7 @@ pub(crate) struct Parts {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) releases: Arc<dyn Releases>,
     pub(crate) fleet: Arc<dyn Fleet>,
+    pub(crate) quotas: Arc<dyn Quotas>,
     pub(crate) keys: Arc<Keyring>,
     pub(crate) config: Config,
 }
@@ -136,8 +158,8 @@ fn not_found() -> Error {
 
 impl Service {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { kernel, store, journal, releases, fleet, keys, config } = parts;
-        Self { kernel, store, journal, releases, fleet, keys, config }
+        let Parts { kernel, store, journal, releases, fleet, quotas, keys, config } = parts;
+        Self { kernel, store, journal, releases, fleet, quotas, keys, config }
     }
 
     /// Returns how deployments behave.

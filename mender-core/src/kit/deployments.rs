@@ -87,7 +87,7 @@ impl<D: DocStore> Kit<D> {
             });
         }
         let begun = match query.progress {
-            Some(Progress::Pending) => false,
+            Some(Progress::Scheduled | Progress::Pending) => false,
             Some(Progress::InProgress) => true,
             _ => return Ok(found),
         };

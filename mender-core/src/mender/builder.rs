@@ -341,9 +341,10 @@ impl Builder {
         let deployments = Arc::new(deployments::Service::new(deployments::Parts {
             kernel: kernel.clone(),
             store: deployments.store,
-            journal: deployments.base,
+            journal: deployments.base.clone(),
             releases: artifacts.clone(),
             fleet: inventory.clone(),
+            quotas: deployments.base,
             keys: keys.clone(),
             config: self.deployments_config,
         }));

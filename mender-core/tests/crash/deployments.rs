@@ -1,10 +1,11 @@
 use mender_core::{
-    DeviceId, Result,
+    DeviceId, Result, Time,
     artifacts::format::Depend,
     commit::Aggregate as _,
     deployments::{
-        Deployment, DeploymentId, DeploymentQuery, DeviceDeployment, Message, NewConfiguration,
-        NewDeployment, Request, State, Status, Store as _, Targets, Whom,
+        Batch, Course, Deployment, DeploymentId, DeploymentQuery, DeviceDeployment, Message,
+        NewConfiguration, NewDeployment, NewPhase, Phases, Request, State, Status, Store as _,
+        Targets, Whom,
     },
     error::Kind,
     kit::{DocStore as _, Plan},
@@ -21,6 +22,7 @@ fn has(name: &str) -> Request {
         artifact_name: name.into(),
         device_type: "type".into(),
         provides: [("n".to_owned(), "a1".to_owned())].into(),
+        control_map: false,
     }
 }
 
@@ -40,12 +42,19 @@ async fn release(w: &World) {
     add(w, "one", "a1", typed).await;
 }
 
+/// One device in the first phase; the last one has begun as well.
+fn phases() -> Phases {
+    let first = NewPhase { batch: Some(Batch::Devices(1)), starts: None };
+    Phases::Each(vec![first, NewPhase { batch: None, starts: Some(Time(0)) }])
+}
+
 fn wanted() -> NewDeployment {
     NewDeployment {
         name: "d".into(),
         artifact_name: "one".into(),
         force_installation: false,
         whom: Whom::Devices(vec![device("free-a"), device("free-b")]),
+        course: Course { phases: Some(phases()), ..Course::default() },
     }
 }
 
@@ -65,6 +74,8 @@ async fn configure(w: &World) -> Result<()> {
         device: device("free-a"),
         name: "c".into(),
         configuration: r#"{"a":"b"}"#.into(),
+        retries: 0,
+        control_map: None,
     };
     answer_or(w.mender.deployments().configure(&w.ctx, new).await, Kind::Conflict)
 }

@@ -54,7 +54,7 @@ pub(super) fn update(
     }
     let query = query.with("x-men-expire", expire).with("x-men-signature", signature).encode();
     let uri = format!("{}{DOWNLOAD}/{}?{query}", base.trim_end_matches('/'), path.join("/"));
-    Ok(wire::Update::configure(deployment, device, &request.device_type, uri, expire))
+    Ok(wire::Update::configure(deployment, device, request, uri, expire))
 }
 
 /// Returns an artifact with a configuration.
@@ -135,12 +135,13 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     let id = deployment_id(&id)
         .map_err(|_| ApiError::bad_request("Deployment ID must be a valid UUID"))?;
+    let (retries, control_map) = (body.retries, Some(body.update_control_map.clone()));
     let (name, configuration) = body.read()?;
     let device = device_id(&device)
         .ok_or_else(|| ApiError::bad_request("Validating request body: device: bad id."))?;
     let location =
         HeaderValue::try_from(format!("./deployments/{id}")).map_err(ApiError::internal)?;
-    let new = NewConfiguration { id, device, name, configuration };
+    let new = NewConfiguration { id, device, name, configuration, retries, control_map };
     mender.deployments().configure(&ctx, new).await.map_err(error::create)?;
     Ok((StatusCode::CREATED, [(LOCATION, location)]).into_response())
 }

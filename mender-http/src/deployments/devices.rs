@@ -8,7 +8,7 @@ use mender_core::{
     deployments::{DeploymentId, Request},
 };
 
-use super::{configuration, error, wire};
+use super::{configuration, deployment_id, error, wire};
 use crate::{
     authenticate::DeviceCaller,
     base::Base,
@@ -41,8 +41,8 @@ async fn answer(
         mender.deployments().next(ctx, device, request, base).await.map_err(error::other)?;
     let update = match found {
         None => return Ok(StatusCode::NO_CONTENT.into_response()),
-        Some(Install { deployment, artifact, link }) => {
-            wire::Update::install(&deployment, *artifact, link)
+        Some(Install { deployment, artifact, link, control_map }) => {
+            wire::Update::install(&deployment, *artifact, link, control_map)
         }
         Some(Configure { deployment }) => {
             configuration::update(mender, ctx, &deployment, device, request, base)?
@@ -121,7 +121,28 @@ pub(super) async fn ask_v2(
     Base(base): Base,
     Body(body): Body<wire::ProvidesV2>,
 ) -> Result<Response, ApiError> {
-    answer(&mender, &ctx, &body.device_provides.read()?, &base).await
+    answer(&mender, &ctx, &body.read()?, &base).await
+}
+
+/// Tells a device where it is to wait.
+#[utoipa::path(get,
+    path = "/api/devices/v2/deployments/device/deployments/{id}/update_control_map", tag = TAG,
+    params(("id" = String, Path, description = "the deployment")),
+    responses(
+        (status = 200, description = "where to wait", body = wire::ControlMap),
+        (status = 400, description = "no id", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
+        (status = 404, description = "the device has nothing to do with it", body = wire::ErrorBody),
+        (status = 500, description = "internal error", body = wire::ErrorBody),
+    ))]
+pub(super) async fn control_map(
+    State(mender): State<Mender>,
+    DeviceCaller(ctx): DeviceCaller,
+    Path(id): Path<String>,
+) -> Result<Json<wire::ControlMap>, ApiError> {
+    let id = deployment_id(&id)?;
+    let map = mender.deployments().control_map(&ctx, &id, device(&ctx)?).await;
+    Ok(Json(wire::ControlMap { update_control_map: map.map_err(error::other)? }))
 }
 
 /// Stores how far a device is.

@@ -34,6 +34,7 @@ fn seconds(query: &Query, name: &str, of: &str) -> Result<Option<i64>, ApiError>
 pub(super) fn query_of(query: &Query) -> Result<DeploymentQuery, ApiError> {
     let progress = match query.given("status") {
         None => None,
+        Some("scheduled") => Some(Progress::Scheduled),
         Some("pending") => Some(Progress::Pending),
         Some("inprogress") => Some(Progress::InProgress),
         // Compat: what was aborted has ended, like everything that has.
@@ -97,7 +98,7 @@ pub(super) fn v1_query(query: &Query) -> Result<DeploymentQuery, ApiError> {
 /// Lists deployments page by page.
 #[utoipa::path(get, path = "/api/management/v1/deployments/deployments", tag = TAG,
     params(
-        ("status" = Option<String>, Query, description = "`pending`, `inprogress` or `finished`"),
+        ("status" = Option<String>, Query, description = "`scheduled`, `pending`, `inprogress` or `finished`"),
         ("type" = Option<String>, Query, description = "`software` or `configuration`"),
         ("search" = Option<String>, Query, description = "words of a name"),
         ("created_before" = Option<i64>, Query, description = "seconds since 1970"),
@@ -151,7 +152,7 @@ fn attribute(query: &Query) -> Result<Option<AttributeName>, ApiError> {
         ("id_attribute" = Option<String>, Query,
          description = "an attribute whose value may be meant by the name"),
         ("id_scope" = Option<String>, Query, description = "`identity` or `tags`"),
-        ("status" = Option<String>, Query, description = "`pending`, `inprogress` or `finished`"),
+        ("status" = Option<String>, Query, description = "`scheduled`, `pending`, `inprogress` or `finished`"),
         ("type" = Option<String>, Query, description = "`software` or `configuration`"),
         ("created_before" = Option<i64>, Query, description = "seconds since 1970"),
         ("created_after" = Option<i64>, Query, description = "seconds since 1970"),

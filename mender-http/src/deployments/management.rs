@@ -93,6 +93,30 @@ pub(super) async fn get(
     Ok(Json(wire::Deployment::of(shown.map_err(error::other)?)))
 }
 
+/// Says anew where the devices of a deployment wait for a word.
+#[utoipa::path(patch, path = "/api/management/v1/deployments/deployments/{id}", tag = TAG,
+    params(("id" = String, Path, description = "the deployment")),
+    request_body = wire::Change,
+    responses(
+        (status = 204, description = "changed"),
+        (status = 400, description = "no id, or malformed", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
+        (status = 404, description = "there is none", body = wire::ErrorBody),
+        (status = 409, description = "it has no such map, or has ended", body = wire::ErrorBody),
+        (status = 500, description = "internal error", body = wire::ErrorBody),
+    ))]
+pub(super) async fn change(
+    State(mender): State<Mender>,
+    UserCaller(ctx): UserCaller,
+    Path(id): Path<String>,
+    Body(body): Body<wire::Change>,
+) -> Result<StatusCode, ApiError> {
+    let id = deployment_id(&id)?;
+    let changed = mender.deployments().set_control_map(&ctx, &id, body.read()?).await;
+    changed.map_err(error::other)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Aborts a deployment.
 #[utoipa::path(put, path = "/api/management/v1/deployments/deployments/{id}/status", tag = TAG,
     params(("id" = String, Path, description = "the deployment")),

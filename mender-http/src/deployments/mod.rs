@@ -19,6 +19,7 @@ use crate::{artifacts::is_uuid, error::ApiError, routes::Routes};
     management::create,
     management::create_for_group,
     management::get,
+    management::change,
     management::abort,
     management::statistics,
     management::statistics_list,
@@ -34,6 +35,7 @@ use crate::{artifacts::is_uuid, error::ApiError, routes::Routes};
     devices::next,
     devices::ask,
     devices::ask_v2,
+    devices::control_map,
     devices::report,
     devices::put_log,
     configuration::download,
@@ -71,6 +73,7 @@ fn management_routes() -> Routes<Mender> {
         )
         .post(STATISTICS, management::statistics_list)
         .get("/api/management/v1/deployments/deployments/{id}", management::get)
+        .patch("/api/management/v1/deployments/deployments/{id}", management::change)
         .put("/api/management/v1/deployments/deployments/{id}/status", management::abort)
         .get("/api/management/v1/deployments/deployments/{id}/statistics", management::statistics)
         .get("/api/management/v1/deployments/deployments/{id}/device_list", management::targets)
@@ -85,12 +88,15 @@ fn management_routes() -> Routes<Mender> {
 
 fn device_routes() -> Routes<Mender> {
     const NEXT: &str = "/api/devices/v1/deployments/device/deployments/next";
+    const CONTROL_MAP: &str =
+        "/api/devices/v2/deployments/device/deployments/{id}/update_control_map";
     const CONFIGURATION: &str =
         "/api/devices/v1/deployments/download/configuration/{deployment}/{device_type}/{device}";
     Routes::new()
         .get(NEXT, devices::next)
         .post(NEXT, devices::ask)
         .post("/api/devices/v2/deployments/device/deployments/next", devices::ask_v2)
+        .get(CONTROL_MAP, devices::control_map)
         .put("/api/devices/v1/deployments/device/deployments/{id}/status", devices::report)
         .put("/api/devices/v1/deployments/device/deployments/{id}/log", devices::put_log)
         .get(CONFIGURATION, configuration::download)

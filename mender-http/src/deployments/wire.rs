@@ -6,18 +6,20 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use mender_core::{
     DeviceId, Time, artifacts, blob,
     deployments::{
-        self, Audience, DeploymentId, DeviceDeployment, Log, Payload, Progress, Shown, ShownDevice,
-        Status, Tally,
+        self, Audience, DeploymentId, DeviceDeployment, Log, Payload, Progress, Request, Shown,
+        ShownDevice, Status, Tally,
     },
 };
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 mod asked;
+mod course;
 
 pub(super) use asked::{
-    DeviceIds, Ids, NewConfiguration, NewDeployment, NewLog, NewStatus, Provides, ProvidesV2, check,
+    Change, DeviceIds, Ids, NewConfiguration, NewDeployment, NewLog, NewStatus, Provides,
+    ProvidesV2, check,
 };
 
 use crate::artifacts::Artifact;
@@ -68,7 +70,7 @@ pub(super) struct Deployment {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     artifacts: Vec<String>,
     statistics: Totals,
-    /// `pending`, `inprogress` or `finished`.
+    /// `scheduled`, `pending`, `inprogress` or `finished`.
     status: &'static str,
     device_count: u64,
     max_devices: u64,
@@ -82,6 +84,17 @@ pub(super) struct Deployment {
     /// Base64 of JSON, with values cut off.
     #[serde(skip_serializing_if = "Option::is_none")]
     configuration: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    phases: Vec<course::Phase>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uniform_phases: Option<course::UniformPhases>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retries: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    update_control_map: Option<Map<String, Value>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    autogenerate_delta: bool,
 }
 
 /// What was asked, as conditions on devices.
@@ -135,6 +148,7 @@ impl Deployment {
             groups,
             fingerprint: _,
             max_devices,
+            rollout,
             ticket: _,
             created,
             state: _,
@@ -142,6 +156,8 @@ impl Deployment {
             artifacts: _,
             version: _,
         } = deployment;
+        let phases = course::Phase::all(&rollout, &tally);
+        let is_software = payload == Payload::Software;
         Self {
             name,
             artifact_name,
@@ -152,6 +168,7 @@ impl Deployment {
             artifacts: artifacts.iter().map(ToString::to_string).collect(),
             statistics: Totals { status: Counts::of(&tally), total_size: tally.bytes },
             status: match progress {
+                Progress::Scheduled => "scheduled",
                 Progress::Pending => "pending",
                 Progress::InProgress => "inprogress",
                 Progress::Finished => "finished",
@@ -162,6 +179,12 @@ impl Deployment {
             groups,
             r#type: payload.kind(),
             configuration,
+            phases,
+            uniform_phases: rollout.uniform.map(course::UniformPhases::of),
+            // Compat: those of configurations are not shown.
+            retries: (rollout.retries > 0 && is_software).then_some(rollout.retries),
+            update_control_map: rollout.control_map,
+            autogenerate_delta: rollout.delta,
         }
     }
 }
@@ -187,11 +210,17 @@ pub(super) struct Device {
     log: bool,
     #[serde(skip_serializing_if = "String::is_empty")]
     substate: String,
+    /// How often it began, where it may try again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
+    /// In which phase it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase_id: Option<String>,
 }
 
 impl Device {
     pub(super) fn of(shown: ShownDevice) -> Self {
-        let ShownDevice { row, artifact } = shown;
+        let ShownDevice { row, artifact, attempts, phase } = shown;
         let DeviceDeployment {
             key: _,
             deployment: _,
@@ -207,6 +236,9 @@ impl Device {
             deleted,
             replaced: _,
             request: _,
+            phase: _,
+            tries: _,
+            failed: _,
             artifact: _,
             bytes: _,
             log,
@@ -224,6 +256,8 @@ impl Device {
             image: artifact.map(Artifact::of),
             log,
             substate,
+            attempts,
+            phase_id: phase,
         }
     }
 }
@@ -265,6 +299,16 @@ struct ToInstall {
 pub(super) struct Update {
     id: String,
     artifact: ToInstall,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    update_control_map: Option<Map<String, Value>>,
+}
+
+/// Where a device is to wait.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ControlMap {
+    #[schema(value_type = Object)]
+    pub(super) update_control_map: Map<String, Value>,
 }
 
 impl Update {
@@ -272,6 +316,7 @@ impl Update {
         deployment: &DeploymentId,
         artifact: artifacts::Artifact,
         link: blob::Link,
+        update_control_map: Option<Map<String, Value>>,
     ) -> Self {
         let artifact = ToInstall {
             id: artifact.id.to_string(),
@@ -279,13 +324,13 @@ impl Update {
             source: Source { uri: link.uri, expire: link.expire, method: Some(link.method) },
             device_types_compatible: artifact.content.device_types,
         };
-        Self { id: deployment.to_string(), artifact }
+        Self { id: deployment.to_string(), artifact, update_control_map }
     }
 
     pub(super) fn configure(
         deployment: &deployments::Deployment,
         device: &DeviceId,
-        device_type: &str,
+        request: &Request,
         uri: String,
         expire: Time,
     ) -> Self {
@@ -294,9 +339,11 @@ impl Update {
             id: format!("{id}{device}"),
             artifact_name: deployment.artifact_name.clone(),
             source: Source { uri, expire, method: None },
-            device_types_compatible: vec![device_type.to_owned()],
+            device_types_compatible: vec![request.device_type.clone()],
         };
-        Self { id: id.to_string(), artifact }
+        let map = deployment.rollout.control_map.clone();
+        let update_control_map = map.filter(|_| request.control_map);
+        Self { id: id.to_string(), artifact, update_control_map }
     }
 }
 

@@ -34,6 +34,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     6 "0006_artifacts",
     7 "0007_deltas",
     8 "0008_deployments",
+    9 "0009_rollouts",
 };
 
 /// Which migrations were applied.

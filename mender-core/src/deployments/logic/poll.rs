@@ -7,7 +7,7 @@ use crate::{
     commit::{Change, Commit},
     deployments::{
         events::DeploymentEvent,
-        logic::{end_row, ended},
+        logic::{Gate, begin_in, end_row, ended, fail},
         model::{Deployment, DeploymentId, DeviceDeployment, Payload, Request, Stage, Status},
     },
     env::Time,
@@ -110,6 +110,22 @@ pub struct Offer<'a> {
     pub release: &'a [Artifact],
     /// What must fit.
     pub selection: Selection,
+    /// Whether it may begin, and where.
+    pub gate: Gate,
+    /// What it would be given is being made.
+    pub is_made: bool,
+}
+
+/// Chooses what of a release a device gets.
+#[must_use]
+pub fn target<'a>(
+    release: &'a [Artifact],
+    request: &Request,
+    selection: Selection,
+) -> Option<&'a Artifact> {
+    let fitting = release.iter().filter(|artifact| fits(artifact, request, selection));
+    // Of two of a size, the one that asks for more was made for fewer.
+    fitting.min_by_key(|artifact| (artifact.size, Reverse(artifact.content.depends.len())))
 }
 
 /// Decides what a device is told that asks about its row; `record` is the id of its record, where
@@ -121,36 +137,51 @@ pub fn contact(
     record: String,
     now: Time,
 ) -> (Commit<DeviceDeployment>, Answer) {
-    let Offer { deployment, known, release, selection } = offer;
     let mut to = if was.deleted.is_some() { was.again() } else { was.clone() };
     if to.stage == Stage::Waiting {
         to.stage = Stage::Record;
         to.record = record;
+        to.tries = 1;
     }
+    if let Gate::Phase { number, .. } = offer.gate {
+        to.phase = u32::try_from(number).ok();
+    }
+    if to.failed {
+        to.failed = false;
+        to.tries += 1;
+        (to.request, to.artifact) = (None, None);
+    }
+    let answer = answer(&mut to, offer, request, now);
+    (begin_in(stored(was, to), offer.deployment, offer.gate), answer)
+}
+
+/// Decides what a device is told, and what that makes of its row.
+fn answer(to: &mut DeviceDeployment, offer: Offer<'_>, request: &Request, now: Time) -> Answer {
+    let Offer { deployment, known, release, selection, gate: _, is_made } = offer;
     if to.request.get_or_insert_with(|| request.clone()) != request {
-        end_row(&mut to, Status::Failure, now);
-        return (stored(was, to), Answer::Conflict);
+        fail(to, deployment, now);
+        return Answer::Conflict;
     }
     if matches!(deployment.payload, Payload::Configuration(_)) {
-        return (stored(was, to), Answer::Configure);
+        return Answer::Configure;
     }
-    let smallest = || {
-        let fitting = release.iter().filter(|artifact| fits(artifact, request, selection));
-        // Of two of a size, the one that asks for more was made for fewer.
-        fitting.min_by_key(|artifact| (artifact.size, Reverse(artifact.content.depends.len())))
+    let Some(artifact) = known.or_else(|| target(release, request, selection)) else {
+        end_row(to, Status::NoArtifact, now);
+        return Answer::Nothing;
     };
-    let Some(artifact) = known.or_else(smallest) else {
-        end_row(&mut to, Status::NoArtifact, now);
-        return (stored(was, to), Answer::Nothing);
-    };
-    to.artifact = Some(artifact.id.clone());
     let is_pending = to.status == Status::Pending;
-    if is_pending && !deployment.force_installation && is_installed(artifact, request, selection) {
-        end_row(&mut to, Status::AlreadyInstalled, now);
-        return (stored(was, to), Answer::Nothing);
+    let may_have_it = is_pending && !deployment.force_installation;
+    if may_have_it && is_installed(artifact, request, selection) {
+        to.artifact = Some(artifact.id.clone());
+        end_row(to, Status::AlreadyInstalled, now);
+        return Answer::Nothing;
     }
+    if is_made {
+        return Answer::Nothing;
+    }
+    to.artifact = Some(artifact.id.clone());
     to.bytes = artifact.size;
-    (stored(was, to), Answer::Install(artifact.id.clone()))
+    Answer::Install(artifact.id.clone())
 }
 
 /// Stores what became of a row, which may be another attempt.

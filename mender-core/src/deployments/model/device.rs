@@ -20,6 +20,9 @@ pub struct Request {
     /// What else it provides.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub provides: BTreeMap<String, String>,
+    /// Whether it understands where it is to wait.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub control_map: bool,
 }
 
 impl Request {
@@ -85,6 +88,12 @@ pub struct DeviceDeployment {
     pub replaced: bool,
     /// What it said when it first asked.
     pub request: Option<Request>,
+    /// The phase in which it began, from 0.
+    pub phase: Option<u32>,
+    /// How often it began.
+    pub tries: u32,
+    /// It failed, and is to try again.
+    pub failed: bool,
     /// What it was told to install.
     pub artifact: Option<ArtifactId>,
     /// How many bytes that has.
@@ -122,6 +131,9 @@ impl DeviceDeployment {
             deleted: None,
             replaced: false,
             request: None,
+            phase: None,
+            tries: 0,
+            failed: false,
             artifact: None,
             bytes: 0,
             log: false,
@@ -134,7 +146,8 @@ impl DeviceDeployment {
     /// The next attempt.
     #[must_use]
     pub fn again(&self) -> Self {
-        Self::new(&self.deployment, self.device.clone(), self.created, self.attempt + 1)
+        let new = Self::new(&self.deployment, self.device.clone(), self.created, self.attempt + 1);
+        Self { phase: self.phase, ..new }
     }
 
     /// Tells whether it is a record that was not reset.

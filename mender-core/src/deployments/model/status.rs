@@ -132,6 +132,8 @@ pub struct Tally {
     pub devices: u64,
     /// How many bytes they were told to fetch.
     pub bytes: u64,
+    /// How many devices began in which phase.
+    pub phases: BTreeMap<u32, u64>,
 }
 
 impl Tally {
@@ -142,6 +144,9 @@ impl Tally {
         }
         if row.stage == Stage::Record {
             self.devices += u64::from(row.attempt == 1);
+            if let Some(phase) = row.phase.filter(|_| row.attempt == 1) {
+                *self.phases.entry(phase).or_default() += 1;
+            }
             self.bytes += row.bytes;
         }
     }

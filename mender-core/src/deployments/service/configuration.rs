@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Service, create::check_names, is_duplicate, not_found};
+use super::{Course, Service, create::check_names, is_duplicate, not_found};
 use crate::{
     artifacts::format::{Compression, Recipe},
     ctx::Ctx,
@@ -23,6 +23,10 @@ pub struct NewConfiguration {
     pub name: String,
     /// The configuration, as JSON text.
     pub configuration: String,
+    /// How often the device tries again where it failed.
+    pub retries: u32,
+    /// Where the device waits for a word, as it understands it.
+    pub control_map: Option<Map<String, Value>>,
 }
 
 /// Where a device fetches a configuration.
@@ -101,11 +105,13 @@ impl Service {
     /// # Errors
     /// `Invalid` for bad names, `Conflict` where the id is taken, and those of the stores.
     pub async fn configure(&self, ctx: &Ctx, new: NewConfiguration) -> Result<()> {
-        let NewConfiguration { id, device, name, configuration } = new;
+        let NewConfiguration { id, device, name, configuration, retries, control_map } = new;
         check_names(&name, &name)?;
         if configuration.contains('\0') {
             return Err(Error::invalid("configuration", "U+0000 can't be kept"));
         }
+        let course = Course { retries, control_map, ..Course::default() };
+        let rollout = self.rollout(&id, course, 1)?;
         let devices = vec![device];
         let groups = self.groups_of(ctx, &Audience::Devices, &devices).await?;
         let deployment = Deployment {
@@ -118,6 +124,7 @@ impl Service {
             groups,
             fingerprint: None,
             max_devices: 1,
+            rollout,
             ticket: self.kernel.env().uuid(),
             created: Time(0),
             state: State::Filling,

@@ -1,15 +1,16 @@
 use std::collections::HashSet;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{Service, fill::complete_job, is_duplicate};
 use crate::{
     commit::Commit,
     ctx::Ctx,
     deployments::{
-        logic::{self, MAX_ARTIFACT_NAME, MAX_NAME},
+        logic::{self, MAX_ARTIFACT_NAME, MAX_NAME, MAX_RETRIES, Phases, plan},
         model::{
-            Audience, CHUNK, Deployment, DeploymentId, DeviceDeployment, Payload, State, Targets,
+            Audience, CHUNK, Deployment, DeploymentId, DeviceDeployment, Payload, Rollout, State,
+            Targets,
         },
     },
     env::Time,
@@ -17,6 +18,9 @@ use crate::{
     id::{DeviceId, Version},
     secret::token_hash,
 };
+
+/// How many bytes a control map may have.
+const MAX_MAP: usize = 64 << 10;
 
 /// For whom a deployment is.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -40,6 +44,39 @@ pub struct NewDeployment {
     pub force_installation: bool,
     /// For whom it is.
     pub whom: Whom,
+    /// How it goes about it.
+    pub course: Course,
+}
+
+/// How a new deployment goes about it. By default: all devices at once, each once.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Course {
+    /// In which phases; `None`: all devices at once.
+    pub phases: Option<Phases>,
+    /// How often a device that failed tries again.
+    pub retries: u32,
+    /// Where devices wait for a word, as they understand it.
+    pub control_map: Option<Map<String, Value>>,
+    /// Devices get deltas where there can be any.
+    pub delta: bool,
+}
+
+/// Names the deployment in a control map.
+pub(super) fn named(mut map: Map<String, Value>, id: &DeploymentId) -> Map<String, Value> {
+    map.insert("id".into(), id.as_str().into());
+    map
+}
+
+/// Checks a control map: every store can keep it.
+pub(super) fn check_map(map: &Map<String, Value>) -> Result<()> {
+    let text = serde_json::to_string(map).unwrap_or_default();
+    if text.len() > MAX_MAP {
+        return Err(Error::invalid("update_control_map", "too long"));
+    }
+    if text.contains("\\u0000") {
+        return Err(Error::invalid("update_control_map", "U+0000 can't be kept"));
+    }
+    Ok(())
 }
 
 /// Checks the names of a deployment.
@@ -86,7 +123,7 @@ impl Service {
     /// release, `Conflict` where the same is open, `Forbidden` for users who may not reach those
     /// devices, and those of the stores.
     pub async fn create(&self, ctx: &Ctx, new: NewDeployment) -> Result<DeploymentId> {
-        let NewDeployment { name, artifact_name, force_installation, whom } = new;
+        let NewDeployment { name, artifact_name, force_installation, whom, course } = new;
         check_names(&name, &artifact_name)?;
         let all = whom == Whom::All;
         let (audience, devices) = self.resolve(ctx, whom).await?;
@@ -102,9 +139,11 @@ impl Service {
         if !self.releases.is_visible(ctx, &artifact_name).await? {
             return Err(no_artifact());
         }
+        let id = self.new_id()?;
+        let rollout = self.rollout(&id, course, devices.len() as u64)?;
         let same = json!([name, artifact_name, devices, all, force_installation]);
         let deployment = Deployment {
-            id: self.new_id()?,
+            id,
             name,
             artifact_name,
             force_installation,
@@ -113,6 +152,7 @@ impl Service {
             groups,
             fingerprint: Some(token_hash(&same.to_string())),
             max_devices: devices.len() as u64,
+            rollout,
             ticket: self.kernel.env().uuid(),
             created: self.now(),
             state: State::Filling,
@@ -123,6 +163,32 @@ impl Service {
         self.place(ctx, deployment, devices)
             .await
             .map_err(|error| if is_duplicate(&error) { duplicate() } else { error })
+    }
+
+    /// Plans how a deployment for so many devices goes about it.
+    pub(super) fn rollout(
+        &self,
+        id: &DeploymentId,
+        course: Course,
+        devices: u64,
+    ) -> Result<Rollout> {
+        let Course { phases, retries, control_map, delta } = course;
+        if retries > MAX_RETRIES {
+            return Err(Error::invalid("retries", "must be no greater than 100"));
+        }
+        // None at all is a map that nobody gave.
+        let control_map = control_map.filter(|map| !map.is_empty());
+        control_map.as_ref().map(check_map).transpose()?;
+        let planned = match &phases {
+            Some(asked) => plan(asked, devices, self.now(), || self.kernel.env().uuid())?,
+            None => Vec::new(),
+        };
+        let uniform = match phases {
+            Some(Phases::Uniform(uniform)) => Some(uniform),
+            _ => None,
+        };
+        let control_map = control_map.map(|map| named(map, id));
+        Ok(Rollout { phases: planned, uniform, retries, control_map, delta })
     }
 
     pub(super) fn new_id(&self) -> Result<DeploymentId> {

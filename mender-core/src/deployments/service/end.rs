@@ -1,6 +1,12 @@
 //! What ends devices, and deployments.
 
-use super::{Service, not_found};
+use serde_json::{Map, Value};
+
+use super::{
+    Service,
+    create::{check_map, named},
+    not_found,
+};
 use crate::{
     commit::Commit,
     ctx::Ctx,
@@ -46,6 +52,27 @@ impl Service {
         };
         self.kernel.retry(attempt).await?;
         if status.is_final() { self.settle(ctx, id).await } else { Ok(()) }
+    }
+
+    /// Says anew where the devices of a deployment wait for a word.
+    ///
+    /// # Errors
+    /// `Invalid` for a map that is too long, `NotFound`, `Conflict` for a deployment that has ended
+    /// or none, `Forbidden`, and those of the store.
+    pub async fn set_control_map(
+        &self,
+        ctx: &Ctx,
+        id: &DeploymentId,
+        map: Map<String, Value>,
+    ) -> Result<()> {
+        check_map(&map)?;
+        let attempt = || async {
+            let deployment = self.load(ctx, id).await?;
+            self.check_scope(ctx, &deployment)?;
+            let commit = logic::control(deployment, named(map.clone(), id))?;
+            self.commit(ctx, commit).await
+        };
+        self.kernel.retry(attempt).await
     }
 
     /// Ends a deployment whatever its devices do.

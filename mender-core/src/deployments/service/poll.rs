@@ -1,16 +1,18 @@
 use std::{collections::BTreeMap, slice::from_ref};
 
-use super::Service;
+use serde_json::{Map, Value};
+
+use super::{Delta, Service, not_found};
 use crate::{
     artifacts::Artifact,
     blob::Link,
     commit::Commit,
     ctx::Ctx,
     deployments::{
-        logic::{self, Answer, Offer},
+        logic::{self, Answer, Gate, Offer},
         model::{Deployment, DeploymentId, DeviceDeployment, Request, Stage},
     },
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     id::DeviceId,
 };
 
@@ -25,6 +27,8 @@ pub enum Instructions {
         artifact: Box<Artifact>,
         /// Where it is.
         link: Link,
+        /// Where it is to wait, where it understands that.
+        control_map: Option<Map<String, Value>>,
     },
     /// To take over a configuration.
     Configure {
@@ -62,25 +66,42 @@ impl Service {
         let Some((row, deployment)) = self.candidate(ctx, device).await? else {
             return Ok(None);
         };
-        let known = match &row.artifact {
-            Some(id) => self.releases.by_id(&ctx.tenant, from_ref(id)).await?.remove(id),
-            None => None,
+        let now = self.now();
+        let gate = logic::gate(&row, &deployment, now);
+        if !self.is_open(ctx, &deployment, gate).await? {
+            return Ok(None);
+        }
+        let mut known = match &row.artifact {
+            Some(id) if !row.failed => {
+                self.releases.by_id(&ctx.tenant, from_ref(id)).await?.remove(id)
+            }
+            _ => None,
         };
         let release = match known {
             Some(_) => Vec::new(),
             None => self.artifacts(&ctx.tenant, &deployment).await?,
         };
+        let mut is_made = false;
+        if known.is_none() && deployment.rollout.delta {
+            (known, is_made) = self.delta(ctx, &deployment, &release, request).await?;
+        }
         let offer = Offer {
             deployment: &deployment,
             known: known.as_ref(),
             release: &release,
             selection: self.config.selection,
+            gate,
+            is_made,
         };
-        let (record, now) = (self.kernel.env().uuid(), self.now());
+        let record = self.kernel.env().uuid();
         let is_again = row.deleted.is_some();
         let (commit, answer) = logic::contact(row.clone(), offer, request, record, now);
         let has_ended = commit.aggregate().is_some_and(|row| row.status.is_final());
-        self.commit_device(ctx, commit).await?;
+        match self.commit_device(ctx, commit).await {
+            // Others came first.
+            Err(error) if error.kind == Kind::LimitReached => return Ok(None),
+            answer => answer?,
+        }
         if is_again {
             self.commit_device(ctx, logic::replace(row)).await?;
         }
@@ -101,8 +122,62 @@ impl Service {
         let artifact = chosen.ok_or_else(|| Error::internal("an artifact that is not there"))?;
         let valid_for = self.config.link_expires;
         let link = self.releases.link(&ctx.tenant, &artifact, valid_for, base).await?;
-        let deployment = deployment.id;
-        Ok(Some(Instructions::Install { deployment, artifact: Box::new(artifact), link }))
+        let control_map = deployment.rollout.control_map.filter(|_| request.control_map);
+        let (deployment, artifact) = (deployment.id, Box::new(artifact));
+        Ok(Some(Instructions::Install { deployment, artifact, link, control_map }))
+    }
+
+    /// Tells whether a device may begin, as far as can be told without beginning.
+    async fn is_open(&self, ctx: &Ctx, deployment: &Deployment, gate: Gate) -> Result<bool> {
+        Ok(match gate {
+            Gate::Open | Gate::Phase { is_limited: false, .. } => true,
+            Gate::Closed => false,
+            Gate::Phase { number, is_limited: true } => {
+                let name = logic::quota_of(&deployment.id, number);
+                self.quotas.quota(&ctx.tenant, &name).await?.free > 0
+            }
+        })
+    }
+
+    /// Returns the delta that a device gets in place of an artifact, and whether one is being made.
+    async fn delta(
+        &self,
+        ctx: &Ctx,
+        deployment: &Deployment,
+        release: &[Artifact],
+        request: &Request,
+    ) -> Result<(Option<Artifact>, bool)> {
+        let Some(target) = logic::target(release, request, self.config.selection) else {
+            return Ok((None, false));
+        };
+        Ok(match self.releases.delta(ctx, target, request, &deployment.id).await? {
+            Delta::None => (None, false),
+            Delta::InMaking => (None, true),
+            Delta::Ready(id) => {
+                let mut found = self.releases.by_id(&ctx.tenant, from_ref(&id)).await?;
+                (found.remove(&id), false)
+            }
+        })
+    }
+
+    /// Returns where a device is to wait that has yet to end a deployment.
+    ///
+    /// # Errors
+    /// `NotFound`, and those of the store.
+    pub async fn control_map(
+        &self,
+        ctx: &Ctx,
+        id: &DeploymentId,
+        device: &DeviceId,
+    ) -> Result<Map<String, Value>> {
+        let row = self.store.device_deployment(&ctx.tenant, id, device).await?;
+        let row = row.ok_or_else(not_found)?;
+        let deployment = self.load(ctx, id).await?;
+        let row = logic::seen(row, &deployment);
+        if !row.is_listed() || row.status.is_final() {
+            return Err(not_found());
+        }
+        Ok(deployment.rollout.control_map.unwrap_or_default())
     }
 
     /// Returns what a device goes on with, or begins with.

@@ -39,6 +39,10 @@ pub struct ShownDevice {
     pub row: DeviceDeployment,
     /// What it was told to install.
     pub artifact: Option<Artifact>,
+    /// How often it began, where it may try again.
+    pub attempts: Option<u32>,
+    /// The id of the phase in which it began.
+    pub phase: Option<String>,
 }
 
 impl Service {
@@ -63,6 +67,7 @@ impl Service {
         mut query: DeploymentQuery,
         page: PageRequest,
     ) -> Result<(Vec<Shown>, u64)> {
+        query.now = self.now();
         query.groups = ctx.scope.groups().map(<[String]>::to_vec);
         let (tenant, limit) = (&ctx.tenant, page.size as usize);
         let total = self.store.count_deployments(tenant, &query).await?;
@@ -141,6 +146,7 @@ impl Service {
             let progress = match (deployment.is_finished(), tally.has_begun()) {
                 (true, _) => Progress::Finished,
                 (false, true) => Progress::InProgress,
+                (false, false) if deployment.is_scheduled(self.now()) => Progress::Scheduled,
                 (false, false) => Progress::Pending,
             };
             let live = !deployment.is_finished() && deployment.payload == Payload::Software;
@@ -192,11 +198,16 @@ impl Service {
         let artifacts = self.releases.by_id(&ctx.tenant, &ids).await?;
         let show = |row: DeviceDeployment| {
             let artifact = row.artifact.as_ref().and_then(|id| artifacts.get(id)).cloned();
-            let row = match deployments.iter().find(|d| d.id == row.deployment) {
-                Some(deployment) => logic::seen(row, deployment),
-                None => row,
+            let Some(deployment) = deployments.iter().find(|d| d.id == row.deployment) else {
+                return ShownDevice { row, artifact, attempts: None, phase: None };
             };
-            ShownDevice { row, artifact }
+            let row = logic::seen(row, deployment);
+            let may_retry = deployment.rollout.retries > 0;
+            let may_retry = may_retry && deployment.payload == Payload::Software;
+            let attempts = may_retry.then_some(row.tries);
+            let phase = row.phase.and_then(|n| deployment.rollout.phases.get(n as usize));
+            let phase = phase.map(|phase| phase.id.clone());
+            ShownDevice { row, artifact, attempts, phase }
         };
         Ok(rows.into_iter().map(show).collect())
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
+mod course;
 mod random;
 
 use bytes::Bytes;
@@ -14,8 +15,8 @@ use crate::{
     },
     ctx::{Actor, Ctx, Scope},
     deployments::{
-        DeploymentId, DeploymentQuery, Instructions, NewDeployment, Progress, Request, State,
-        Status, Whom,
+        Course, DeploymentId, DeploymentQuery, Instructions, NewDeployment, Progress, Request,
+        State, Status, Whom,
     },
     error::{Kind, Result},
     id::DeviceId,
@@ -69,11 +70,22 @@ impl World {
     }
 
     async fn create(&self, ctx: &Ctx, name: &str, devices: Vec<DeviceId>) -> Result<DeploymentId> {
+        self.create_as(ctx, name, devices, Course::default()).await
+    }
+
+    async fn create_as(
+        &self,
+        ctx: &Ctx,
+        name: &str,
+        devices: Vec<DeviceId>,
+        course: Course,
+    ) -> Result<DeploymentId> {
         let new = NewDeployment {
             name: name.into(),
             artifact_name: "r".into(),
             force_installation: false,
             whom: Whom::Devices(devices),
+            course,
         };
         self.service().create(ctx, new).await
     }

@@ -9,7 +9,7 @@ use crate::{
         contract::{Harness, claims},
         deployments::{
             commit,
-            made::{deployment, finished, record, waiting},
+            made::{deployment, finished, record, scheduled, waiting},
             put,
             rows::{change_row, commit_row, put_row},
         },
@@ -46,7 +46,7 @@ fn fleet() -> Vec<Deployment> {
         configuration,
         finished(named("d", 5, "build nightly", "élan%_", &["g2"]), 20),
         finished(ended, 10),
-        named("f", 5, "", "", &["other"]),
+        scheduled(named("f", 5, "", "", &["other"]), 50),
     ]
 }
 
@@ -98,6 +98,11 @@ fn queries() -> Vec<DeploymentQuery> {
         queries.push(DeploymentQuery { kind: Some(kind), ..all() });
     }
     queries.push(DeploymentQuery { progress: Some(Progress::Finished), ..all() });
+    for now in [at(49), at(50)] {
+        for progress in [Progress::Scheduled, Progress::Pending] {
+            queries.push(DeploymentQuery { progress: Some(progress), now, ..all() });
+        }
+    }
     for some in [&["a"][..], &["e", "b", "ghost", "e"], &[]] {
         let ids = Some(some.iter().map(|some| id(some)).collect());
         queries.push(DeploymentQuery { ids, ..all() });
@@ -147,6 +152,7 @@ async fn conditions_hold_together(h: &Harness) {
         for other in &queries[n..] {
             let query = DeploymentQuery {
                 progress: one.progress.or(other.progress),
+                now: one.now.max(other.now),
                 kind: one.kind.or(other.kind),
                 ids: one.ids.clone().or(other.ids.clone()),
                 names: one.names.clone().or(other.names.clone()),
@@ -191,8 +197,9 @@ async fn a_phrase_is_words_beside_each_other(h: &Harness) {
 }
 
 async fn by_progress(h: &Harness, progress: Progress) -> String {
-    let query = DeploymentQuery { progress: Some(progress), ..DeploymentQuery::default() };
-    ids(h, query).await
+    // All of them have begun.
+    let (progress, now) = (Some(progress), at(1000));
+    ids(h, DeploymentQuery { progress, now, ..DeploymentQuery::default() }).await
 }
 
 async fn progress_follows_the_records(h: &Harness) {

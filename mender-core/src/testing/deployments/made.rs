@@ -1,8 +1,11 @@
 //! Deployments and rows of the cases.
 
+use serde_json::{Map, json};
+
 use crate::{
     deployments::{
-        Audience, Deployment, DeviceDeployment, Ended, Payload, Request, Stage, State, Status,
+        Audience, Batch, Deployment, DeviceDeployment, Ended, Payload, Phase, Request, Rollout,
+        Stage, State, Status, Uniform,
     },
     id::Version,
     testing::fixtures::{at, id},
@@ -20,6 +23,7 @@ pub(in crate::testing) fn deployment(name: &str, millis: i64) -> Deployment {
         groups: Vec::new(),
         fingerprint: Some(format!("fingerprint of {name}")),
         max_devices: 2,
+        rollout: Rollout::default(),
         ticket: format!("ticket of {name}"),
         created: at(millis),
         state: State::Open,
@@ -32,6 +36,26 @@ pub(in crate::testing) fn deployment(name: &str, millis: i64) -> Deployment {
 /// The deployment after its end.
 pub(in crate::testing) fn finished(deployment: Deployment, millis: i64) -> Deployment {
     Deployment { state: State::Closed, finished: Some(at(millis)), ..deployment }
+}
+
+/// The deployment in two phases, the first of which begins then.
+pub(in crate::testing) fn scheduled(deployment: Deployment, millis: i64) -> Deployment {
+    let phase = |id: &str, batch, starts, devices| Phase {
+        id: id.into(),
+        batch,
+        starts: Some(at(starts)),
+        devices,
+    };
+    let phases = vec![
+        phase("one é", Batch::Percent(50), millis, Some(1)),
+        phase("two", Batch::Devices(1 << 50), millis + 1, None),
+    ];
+    let uniform =
+        Uniform { starts: Some(at(millis)), interval: "PT1S".into(), batch: Batch::Percent(50) };
+    let map = Map::from_iter([("é\"😀".to_owned(), json!({ "n": 1 }))]);
+    let rollout =
+        Rollout { phases, uniform: Some(uniform), retries: 3, control_map: Some(map), delta: true };
+    Deployment { rollout, ..deployment }
 }
 
 /// A row of a device that waits; the deployment was created at the start.
@@ -68,7 +92,11 @@ pub(in crate::testing) fn full(deployment: &str, device: &str) -> DeviceDeployme
             artifact_name: "röle".into(),
             device_type: "board 😀".into(),
             provides: [("a.b $c".into(), "\"\\".into())].into(),
+            control_map: true,
         }),
+        phase: Some(7),
+        tries: 3,
+        failed: true,
         artifact: Some(id("artifact é")),
         bytes: 1 << 50,
         log: true,

@@ -1,5 +1,9 @@
 //! What is asked of deployments, by users and by devices.
 
+use std::time::Duration;
+
+use serde_json::{Map, json};
+
 use super::{
     artifacts::SEED,
     command::{index, pick, shown},
@@ -8,8 +12,8 @@ use crate::{
     artifacts::{Artifact, ArtifactQuery},
     ctx::{Ctx, Scope},
     deployments::{
-        DeploymentId, DeploymentQuery, Instructions, Message, NewConfiguration, NewDeployment,
-        Progress, Request, Status, Whom,
+        Batch, Course, DeploymentId, DeploymentQuery, Instructions, Message, NewConfiguration,
+        NewDeployment, NewPhase, Phases, Progress, Request, Status, Whom,
     },
     env::Env,
     error::{Error, Result},
@@ -77,6 +81,22 @@ fn new(env: &Env) -> NewDeployment {
         artifact_name: name(env, SEED),
         force_installation: env.below(2) == 0,
         whom: if env.below(6) == 0 { rare } else { some },
+        course: course(env),
+    }
+}
+
+fn course(env: &Env) -> Course {
+    let batch = pick(env, &[Batch::Percent(40), Batch::Devices(1)]);
+    let later = pick(env, &[env.now(), env.now() + Duration::from_secs(2)]);
+    let phase = NewPhase { batch: Some(batch), starts: pick(env, &[None, Some(later)]) };
+    let last = NewPhase { batch: None, starts: Some(later) };
+    let phases = Phases::Each(vec![phase, last]);
+    let map = || Map::from_iter([("states é".to_owned(), json!({ "n": env.below(2) }))]);
+    Course {
+        phases: (env.below(4) == 0).then_some(phases),
+        retries: pick(env, &[0, 0, 1]),
+        control_map: (env.below(4) == 0).then(map),
+        delta: env.below(4) == 0,
     }
 }
 
@@ -85,11 +105,13 @@ fn request(env: &Env) -> Request {
         artifact_name: pick(env, &["old", "", "a0"]).into(),
         device_type: pick(env, &["board", "", "", ""]).into(),
         provides: [].into(),
+        control_map: env.below(2) == 0,
     }
 }
 
 fn query(env: &Env) -> DeploymentQuery {
-    let progress = [Progress::Pending, Progress::InProgress, Progress::Finished];
+    let progress =
+        [Progress::Scheduled, Progress::Pending, Progress::InProgress, Progress::Finished];
     let some = |n| env.below(n) == 0;
     DeploymentQuery {
         progress: some(2).then(|| pick(env, &progress)),
@@ -141,6 +163,8 @@ impl Order {
                     device: device(p.device)?,
                     name: DEVICES[p.device].into(),
                     configuration: (*configuration).into(),
+                    retries: u32::from(p.nth == 0),
+                    control_map: None,
                 };
                 shown(deployments.configure(&side.ctx(p.tenant), new).await)
             }

@@ -3,14 +3,15 @@ use std::collections::BTreeMap;
 use mender_core::{
     DeviceId, Time,
     deployments::{
-        self, Message, Request, Status, Whom,
+        self, Course, Message, Request, Status, Whom,
         logic::{MAX_ARTIFACT_NAME, MAX_NAME},
     },
 };
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::course::{self, AskedPhase, UniformPhases};
 use crate::{
     body::{FromBody, Item, JsonError, or_default},
     error::{ApiError, Faults},
@@ -56,6 +57,22 @@ pub(crate) struct NewDeployment {
     all_devices: bool,
     #[serde(default, deserialize_with = "or_default")]
     force_installation: bool,
+    /// In which phases devices get it; all at once without.
+    #[serde(default, deserialize_with = "or_default")]
+    phases: Vec<AskedPhase>,
+    /// In which equal phases, in place of `phases`.
+    #[serde(default)]
+    uniform_phases: Option<UniformPhases>,
+    /// How often a device that failed tries again.
+    #[serde(default, deserialize_with = "or_default")]
+    retries: u32,
+    /// Where devices wait for a word.
+    #[serde(default, deserialize_with = "or_default")]
+    #[schema(value_type = Object)]
+    update_control_map: Map<String, Value>,
+    /// Devices get deltas where there can be any.
+    #[serde(default, deserialize_with = "or_default")]
+    autogenerate_delta: bool,
 }
 
 impl FromBody for NewDeployment {
@@ -79,9 +96,16 @@ impl NewDeployment {
         faults.check().map_err(validating)
     }
 
-    fn with(self, whom: Whom) -> deployments::NewDeployment {
+    fn with(self, whom: Whom) -> Result<deployments::NewDeployment, ApiError> {
         let Self { name, artifact_name, force_installation, .. } = self;
-        deployments::NewDeployment { name, artifact_name, force_installation, whom }
+        let course = Course {
+            phases: course::phases(self.phases, self.uniform_phases)
+                .map_err(|why| validating(format!("phases: {why}.")))?,
+            retries: self.retries,
+            control_map: Some(self.update_control_map),
+            delta: self.autogenerate_delta,
+        };
+        Ok(deployments::NewDeployment { name, artifact_name, force_installation, whom, course })
     }
 
     pub(in crate::deployments) fn read(mut self) -> Result<deployments::NewDeployment, ApiError> {
@@ -93,13 +117,13 @@ impl NewDeployment {
             (true, false) => {
                 Err(invalid("list of devices provided togheter with all_devices flag"))
             }
-            (true, true) => Ok(self.with(Whom::All)),
+            (true, true) => self.with(Whom::All),
             (false, false) => {
                 let devices = std::mem::take(&mut self.devices);
                 let devices: Result<Vec<DeviceId>, _> =
                     devices.iter().map(|device| device.parse()).collect();
                 let devices = devices.map_err(|_| validating("devices: must be valid ids."))?;
-                Ok(self.with(Whom::Devices(devices)))
+                self.with(Whom::Devices(devices))
             }
         }
     }
@@ -114,7 +138,7 @@ impl NewDeployment {
                  all_devices flag set",
             ));
         }
-        Ok(self.with(Whom::All))
+        self.with(Whom::All)
     }
 }
 
@@ -208,7 +232,7 @@ impl Provides {
         };
         let mut provides: BTreeMap<String, String> = more.into_iter().filter_map(text).collect();
         provides.extend(artifact_provides);
-        let request = Request { artifact_name, device_type, provides };
+        let request = Request { artifact_name, device_type, provides, control_map: false };
         check(&request)?;
         Ok(request)
     }
@@ -217,7 +241,35 @@ impl Provides {
 /// What a device says of itself, in the form of newer clients.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct ProvidesV2 {
-    pub(in crate::deployments) device_provides: Provides,
+    device_provides: Provides,
+    /// Whether it understands where it is to wait.
+    #[serde(default, deserialize_with = "or_default")]
+    update_control_map: bool,
+}
+
+impl ProvidesV2 {
+    pub(in crate::deployments) fn read(self) -> Result<Request, ApiError> {
+        let control_map = self.update_control_map;
+        Ok(Request { control_map, ..self.device_provides.read()? })
+    }
+}
+
+/// What of a deployment changes.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct Change {
+    /// Where devices wait for a word.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    update_control_map: Option<Map<String, Value>>,
+}
+
+impl FromBody for Change {}
+
+impl Change {
+    pub(in crate::deployments) fn read(self) -> Result<Map<String, Value>, ApiError> {
+        let missing = || ApiError::bad_request("update_control_map: cannot be blank.");
+        self.update_control_map.ok_or_else(missing)
+    }
 }
 
 impl FromBody for ProvidesV2 {
@@ -276,6 +328,11 @@ pub(crate) struct NewConfiguration {
     #[serde(default, deserialize_with = "Option::deserialize")]
     #[schema(value_type = Object)]
     configuration: Option<Value>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(in crate::deployments) retries: u32,
+    #[serde(default, deserialize_with = "or_default")]
+    #[schema(value_type = Object)]
+    pub(in crate::deployments) update_control_map: Map<String, Value>,
 }
 
 impl FromBody for NewConfiguration {

@@ -22,8 +22,9 @@ macro_rules! insert {
     ($values:literal) => {
         concat!(
             "INSERT INTO deployments_devices (tenant_id, deployment_id, device_id, attempt,
-        substate, started, finished, request, artifact_id, log, late, version, commit_id, status,
-        open, current, ended_status, ended_at, stage, record_id, created, deleted, replaced, bytes)
+        substate, started, finished, request, artifact_id, log, late, tries, failed, version,
+        commit_id, status, open, current, ended_status, ended_at, stage, record_id, created,
+        deleted, replaced, bytes, phase)
         ",
             $values,
             " ON CONFLICT (tenant_id, deployment_id, device_id, attempt) DO NOTHING"
@@ -34,7 +35,7 @@ macro_rules! insert {
 /// An id that is taken leaves no row written, which is a conflict.
 const INSERT: Stmt = sql!(insert!(
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-        $19, $20, $21, $22, $23, $24)"
+        $19, $20, $21, $22, $23, $24, $25, $26, $27)"
 ));
 
 const FILL: Stmt = sql!(insert!("@rows($1)"));
@@ -43,7 +44,8 @@ macro_rules! update {
     ($columns:expr, $version:literal) => {
         concat!(
             "UPDATE deployments_devices SET substate = $5, started = $6, finished = $7,
-        request = $8, artifact_id = $9, log = $10, late = $11, version = $12, commit_id = $13",
+        request = $8, artifact_id = $9, log = $10, late = $11, tries = $12, failed = $13,
+        version = $14, commit_id = $15",
             $columns,
             " WHERE tenant_id = $1 AND deployment_id = $2 AND device_id = $3 AND attempt = $4
         AND version = ",
@@ -54,23 +56,24 @@ macro_rules! update {
 
 macro_rules! end {
     () => {
-        ", status = $14, open = $15, current = $16, ended_status = $17, ended_at = $18"
+        ", status = $16, open = $17, current = $18, ended_status = $19, ended_at = $20"
     };
 }
 
 /// Names no column of an index: SQLite writes every index whose columns a statement names.
-const UPDATE: Stmt = sql!(update!("", "$14"));
+const UPDATE: Stmt = sql!(update!("", "$16"));
 
-const MOVE: Stmt = sql!(update!(", status = $14", "$15"));
+const MOVE: Stmt = sql!(update!(", status = $16", "$17"));
 
-const END: Stmt = sql!(update!(end!(), "$19"));
+const END: Stmt = sql!(update!(end!(), "$21"));
 
 const CHANGE: Stmt = sql!(update!(
     concat!(
         end!(),
-        ", stage = $19, record_id = $20, created = $21, deleted = $22, replaced = $23, bytes = $24"
+        ", stage = $21, record_id = $22, created = $23, deleted = $24, replaced = $25, bytes = $26,
+        phase = $27"
     ),
-    "$25"
+    "$28"
 ));
 
 const DELETE: Stmt = sql!(
@@ -130,6 +133,8 @@ fn plain(tenant: &TenantId, row: &DeviceDeployment, commit: &str) -> StoreResult
         row.artifact.as_ref().map(ArtifactId::as_str),
         row.log,
         row.late.map(code),
+        row.tries,
+        row.failed,
         row.version,
         commit
     ]);
@@ -148,7 +153,7 @@ fn end(row: &DeviceDeployment) -> [Val; 5] {
 }
 
 /// The columns that change once or twice in the life of a row.
-fn rest(row: &DeviceDeployment) -> StoreResult<[Val; 6]> {
+fn rest(row: &DeviceDeployment) -> StoreResult<[Val; 7]> {
     Ok([
         name(&row.stage)?.into(),
         row.record.as_str().into(),
@@ -156,6 +161,7 @@ fn rest(row: &DeviceDeployment) -> StoreResult<[Val; 6]> {
         row.deleted.into(),
         row.replaced.into(),
         row.bytes.cast_signed().into(),
+        row.phase.into(),
     ])
 }
 

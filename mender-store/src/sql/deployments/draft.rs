@@ -1,7 +1,7 @@
 //! Statements that depend on what is asked. Values are pushed and bound, never written.
 
 use mender_core::{
-    TenantId,
+    TenantId, Time,
     deployments::{DeploymentId, DeploymentQuery, Progress, Status, words},
 };
 
@@ -66,10 +66,13 @@ impl Draft {
     ///
     /// No `EXISTS`: SQLite 3.51 makes a join of it, which counts a row for `OFFSET` as often as
     /// the join finds it.
-    fn progress(&mut self, progress: Progress) -> String {
+    fn progress(&mut self, progress: Progress, now: Time) -> String {
         let is = match progress {
             Progress::Finished => return "d.finished IS NOT NULL".to_owned(),
-            Progress::Pending => "IS NULL",
+            Progress::Scheduled => &format!("IS NULL AND d.starts > ${}", self.push(now)),
+            Progress::Pending => {
+                &format!("IS NULL AND (d.starts IS NULL OR d.starts <= ${})", self.push(now))
+            }
             Progress::InProgress => "IS NOT NULL",
         };
         let probes: Vec<String> = begun().into_iter().map(|range| self.probe(range)).collect();
@@ -150,7 +153,7 @@ impl Draft {
         // SQLite would rather look at all deployments in order than at a few and sort them: it
         // keeps the order of cross joins.
         // Nor does it know that those that have not ended are few.
-        let is_open = matches!(query.progress, Some(Progress::Pending | Progress::InProgress));
+        let is_open = query.progress.is_some_and(|progress| progress != Progress::Finished);
         let (rows, index, mut all) = match few.next() {
             Some(ids) => (
                 format!("(SELECT DISTINCT u.id FROM ({ids}) AS u) AS f CROSS JOIN "),
@@ -163,7 +166,7 @@ impl Draft {
         all.push("d.tenant_id = $1".to_owned());
         all.extend(few.map(|ids| format!("d.id IN ({ids})")));
         if let Some(progress) = query.progress {
-            all.push(self.progress(progress));
+            all.push(self.progress(progress, query.now));
         }
         if let Some(kind) = query.kind {
             all.push(format!("d.kind = ${}", self.push(kind)));

@@ -21,7 +21,7 @@ macro_rules! deployment {
     () => {
         "d.id, d.name, d.artifact_name, d.force_installation, d.audience, d.group_names,
         d.fingerprint, d.max_devices, d.ticket, d.created, d.state, d.finished, d.artifacts,
-        d.configuration, d.version"
+        d.configuration, d.version, d.rollout"
     };
 }
 
@@ -29,7 +29,7 @@ macro_rules! device {
     () => {
         "deployment_id, device_id, attempt, stage, record_id, status, substate, created, started,
         finished, deleted, replaced, request, artifact_id, bytes, log, ended_status, ended_at,
-        late, version"
+        late, version, phase, tries, failed"
     };
 }
 
@@ -71,6 +71,7 @@ pub(super) fn pages() -> Vec<Query> {
         let all = DeploymentQuery { ascending, ..DeploymentQuery::default() };
         for query in [
             all.clone(),
+            DeploymentQuery { progress: Some(Progress::Scheduled), ..all.clone() },
             DeploymentQuery { progress: Some(Progress::Pending), ..all.clone() },
             DeploymentQuery { progress: Some(Progress::InProgress), ..all.clone() },
             DeploymentQuery { progress: Some(Progress::Finished), ..all.clone() },
@@ -111,7 +112,9 @@ pub(super) fn queries() -> Vec<DeploymentQuery> {
             ..all()
         },
     ];
-    for progress in [Progress::Pending, Progress::InProgress, Progress::Finished] {
+    for progress in
+        [Progress::Scheduled, Progress::Pending, Progress::InProgress, Progress::Finished]
+    {
         let progress = Some(progress);
         queries.push(DeploymentQuery { progress, ..all() });
         queries.push(DeploymentQuery { progress, kind: Some("software"), ..all() });

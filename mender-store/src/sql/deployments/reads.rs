@@ -139,13 +139,13 @@ pub(super) const LAST_ENDED: Stmt = sql!(
 );
 
 pub(super) const TALLIES: Stmt = sql!(devices!(
-    "deployment_id, status,
+    "deployment_id, status, phase,
         CAST(SUM(CASE WHEN replaced = 0 THEN 1 ELSE 0 END) AS BIGINT) AS counted,
         CAST(SUM(CASE WHEN attempt = 1 THEN 1 ELSE 0 END) AS BIGINT) AS devices,
         CAST(SUM(bytes) AS BIGINT) AS bytes",
     "status",
     "WHERE tenant_id = $1 AND deployment_id @in($2) AND stage = 'record'
-        GROUP BY deployment_id, status"
+        GROUP BY deployment_id, status, phase"
 ));
 
 pub(super) const OPEN: Stmt = sql!(devices!(

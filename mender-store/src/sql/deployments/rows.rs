@@ -21,6 +21,11 @@ fn opt_status(row: &Row, col: &str) -> StoreResult<Option<Status>> {
     row.opt_int(col)?.map(status).transpose()
 }
 
+/// Reads a number that is never large.
+pub(super) fn number(n: Option<i64>) -> StoreResult<Option<u32>> {
+    n.map(u32::try_from).transpose().map_err(|e| StoreError::corrupt("a number", e))
+}
+
 pub(super) fn deployment(row: &Row) -> StoreResult<Deployment> {
     let configuration = row.opt_text("configuration")?;
     Ok(Deployment {
@@ -34,6 +39,7 @@ pub(super) fn deployment(row: &Row) -> StoreResult<Deployment> {
         groups: row.json("group_names")?,
         fingerprint: row.opt_text("fingerprint")?.map(str::to_owned),
         max_devices: row.int("max_devices")?.cast_unsigned(),
+        rollout: row.json("rollout")?,
         ticket: row.text("ticket")?.to_owned(),
         created: row.time("created")?,
         state: row.name("state")?,
@@ -77,6 +83,9 @@ pub(super) fn device(row: &Row) -> StoreResult<DeviceDeployment> {
             true => None,
             false => Some(row.json("request")?),
         },
+        phase: number(row.opt_int("phase")?)?,
+        tries: number(Some(row.int("tries")?))?.unwrap_or_default(),
+        failed: row.flag("failed")?,
         artifact: match row.is_null("artifact_id")? {
             true => None,
             false => Some(row.parse("artifact_id")?),

@@ -279,9 +279,13 @@ impl Store for SqlStore {
             let tally = tallies.entry(row.parse("deployment_id")?).or_default();
             let counted = row.int("counted")?.cast_unsigned();
             if counted > 0 {
-                tally.counts.insert(rows::status(row.int("status")?)?, counted);
+                *tally.counts.entry(rows::status(row.int("status")?)?).or_default() += counted;
             }
-            tally.devices += row.int("devices")?.cast_unsigned();
+            let devices = row.int("devices")?.cast_unsigned();
+            tally.devices += devices;
+            if let Some(phase) = rows::number(row.opt_int("phase")?)?.filter(|_| devices > 0) {
+                *tally.phases.entry(phase).or_default() += devices;
+            }
             tally.bytes += row.int("bytes")?.cast_unsigned();
         }
         Ok(tallies)

@@ -29,17 +29,17 @@ const HEAD: usize = 100;
 const INSERT: Stmt = sql!(
     "INSERT INTO deployments_deployments (tenant_id, id, name, artifact_name, release_id, kind,
         force_installation, audience, group_names, fingerprint, unique_key, max_devices, ticket,
-        created, state, finished, version, commit_id, artifacts, configuration)
+        created, state, finished, version, commit_id, artifacts, configuration, rollout, starts)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-        $19, $20) ON CONFLICT (tenant_id, id) DO NOTHING"
+        $19, $20, $21, $22) ON CONFLICT (tenant_id, id) DO NOTHING"
 );
 
 const UPDATE: Stmt = sql!(
     "UPDATE deployments_deployments SET name = $3, artifact_name = $4, release_id = $5, kind = $6,
         force_installation = $7, audience = $8, group_names = $9, fingerprint = $10,
         unique_key = $11, max_devices = $12, ticket = $13, created = $14, state = $15,
-        finished = $16, version = $17, commit_id = $18, artifacts = $19, configuration = $20
-        WHERE tenant_id = $1 AND id = $2 AND version = $21"
+        finished = $16, version = $17, commit_id = $18, artifacts = $19, configuration = $20,
+        rollout = $21, starts = $22 WHERE tenant_id = $1 AND id = $2 AND version = $23"
 );
 
 const DELETE: Stmt =
@@ -137,6 +137,7 @@ fn columns(tenant: &TenantId, deployment: &Deployment, commit: &str) -> StoreRes
         groups,
         fingerprint,
         max_devices,
+        rollout,
         ticket,
         created,
         state,
@@ -168,7 +169,9 @@ fn columns(tenant: &TenantId, deployment: &Deployment, commit: &str) -> StoreRes
         *version,
         commit,
         json(artifacts)?,
-        configuration
+        configuration,
+        json(rollout)?,
+        rollout.starts()
     ])
 }
 

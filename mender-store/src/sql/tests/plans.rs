@@ -427,7 +427,7 @@ async fn kept_artifacts(store: &SqlStore) -> StoreResult<()> {
 async fn pages_come_in_order_from_an_index() {
     let db = super::support::sqlite().await;
     let pages = [releases::pages(), orders::pages()].concat();
-    assert_eq!(pages.len(), 34);
+    assert_eq!(pages.len(), 36);
     for (stmt, vals) in pages {
         let explain = Stmt::dynamic(format!("EXPLAIN QUERY PLAN {}", stmt.texts().0));
         let plan = texts(&db.store.sql.read(explain, vals).await.unwrap(), 3);

@@ -1,7 +1,7 @@
 //! What deployments use.
 
 use super::*;
-use crate::deployments::{DeploymentId, NewDeployment, Whom};
+use crate::deployments::{Course, DeploymentId, NewDeployment, Whom};
 
 impl World {
     /// Orders a device to have a release.
@@ -11,6 +11,7 @@ impl World {
             artifact_name: release.into(),
             force_installation: false,
             whom: Whom::Devices(vec!["d1".parse().unwrap()]),
+            course: Course::default(),
         };
         self.mender.deployments().create(&self.ctx, new).await.unwrap()
     }

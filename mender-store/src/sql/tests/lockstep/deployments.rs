@@ -3,8 +3,9 @@
 use mender_core::{
     DeviceId, StoreResult, TenantId, Version,
     deployments::{
-        Audience, Deployment, DeploymentId, DeploymentQuery, DeviceDeployment, Ended, Log, Message,
-        Payload, Progress, Request, Stage, State, Status, Store as _, Targets,
+        Audience, Batch, Deployment, DeploymentId, DeploymentQuery, DeviceDeployment, Ended, Log,
+        Message, Payload, Phase, Progress, Request, Rollout, Stage, State, Status, Store as _,
+        Targets,
     },
 };
 
@@ -45,6 +46,17 @@ impl Pair {
         statuses
     }
 
+    fn rollout(&self) -> Rollout {
+        let phase = |pair: &Self| Phase {
+            id: pair.id(),
+            batch: pair.pick(&[Batch::Percent(7), Batch::Devices(1 << 40)]),
+            starts: pair.maybe(2).then(|| pair.time()),
+            devices: pair.maybe(2).then(|| pair.below(9)),
+        };
+        let phases = if self.maybe(2) { self.some(3, phase) } else { Vec::new() };
+        Rollout { phases, retries: self.pick(&[0, 3]), ..Rollout::default() }
+    }
+
     fn deployment(&self, id: &DeploymentId) -> Deployment {
         let state = self.pick(&[State::Filling, State::Open, State::Closing, State::Closed]);
         let is_over = matches!(state, State::Closing | State::Closed);
@@ -61,6 +73,7 @@ impl Pair {
             groups,
             fingerprint: (!self.maybe(4)).then(|| format!("f{}", self.below(4))),
             max_devices: self.below(1000),
+            rollout: self.rollout(),
             ticket: self.pick(&["t1", "t2"]).to_owned(),
             created: self.time(),
             state,
@@ -71,12 +84,13 @@ impl Pair {
     }
 
     fn deployment_query(&self) -> DeploymentQuery {
-        let progress = [Progress::Pending, Progress::InProgress, Progress::Finished];
+        let progress =
+            [Progress::Scheduled, Progress::Pending, Progress::InProgress, Progress::Finished];
         let phrases = ["nightly", "Builds", "nightly build", "build nightly", "é", "-", "2 a0"];
         let mut query = DeploymentQuery { ascending: self.maybe(2), ..DeploymentQuery::default() };
         for _ in 0..self.below(4) {
             match self.below(9) {
-                0 | 1 => query.progress = Some(self.pick(&progress)),
+                0 | 1 => (query.progress, query.now) = (Some(self.pick(&progress)), self.time()),
                 2 => query.kind = Some(self.pick(&["software", "configuration", "other"])),
                 3 => query.ids = Some(self.some(3, Self::deployment_id)),
                 4 => query.names = Some(self.some(3, Self::title)),
@@ -134,7 +148,10 @@ impl Pair {
             artifact_name: self.id(),
             device_type: self.id(),
             provides: provides(),
+            control_map: self.maybe(2),
         });
+        row.phase = self.maybe(2).then(|| self.pick(&[0, 1, 7]));
+        (row.tries, row.failed) = (self.pick(&[0, 1, 4]), self.maybe(4));
         row.artifact = self.maybe(2).then(|| self.id().parse().unwrap());
         row.bytes = self.below(1000);
         row.log = self.maybe(2);
@@ -146,8 +163,9 @@ impl Pair {
     /// A row of which most is as it was.
     fn reported(&self, was: &DeviceDeployment) -> DeviceDeployment {
         let (new, mut to) = (self.row(was.clone()), was.clone());
-        match self.below(4) {
+        match self.below(5) {
             0 => to.substate = new.substate,
+            4 => (to.phase, to.tries, to.failed) = (new.phase, new.tries, new.failed),
             1 => to.status = new.status,
             2 => (to.status, to.ended) = (new.status, new.ended),
             _ => (to.deleted, to.replaced) = (new.deleted, new.replaced),

@@ -2,7 +2,7 @@ use mender_core::{
     StoreResult, Time, Version,
     commit::Change,
     deployments::{
-        Audience, Deployment, DeviceDeployment, Ended, Log, Payload, Stage, State, Status,
+        Audience, Deployment, DeviceDeployment, Ended, Log, Payload, Rollout, Stage, State, Status,
         Store as _, Targets,
     },
 };
@@ -22,6 +22,7 @@ pub(super) async fn area(store: &SqlStore) -> StoreResult<()> {
         groups: vec!["g1".into()],
         fingerprint: Some("f".into()),
         max_devices: 1,
+        rollout: Rollout::default(),
         ticket: "t".into(),
         created: Time(1),
         state: State::Open,
