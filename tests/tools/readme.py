@@ -44,7 +44,7 @@ def is_open(port):
 
 def wait(pid, ports):
     """Until all ports answer; compiling comes first, hence the long patience."""
-    end = time.monotonic() + 900
+    end = time.monotonic() + 1800
     while not all(map(is_open, ports)):
         if time.monotonic() > end or not os.path.exists(f"/proc/{pid}"):
             sys.exit(f"the server does not answer on {ports}")
