@@ -18,9 +18,8 @@ mod poll;
 mod rollout;
 
 pub use poll::{Answer, Offer, Selection, choose, contact, target};
-pub use rollout::{
-    Gate, MAX_PHASES, MAX_RETRIES, NewPhase, Phases, begin_in, gate, plan, quota_of,
-};
+use rollout::begin_in;
+pub use rollout::{Gate, MAX_PHASES, MAX_RETRIES, NewPhase, Phases, gate, plan, quota_of};
 
 /// How many bytes the name of a deployment may have.
 pub const MAX_NAME: usize = 256;

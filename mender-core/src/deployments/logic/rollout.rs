@@ -3,7 +3,7 @@
 use jiff::{Span, SpanRelativeTo};
 
 use crate::{
-    commit::{Aggregate, Commit, Draw},
+    commit::{Commit, Draw},
     deployments::model::{Batch, Deployment, DeploymentId, DeviceDeployment, Phase, Uniform},
     env::Time,
     error::{Error, Result},
@@ -76,16 +76,12 @@ fn spread(uniform: &Uniform, total: u64, now: Time) -> Result<Vec<NewPhase>> {
     if count > MAX_PHASES {
         return Err(invalid(format!("at most {MAX_PHASES} phases")));
     }
-    let first = uniform.starts.unwrap_or(now);
-    let mut starts = first;
+    let mut next = uniform.starts.unwrap_or(now);
     let mut phases = Vec::with_capacity(count);
     for n in 0..count {
-        let is_first = n == 0;
-        phases.push(NewPhase {
-            batch: Some(batch),
-            starts: if is_first { uniform.starts } else { Some(starts) },
-        });
-        starts = starts + interval;
+        let starts = if n == 0 { uniform.starts } else { Some(next) };
+        phases.push(NewPhase { batch: Some(batch), starts });
+        next = next + interval;
     }
     Ok(phases)
 }
@@ -198,7 +194,11 @@ pub fn gate(row: &DeviceDeployment, deployment: &Deployment, now: Time) -> Gate 
 }
 
 /// Has a row begin in a phase.
-pub fn begin_in<A: Aggregate>(commit: Commit<A>, deployment: &Deployment, gate: Gate) -> Commit<A> {
+pub(super) fn begin_in(
+    commit: Commit<DeviceDeployment>,
+    deployment: &Deployment,
+    gate: Gate,
+) -> Commit<DeviceDeployment> {
     match gate {
         Gate::Phase { number, is_limited: true } => {
             commit.charge(quota_of(&deployment.id, number), Draw::Take(1))
