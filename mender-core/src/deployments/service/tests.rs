@@ -5,12 +5,14 @@
 mod course;
 mod random;
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use futures_util::stream;
 
 use crate::{
     artifacts::{
-        NewArtifact,
+        ArtifactId, NewArtifact,
         format::{FileRecipe, Recipe, Software},
     },
     ctx::{Actor, Ctx, Scope},
@@ -59,10 +61,15 @@ impl World {
         let w = Self { mender, time, ctx: Ctx::system(Default::default()) };
         let files = vec![FileRecipe::new("file", 1)];
         let recipe = Recipe::module("script", "r", ["pump"], files, Some(&Software::default()));
-        let bytes = Bytes::from(recipe.build(&[b"x"], None).unwrap());
-        let bytes = stream::iter([Ok(bytes)]);
-        w.mender.artifacts().upload(&w.ctx, NewArtifact::default(), bytes).await.unwrap();
+        w.upload(recipe, b"x").await;
         w
+    }
+
+    async fn upload(&self, recipe: Recipe, file: &[u8]) -> ArtifactId {
+        let bytes = Bytes::from(recipe.build(&[file], None).unwrap());
+        let bytes = stream::iter([Ok(bytes)]);
+        let uploaded = self.mender.artifacts().upload(&self.ctx, NewArtifact::default(), bytes);
+        uploaded.await.unwrap()
     }
 
     fn service(&self) -> &super::Service {

@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+use ring::digest::{SHA256, digest};
 use serde_json::{Map, json};
 
 use super::*;
-use crate::deployments::{Batch, NewPhase, Phases, ShownDevice, Uniform};
+use crate::{
+    artifacts::DeltaSettings,
+    deployments::{Batch, NewPhase, Phases, ShownDevice, Uniform},
+    env::hex,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -209,4 +214,56 @@ async fn devices_that_understand_it_are_told_where_to_wait() {
         let refused = w.create_as(&w.ctx, "ill", devices(1), with(ill)).await;
         assert!(matches!(refusal(refused).0, Kind::Invalid { .. }));
     }
+}
+
+#[tokio::test]
+async fn a_device_waits_for_the_delta_that_is_made_for_it() {
+    let w = World::new().await;
+    let mut image: Vec<u8> = (0..200_000_u32).flat_map(|n| (n / 7).to_be_bytes()).collect();
+    let mut provides = BTreeMap::new();
+    let mut ids = Vec::new();
+    for version in ["v1", "v2"] {
+        image.extend_from_slice(version.as_bytes());
+        let file = FileRecipe::new("image.ext4", image.len() as u64);
+        let recipe = Recipe::rootfs(version, ["pump"], file, Some(&Software::default()));
+        ids.push(w.upload(recipe, &image).await);
+        let sum = hex(digest(&SHA256, &image).as_ref());
+        provides.entry("rootfs-image.checksum".to_owned()).or_insert(sum);
+    }
+    let module = "rootfs-image.update-module.mender-binary-delta";
+    provides.insert(format!("{module}.mender_update_module"), "mender-binary-delta".into());
+    provides.insert(format!("{module}.version"), "1.4.1".into());
+    provides.insert("rootfs-image.version".into(), "v1".into());
+    let settings = DeltaSettings { enabled: true, ..DeltaSettings::default() };
+    w.mender.artifacts().configure_deltas(&w.ctx, settings, None).await.unwrap();
+    let (artifact_name, device_type) = ("v1".to_owned(), "pump".to_owned());
+    let able = Request { artifact_name, device_type, provides, ..Request::default() };
+    let unable = Request { provides: BTreeMap::new(), ..able.clone() };
+
+    let course = Course { delta: true, ..Course::default() };
+    let new = NewDeployment {
+        name: "delta".into(),
+        artifact_name: "v2".into(),
+        force_installation: false,
+        whom: Whom::Devices(devices(2)),
+        course,
+    };
+    w.service().create(&w.ctx, new).await.unwrap();
+    let get = async |n, request: &Request| {
+        let told = w.service().next(&w.ctx, &device(n), request, "http://x").await.unwrap();
+        told.map(|told| match told {
+            Instructions::Install { artifact, .. } => *artifact,
+            Instructions::Configure { .. } => panic!("no configuration"),
+        })
+    };
+    assert_eq!(get(0, &able).await, None);
+    let full = get(1, &unable).await.unwrap();
+    assert_eq!(full.id, ids[1]);
+    assert_eq!(get(0, &able).await, None);
+    w.mender.drain().await.unwrap();
+    let delta = get(0, &able).await.unwrap();
+    assert_ne!(delta.id, full.id);
+    assert!(delta.size < full.size / 4);
+    // Made for one device, it is there for the next.
+    assert_eq!(get(0, &able).await, Some(delta));
 }
