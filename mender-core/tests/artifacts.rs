@@ -17,11 +17,12 @@ fn corpus() -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// `texts.txt` has a line for each: its name, and the error text or `ok`.
+/// `texts.txt` has a line for each: its name, and the error text or `ok`. What a fuzzer made for
+/// coverage alone has no name that says what it is, and no line.
 #[test]
 fn every_artifact_of_the_corpus_gets_its_text() {
     let mut got = String::new();
-    for (name, bytes) in corpus() {
+    for (name, bytes) in corpus().into_iter().filter(|(name, _)| !name.starts_with("fuzzed-")) {
         let text = match hostile::parse(&bytes, 4096) {
             Ok(_) => "ok".to_owned(),
             Err(error) => error.to_string().replace('\t', "\\t").replace('\n', "\\n"),

@@ -121,7 +121,10 @@ async fn tenants_see_their_own_and_store_what_they_may() {
     let _ = post(&app, ARTIFACTS, &[("artifact", &file)], &b.user).await.assert_status(201);
     let shown = app.get(&limits).send().await.assert_status(200).json();
     let size = file.len();
-    assert_eq!(shown, json!({"tenant_id": b.id, "limit": -1, "current_value": size}));
+    assert_eq!(
+        shown,
+        json!({"tenant_id": b.id, "limit": -1, "current_value": size, "usage": size})
+    );
 }
 
 #[tokio::test]

@@ -185,11 +185,13 @@ pub(in crate::artifacts) struct TenantLimit {
     /// -1: there is none.
     limit: i64,
     current_value: i64,
+    // Compat: the open edition documents it by this name.
+    usage: i64,
 }
 
 impl TenantLimit {
-    pub(in crate::artifacts) fn new(tenant: &TenantId, limit: i64, current_value: i64) -> Self {
-        Self { tenant_id: tenant.to_string(), limit, current_value }
+    pub(in crate::artifacts) fn new(tenant: &TenantId, limit: i64, used: i64) -> Self {
+        Self { tenant_id: tenant.to_string(), limit, current_value: used, usage: used }
     }
 }
 
