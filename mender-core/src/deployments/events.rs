@@ -38,6 +38,14 @@ pub enum DeploymentEvent {
         /// The status.
         status: Status,
     },
+    /// A device joins a dynamic deployment.
+    #[serde(rename = "deployment.device_joined")]
+    DeviceJoined {
+        /// The deployment.
+        id: DeploymentId,
+        /// The device.
+        device: DeviceId,
+    },
     /// A device begins a deployment anew.
     #[serde(rename = "deployment.device_again")]
     DeviceAgain {

@@ -1,13 +1,15 @@
 //! The rules of deployments, as pure functions from a state to a commit.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use crate::{
     artifacts::ArtifactId,
-    commit::Commit,
+    commit::{Commit, Draw},
     deployments::{
         events::DeploymentEvent,
-        model::{Deployment, DeviceDeployment, Ended, Stage, State, Status},
+        model::{Deployment, DeploymentId, DeviceDeployment, Ended, Stage, State, Status},
     },
     env::Time,
     error::{Error, Result},
@@ -16,10 +18,19 @@ use crate::{
 
 mod poll;
 mod rollout;
+mod safety;
 
-pub use poll::{Answer, Offer, Selection, choose, contact, target};
+pub use poll::{Answer, Offer, Selection, choose, contact, is_member, target};
 use rollout::begin_in;
-pub use rollout::{Gate, MAX_PHASES, MAX_RETRIES, NewPhase, Phases, gate, plan, quota_of};
+pub use rollout::{
+    Gate, MAX_PHASES, MAX_RETRIES, NewPhase, Phases, devices_quota, gate, plan, quota_of, why_full,
+};
+use safety::{handed, scored};
+
+pub use safety::{
+    Part, approve, bytes_quota, check, judged, passed, pause, refill, refilled, remedy, resume,
+    score_quotas, slots_quota,
+};
 
 /// How many bytes the name of a deployment may have.
 pub const MAX_NAME: usize = 256;
@@ -30,15 +41,26 @@ pub const MAX_ARTIFACT_NAME: usize = 4096;
 /// How many bytes a device may say beside its status.
 pub const MAX_SUBSTATE: usize = 200;
 
-/// What is read of deployments by others' caches: any change of what devices get.
+/// What caches hold of a deployment.
 pub const TOPIC: &str = "deployments";
+
+/// What caches hold of the dynamic deployments of a tenant.
+pub const DYNAMIC_TOPIC: &str = "deployments.dynamic";
+
+/// Has caches forget a deployment.
+fn told(commit: Commit<Deployment>) -> Commit<Deployment> {
+    let Some(deployment) = commit.aggregate() else { return commit };
+    let (id, is_dynamic) = (deployment.id.to_string(), deployment.is_dynamic());
+    let commit = commit.invalidate(TOPIC, id);
+    if is_dynamic { commit.invalidate(DYNAMIC_TOPIC, "") } else { commit }
+}
 
 /// Creates a deployment.
 pub fn create(deployment: Deployment) -> Commit<Deployment> {
     let Deployment { id, name, artifact_name, .. } = deployment.clone();
     let event = DeploymentEvent::Created { id, name, artifact_name }.event();
     let quotas = rollout::limits(&deployment);
-    let commit = Commit::insert(deployment).event(event).invalidate(TOPIC, "");
+    let commit = told(Commit::insert(deployment)).event(event);
     quotas.into_iter().fold(commit, |commit, (quota, limit)| commit.charge(quota, limit))
 }
 
@@ -55,7 +77,7 @@ pub fn control(was: Deployment, map: Map<String, Value>) -> Result<Commit<Deploy
     }
     let mut to = was.clone();
     to.rollout.control_map = Some(map);
-    Ok(Commit::update(was, to).quiet("devices ask for it").invalidate(TOPIC, ""))
+    Ok(told(Commit::update(was, to).quiet("devices ask for it")))
 }
 
 /// Has devices get a deployment whose rows are there.
@@ -64,7 +86,7 @@ pub fn open(was: Deployment) -> Commit<Deployment> {
         return Commit::nothing();
     }
     let to = Deployment { state: State::Open, ..was.clone() };
-    Commit::update(was, to).quiet("its creation was told").invalidate(TOPIC, "")
+    told(Commit::update(was, to).quiet("its creation was told"))
 }
 
 /// Ends a deployment that no device has yet to end.
@@ -90,7 +112,12 @@ fn end(was: Deployment, state: State, artifacts: Vec<ArtifactId>, now: Time) -> 
     let aborted = state == State::Closing;
     let event = DeploymentEvent::Finished { id: was.id.clone(), aborted }.event();
     let to = Deployment { state, finished: Some(now), artifacts, ..was.clone() };
-    Commit::update(was, to).event(event).invalidate(TOPIC, "")
+    told(Commit::update(was, to)).event(event)
+}
+
+/// Removes a deployment that nobody is to hear of any more.
+pub fn forget(deployment: Deployment) -> Commit<Deployment> {
+    told(Commit::delete(deployment).quiet("it never began, or its tenant left"))
 }
 
 /// Takes the mark off a deployment whose rows are closed.
@@ -99,7 +126,7 @@ pub fn close(was: Deployment) -> Commit<Deployment> {
         return Commit::nothing();
     }
     let to = Deployment { state: State::Closed, ..was.clone() };
-    Commit::update(was, to).quiet("its end was told")
+    told(Commit::update(was, to).quiet("its end was told"))
 }
 
 /// Returns a row as readers see it: that of an aborted deployment is closed, walked or not.
@@ -122,7 +149,17 @@ pub fn close_row(was: DeviceDeployment) -> Commit<DeviceDeployment> {
         return Commit::nothing();
     }
     let to = closed(was.clone());
-    Commit::update(was, to).quiet("the end of the deployment was told")
+    moved(was, to).quiet("the end of the deployment was told")
+}
+
+/// Stores what became of a row: one that fetches no more gives its place back.
+fn moved(was: DeviceDeployment, mut to: DeviceDeployment) -> Commit<DeviceDeployment> {
+    let may_fetch = matches!(to.status, Status::Pending | Status::Downloading) && !to.failed;
+    to.fetching &= may_fetch && to.stage == Stage::Record;
+    let gives = was.fetching && !to.fetching;
+    let commit = Commit::update(was, to);
+    let slots = commit.aggregate().filter(|_| gives).map(|row| slots_quota(&row.deployment));
+    slots.into_iter().fold(commit, |commit, slots| commit.charge(slots, Draw::Give(1)))
 }
 
 /// Gives a row a final status.
@@ -149,7 +186,19 @@ fn ended(was: DeviceDeployment, to: DeviceDeployment) -> Commit<DeviceDeployment
         device: to.device.clone(),
         status: to.status,
     };
-    Commit::update(was, to).event(event.event())
+    moved(was, to).event(event.event())
+}
+
+/// Takes a device out of a deployment that it has yet to begin, as one of higher priority that is
+/// newer came first: to go back would be to install what is out of date.
+pub fn supersede(
+    was: DeviceDeployment,
+    by: &DeploymentId,
+    record: String,
+    now: Time,
+) -> Commit<DeviceDeployment> {
+    let was = DeviceDeployment { substate: format!("superseded by {by}"), ..was };
+    take_out(was, Status::Aborted, record, now)
 }
 
 /// Takes a device out of a deployment; it may have been waiting.
@@ -189,7 +238,7 @@ pub fn report(
     match seen.status {
         Status::Aborted => return Err(Error::conflict("Deployment aborted")),
         Status::Decommissioned => return Err(Error::conflict("Device decommissioned")),
-        current if current == status => return Ok(Commit::nothing()),
+        current if current == status => return Ok(heard(was, now)),
         // It said so before, and is to try again.
         Status::Pending if was.failed && status == Status::Failure => return Ok(Commit::nothing()),
         _ => {}
@@ -208,10 +257,64 @@ pub fn report(
         _ => to.status = status,
     }
     if to.status.is_final() {
-        return Ok(ended(was, to));
+        return Ok(scored(ended(was, to), deployment));
     }
-    Ok(Commit::update(was, to).quiet("others hear how it ends"))
+    let is_watched = deployment.rollout.silence_minutes.is_some() || to.fetching;
+    to.heard = (is_watched && to.status != Status::Pending).then_some(now);
+    Ok(scored(moved(was, to).quiet("others hear how it ends"), deployment))
 }
+
+/// Notes that a device said again what it said before, where that matters.
+fn heard(was: DeviceDeployment, now: Time) -> Commit<DeviceDeployment> {
+    if was.watched().is_none_or(|heard| now.since(heard) < HEARD) {
+        return Commit::nothing();
+    }
+    let to = DeviceDeployment { heard: Some(now), ..was.clone() };
+    moved(was, to).quiet("it says nothing new")
+}
+
+/// Ends the try of a device that was silent for too long, or takes its place among those that
+/// fetch where it never began to. `fetches` is how long a device may take to fetch.
+pub fn silenced(
+    was: DeviceDeployment,
+    deployment: &Deployment,
+    fetches: Duration,
+    now: Time,
+) -> Commit<DeviceDeployment> {
+    let Some(heard) = was.watched() else { return Commit::nothing() };
+    let silent = now.since(heard);
+    let minutes = deployment.rollout.silence_minutes.map(u64::from);
+    let limit = minutes.map(|minutes| Duration::from_secs(minutes * 60));
+    let waits = Status::PAUSES.contains(&was.status);
+    let has_begun = was.status != Status::Pending && !waits;
+    let mut to = was.clone();
+    if let (Some(limit), Some(minutes)) = (limit, minutes)
+        && has_begun
+        && silent >= limit
+    {
+        to.substate = format!("silent for {minutes} minutes");
+        to.heard = None;
+        fail(&mut to, deployment, now);
+        return if to.status.is_final() {
+            scored(ended(was, to), deployment)
+        } else {
+            scored(moved(was, to).quiet("others hear how it ends"), deployment)
+        };
+    }
+    let patience = if has_begun { fetches } else { BEGINS };
+    if was.fetching && silent >= patience {
+        to.fetching = false;
+        to.heard = limit.filter(|_| has_begun).and(to.heard);
+        return moved(was, to).quiet("it may come back");
+    }
+    Commit::nothing()
+}
+
+/// After how long it is noted that a device says the same again.
+const HEARD: Duration = Duration::from_secs(60);
+
+/// For how long a device that was told to fetch something may say nothing.
+const BEGINS: Duration = Duration::from_secs(10 * 60);
 
 /// Forgets that a device ended a deployment: it may get it again while it is open.
 pub fn reset(was: DeviceDeployment, now: Time) -> Commit<DeviceDeployment> {

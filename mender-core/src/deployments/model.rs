@@ -7,19 +7,28 @@ use crate::{
     env::Time,
     id,
     id::Version,
+    inventory::{FilterId, Predicate},
 };
 
+mod conduct;
 mod device;
 mod log;
+mod reason;
 mod rollout;
+mod safety;
 mod status;
 mod targets;
+mod windows;
 
+pub use conduct::{Approval, Cause, Conduct, Hold};
 pub use device::{DeviceDeployment, Ended, Request, Stage};
 pub use log::{Log, Message};
+pub use reason::Reason;
 pub use rollout::{Batch, Phase, Rollout, Uniform};
+pub use safety::{Budget, Remedy, Score, Side, Threshold};
 pub use status::{Status, Tally, UnknownStatus};
 pub use targets::{CHUNK, Targets};
+pub use windows::{Window, ZONE_ATTRIBUTE, Zone, minutes_until_open};
 
 id! {
     /// Identifies a deployment.
@@ -37,7 +46,7 @@ pub enum Payload {
 }
 
 /// Which devices were meant.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Audience {
     /// Those that were named.
@@ -46,6 +55,17 @@ pub enum Audience {
     Group(String),
     /// All accepted ones.
     All,
+    /// Accepted ones that fit a saved filter when they ask.
+    Filter {
+        /// The id of the filter.
+        id: FilterId,
+        /// Its name, when the deployment was created.
+        name: String,
+        /// Its conditions, when the deployment was created.
+        terms: Vec<Predicate>,
+        /// How many devices fitted, when the deployment was created.
+        initial: u64,
+    },
 }
 
 /// Where the life of a deployment stands.
@@ -63,7 +83,7 @@ pub enum State {
 }
 
 /// An order to bring devices to an artifact.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Deployment {
     /// Its id.
     pub id: DeploymentId,
@@ -81,10 +101,12 @@ pub struct Deployment {
     pub groups: Vec<String>,
     /// What no other open deployment may have; `None`: it may be there twice.
     pub fingerprint: Option<String>,
-    /// How many devices it has.
+    /// How many devices it has. A dynamic one has at most so many, 0: as many as ask.
     pub max_devices: u64,
     /// How it goes about it.
     pub rollout: Rollout,
+    /// What was decided about it since.
+    pub conduct: Conduct,
     /// The ticket of its [`Targets`].
     pub ticket: String,
     /// When it was created; of two, the later one has the greater time.
@@ -110,6 +132,12 @@ impl Deployment {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.finished.is_some()
+    }
+
+    /// Tells whether devices join it as they ask.
+    #[must_use]
+    pub fn is_dynamic(&self) -> bool {
+        matches!(self.audience, Audience::Filter { .. })
     }
 
     /// Tells whether it has yet to begin.
@@ -155,6 +183,9 @@ impl Aggregate for Deployment {
         ];
         let (open, ended) = ("release", "ended-release");
         keys.push(field(if self.is_finished() { ended } else { open }, &self.artifact_name));
+        if self.is_dynamic() && !self.is_finished() {
+            keys.push(field("dynamic", "open"));
+        }
         if let Some(finished) = self.finished {
             let place = crate::kit::sortable_time(finished);
             keys.push(IndexKey::Sort("finished".into(), place));

@@ -31,7 +31,7 @@ impl Usage for UsageOf {
 }
 
 /// Completes what a request that was cut off left: the end of a deployment whose last device
-/// ended, and the end of what a new attempt replaces.
+/// ended, and what begins when a device does.
 pub(crate) struct Settle(pub(crate) Arc<Service>);
 
 impl Settle {
@@ -39,9 +39,13 @@ impl Settle {
         let ctx = Ctx::system(event.tenant.clone());
         let fact = DeploymentEvent::of(event).map_err(|e| Error::internal("event").because(e))?;
         match fact {
-            DeploymentEvent::DeviceEnded { id, .. } => self.0.settle(&ctx, &id).await,
-            DeploymentEvent::DeviceAgain { id, device } => {
-                self.0.replace_before(&ctx, &id, &device).await
+            DeploymentEvent::DeviceEnded { id, .. } => {
+                self.0.judge_now(&ctx, &id).await?;
+                self.0.settle(&ctx, &id).await
+            }
+            DeploymentEvent::DeviceJoined { id, device }
+            | DeploymentEvent::DeviceAgain { id, device } => {
+                self.0.complete_entry(&ctx, &id, &device).await.map(|_| ())
             }
             DeploymentEvent::Created { .. } | DeploymentEvent::Finished { .. } => Ok(()),
         }
@@ -55,7 +59,11 @@ impl Subscriber for Settle {
     }
 
     fn kinds(&self) -> Kinds {
-        Kinds::Only(&["deployment.device_ended", "deployment.device_again"])
+        Kinds::Only(&[
+            "deployment.device_ended",
+            "deployment.device_joined",
+            "deployment.device_again",
+        ])
     }
 
     async fn handle(&self, events: &[Event]) -> Vec<Outcome> {

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, slice::from_ref, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -14,8 +14,9 @@ use crate::{
     },
     env::Time,
     error::{Error, Kind, Result},
+    feed::Cache,
     id::{DeviceId, TenantId},
-    inventory::AttributeName,
+    inventory::{AttributeName, Device, Filter, FilterId, Predicate},
     kernel::Kernel,
     lifecycle::Forget,
     outbox::Journal,
@@ -23,6 +24,7 @@ use crate::{
     token::Keyring,
 };
 
+mod candidate;
 mod configuration;
 mod create;
 mod devices;
@@ -31,12 +33,17 @@ mod fill;
 mod logs;
 mod poll;
 mod read;
+mod safety;
 
 pub use configuration::{ConfigurationLink, NewConfiguration};
 pub use create::{Course, NewDeployment, Whom};
 pub(crate) use fill::{Complete, Walk};
 pub use poll::Instructions;
 pub use read::{Shown, ShownDevice};
+pub(crate) use safety::Watch;
+
+/// How many deployments, and tenants with dynamic ones, are kept in memory.
+const KNOWN: usize = 1000;
 
 /// How deployments behave.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -110,6 +117,15 @@ pub(crate) trait Fleet: Send + Sync + 'static {
     /// Returns the accepted devices of a group, or all accepted ones, by id.
     async fn accepted(&self, tenant: &TenantId, group: Option<&str>) -> Result<Vec<DeviceId>>;
 
+    /// Returns a device.
+    async fn device(&self, tenant: &TenantId, device: &DeviceId) -> Result<Option<Device>>;
+
+    /// Returns a saved filter.
+    async fn filter(&self, ctx: &Ctx, id: &FilterId) -> Result<Option<Filter>>;
+
+    /// Counts the accepted devices that fit; may be two seconds old.
+    async fn count(&self, tenant: &TenantId, terms: &[Predicate]) -> Result<u64>;
+
     /// Returns the group of a device.
     async fn group_of(&self, tenant: &TenantId, device: &DeviceId) -> Result<Option<String>>;
 
@@ -132,6 +148,8 @@ pub struct Service {
     quotas: Arc<dyn Quotas>,
     keys: Arc<Keyring>,
     config: Config,
+    known: Arc<Cache<Option<Arc<Deployment>>>>,
+    dynamic: Arc<Cache<Arc<[Arc<Deployment>]>>>,
 }
 
 /// What the service is made of.
@@ -159,7 +177,11 @@ fn not_found() -> Error {
 impl Service {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { kernel, store, journal, releases, fleet, quotas, keys, config } = parts;
-        Self { kernel, store, journal, releases, fleet, quotas, keys, config }
+        let known = Arc::new(Cache::new(logic::TOPIC, KNOWN));
+        let dynamic = Arc::new(Cache::new(logic::DYNAMIC_TOPIC, KNOWN));
+        kernel.register(known.clone());
+        kernel.register(dynamic.clone());
+        Self { kernel, store, journal, releases, fleet, quotas, keys, config, known, dynamic }
     }
 
     /// Returns how deployments behave.
@@ -178,7 +200,8 @@ impl Service {
 
     async fn commit(&self, ctx: &Ctx, commit: Commit<Deployment>) -> Result<()> {
         let write = |commit| self.store.commit_deployment(&ctx.tenant, commit);
-        Ok(self.kernel.commit(ctx, &self.journal, commit, write).await?)
+        // A deployment is large, and what stores one is part of many others.
+        Ok(Box::pin(self.kernel.commit(ctx, &self.journal, commit, write)).await?)
     }
 
     async fn commit_device(&self, ctx: &Ctx, commit: Commit<DeviceDeployment>) -> Result<()> {
@@ -218,14 +241,30 @@ impl Service {
             let Some(deployment) = self.store.deployment(&ctx.tenant, id).await? else {
                 return Ok(());
             };
-            let busy = self.store.open_rows(&ctx.tenant, id, None, 1).await?;
-            if !deployment.is_open() || !busy.is_empty() {
+            if !deployment.is_open() || !self.is_done(ctx, &deployment).await? {
                 return Ok(());
             }
             let artifacts = self.artifact_ids(ctx, &deployment).await?;
             self.commit(ctx, logic::finish(deployment, artifacts, self.now())).await
         };
         self.kernel.retry(attempt).await
+    }
+
+    /// Tells whether no device of an open deployment is at it, nor any may come.
+    async fn is_done(&self, ctx: &Ctx, deployment: &Deployment) -> Result<bool> {
+        let (tenant, id) = (&ctx.tenant, &deployment.id);
+        if deployment.is_dynamic() {
+            let quota = self.quotas.quota(tenant, &logic::devices_quota(id)).await?;
+            if deployment.max_devices == 0 || quota.free > 0 {
+                return Ok(false);
+            }
+            // A place may be taken by a device whose row is yet to be there.
+            let tallies = self.store.tallies(tenant, from_ref(id)).await?;
+            if tallies.get(id).is_none_or(|tally| tally.devices < deployment.max_devices) {
+                return Ok(false);
+            }
+        }
+        Ok(self.store.open_rows(tenant, id, None, 1).await?.is_empty())
     }
 
     /// Returns what a deployment has to give.

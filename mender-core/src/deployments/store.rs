@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use crate::{
     commit::Stamped,
@@ -41,6 +41,9 @@ port! {
 
         /// Returns when the newest deployment was created.
         async fn newest_deployment(&self, tenant: &TenantId) -> Option<Time>;
+
+        /// Returns the dynamic deployments that have not ended, in no order.
+        async fn dynamic_deployments(&self, tenant: &TenantId) -> Vec<Deployment>;
 
         /// Returns the deployments of releases with these names that have not ended, in no order.
         async fn open_deployments(&self, tenant: &TenantId, releases: &[String]) -> Vec<DeploymentId>;
@@ -136,6 +139,16 @@ port! {
             tenant: &TenantId,
             deployment: &DeploymentId,
             after: Option<&str>,
+            limit: usize,
+        ) -> Vec<DeviceDeployment>;
+
+        /// Returns rows of a deployment that are watched, by the time at which their devices were
+        /// last heard of, which is in the range: `limit` of them.
+        async fn silent_rows(
+            &self,
+            tenant: &TenantId,
+            deployment: &DeploymentId,
+            heard: Range<Time>,
             limit: usize,
         ) -> Vec<DeviceDeployment>;
 

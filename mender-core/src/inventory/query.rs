@@ -344,6 +344,37 @@ impl Query {
         Ok(compiled)
     }
 
+    /// Tells whether a device is among what this finds.
+    ///
+    /// ```
+    /// use mender_core::inventory::{AttributeName, Device, Op, Operand, Place, Predicate, Query, Value};
+    ///
+    /// let device = Device::new("pump-1".parse()?, Place::new(Default::default(), 1), Default::default());
+    /// let name = AttributeName::identity("id");
+    /// let is = |id: &str| Predicate {
+    ///     name: name.clone(),
+    ///     op: Op::Eq,
+    ///     value: Operand::Value(Value::Text(id.into())),
+    /// };
+    /// let query = |id| Query { filters: vec![is(id)], ..Query::default() };
+    /// assert!(query("pump-1").fits(&device)?);
+    /// assert!(!query("pump-2").fits(&device)?);
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Why the query makes no sense.
+    pub fn fits(&self, device: &Device) -> Result<bool, InvalidPredicate> {
+        let Compiled { search, patterns } = self.compile()?;
+        let entries = super::entries::entries(device);
+        let texts: Vec<&str> = entries.iter().map(|entry| entry.text.as_str()).collect();
+        let words = super::entries::words_of(device);
+        Ok(search.ids.is_none_or(|ids| ids.contains(&device.id))
+            && (search.words.is_empty() || search.words.iter().any(|word| words.contains(word)))
+            && search.all.iter().all(|clause| clause.holds(&texts))
+            && patterns.iter().all(|pattern| pattern.fits(device)))
+    }
+
     fn sorts(&self) -> Vec<Sort> {
         let mut known = BTreeSet::new();
         let key = |(name, descending): &(AttributeName, bool)| {

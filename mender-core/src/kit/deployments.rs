@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    ops::Range,
+};
 
 use async_trait::async_trait;
 
@@ -154,6 +157,10 @@ impl<D: DocStore> Store for Kit<D> {
         let plan = sorted(Plan::new(Deployment::KIND, tenant).limit(1), &[("created", true)]);
         let newest: Option<Deployment> = self.load_all(&plan).await?.pop();
         Ok(newest.map(|deployment| deployment.created))
+    }
+
+    async fn dynamic_deployments(&self, tenant: &TenantId) -> StoreResult<Vec<Deployment>> {
+        self.load_all(&Plan::new(Deployment::KIND, tenant).any([field("dynamic", "open")])).await
     }
 
     async fn open_deployments(
@@ -344,6 +351,21 @@ impl<D: DocStore> Store for Kit<D> {
         let mut plan = rows(tenant, "open", deployment.as_str()).limit(limit);
         plan.after = after.map(str::to_owned);
         self.load_all(&plan).await
+    }
+
+    async fn silent_rows(
+        &self,
+        tenant: &TenantId,
+        deployment: &DeploymentId,
+        heard: Range<Time>,
+        limit: usize,
+    ) -> StoreResult<Vec<DeviceDeployment>> {
+        let order = [("heard", false), ("device", false), ("attempt", false)];
+        let plan = sorted(rows(tenant, "watched", deployment.as_str()), &order);
+        let mut found: Vec<DeviceDeployment> = self.load_all(&plan).await?;
+        found.retain(|row| row.heard.is_some_and(|at| heard.contains(&at)));
+        found.truncate(limit);
+        Ok(found)
     }
 
     async fn commit_device_deployment(

@@ -126,6 +126,9 @@ async fn each_part_of_a_deployment_changes_alone(h: &Harness) {
         |d| d.payload = Payload::Software,
         |d| d.payload = Payload::Configuration(String::new()),
         |d| d.audience = Audience::All,
+        |d| d.audience = made::dynamic(d.clone()).audience,
+        |d| d.conduct = made::scheduled(d.clone(), 3).conduct,
+        |d| d.conduct.hold = None,
         |d| d.groups.reverse(),
         |d| d.groups = vec!["b".into(), "a".into()],
         |d| d.groups.clear(),
@@ -285,7 +288,7 @@ async fn events_and_the_feed_tell_of_what_is_stored(h: &Harness) {
     let feed = h.stores.feed_since(now).await.unwrap();
     let told: Vec<(&str, &str)> =
         feed.iter().map(|entry| (entry.kind.as_str(), entry.key.as_str())).collect();
-    assert!(told.len() >= 2 && told.iter().all(|told| *told == (logic::TOPIC, "")), "{told:?}");
+    assert!(told.len() >= 2 && told.iter().all(|told| *told == (logic::TOPIC, "d")), "{told:?}");
     let events = h.events().await;
     let mut kinds: Vec<(&str, i64)> =
         events.iter().map(|event| (event.kind.as_str(), event.version.0)).collect();

@@ -44,8 +44,8 @@ async fn release(w: &World) {
 
 /// One device in the first phase; the last one has begun as well.
 fn phases() -> Phases {
-    let first = NewPhase { batch: Some(Batch::Devices(1)), starts: None };
-    Phases::Each(vec![first, NewPhase { batch: None, starts: Some(Time(0)) }])
+    let first = NewPhase { batch: Some(Batch::Devices(1)), ..NewPhase::default() };
+    Phases::Each(vec![first, NewPhase { starts: Some(Time(0)), ..NewPhase::default() }])
 }
 
 fn wanted() -> NewDeployment {

@@ -74,6 +74,27 @@ pub(super) async fn create_for_group(
     created(&mender, &ctx, NewDeployment { whom: Whom::Group(group), ..new }).await
 }
 
+/// Creates a deployment for whichever accepted devices fit a saved filter when they ask.
+#[utoipa::path(post, path = "/api/management/v2/deployments/deployments", tag = TAG,
+    request_body = wire::NewDeployment,
+    responses(
+        (status = 201, description = "created; `Location` names it",
+         headers(("Location" = String))),
+        (status = 400, description = "malformed, or no such filter", body = wire::ErrorBody),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
+        (status = 403, description = "a user of some groups only", body = wire::ErrorBody),
+        (status = 409, description = "the same is open", body = wire::ErrorBody),
+        (status = 422, description = "no such release", body = wire::ErrorBody),
+        (status = 500, description = "internal error", body = wire::ErrorBody),
+    ))]
+pub(super) async fn create_for_filter(
+    State(mender): State<Mender>,
+    UserCaller(ctx): UserCaller,
+    Body(body): Body<wire::NewDeployment>,
+) -> Result<Response, ApiError> {
+    created(&mender, &ctx, body.read_for_filter()?).await
+}
+
 /// Shows a deployment.
 #[utoipa::path(get, path = "/api/management/v1/deployments/deployments/{id}", tag = TAG,
     params(("id" = String, Path, description = "the deployment")),

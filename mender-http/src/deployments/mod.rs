@@ -1,5 +1,6 @@
 //! Deployments over HTTP.
 
+mod conduct;
 mod configuration;
 mod devices;
 mod error;
@@ -18,9 +19,13 @@ use crate::{artifacts::is_uuid, error::ApiError, routes::Routes};
 #[openapi(paths(
     management::create,
     management::create_for_group,
+    management::create_for_filter,
     management::get,
     management::change,
     management::abort,
+    conduct::pause,
+    conduct::resume,
+    conduct::approve,
     management::statistics,
     management::statistics_list,
     management::targets,
@@ -63,6 +68,7 @@ fn management_routes() -> Routes<Mender> {
     const STATISTICS: &str = "/api/management/v1/deployments/deployments/statistics/list";
     const DEVICE: &str = "/api/management/v1/deployments/deployments/devices/{device}";
     const HISTORY: &str = "/api/management/v1/deployments/deployments/devices/{device}/history";
+    const APPROVE: &str = "/api/management/v1/deployments/deployments/{id}/phases/{phase}/approve";
     const LOG: &str = "/api/management/v1/deployments/deployments/{id}/devices/{device}/log";
     Routes::new()
         .get(ALL, lists::v1)
@@ -75,6 +81,9 @@ fn management_routes() -> Routes<Mender> {
         .get("/api/management/v1/deployments/deployments/{id}", management::get)
         .patch("/api/management/v1/deployments/deployments/{id}", management::change)
         .put("/api/management/v1/deployments/deployments/{id}/status", management::abort)
+        .post("/api/management/v1/deployments/deployments/{id}/pause", conduct::pause)
+        .post("/api/management/v1/deployments/deployments/{id}/resume", conduct::resume)
+        .post(APPROVE, conduct::approve)
         .get("/api/management/v1/deployments/deployments/{id}/statistics", management::statistics)
         .get("/api/management/v1/deployments/deployments/{id}/device_list", management::targets)
         .get("/api/management/v1/deployments/deployments/{id}/devices", records::all)
@@ -84,6 +93,7 @@ fn management_routes() -> Routes<Mender> {
         .delete(DEVICE, records::abort_device)
         .delete(HISTORY, records::reset)
         .get("/api/management/v2/deployments/deployments", lists::v2)
+        .post("/api/management/v2/deployments/deployments", management::create_for_filter)
 }
 
 fn device_routes() -> Routes<Mender> {

@@ -9,6 +9,7 @@ use mender_core::{
         self, Audience, DeploymentId, DeviceDeployment, Log, Payload, Progress, Request, Shown,
         ShownDevice, Status, Tally,
     },
+    inventory::Predicate,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -16,6 +17,9 @@ use utoipa::ToSchema;
 
 mod asked;
 mod course;
+mod safety;
+
+pub(super) use safety::Pause;
 
 pub(super) use asked::{
     Change, DeviceIds, Ids, NewConfiguration, NewDeployment, NewLog, NewStatus, Provides,
@@ -73,7 +77,15 @@ pub(super) struct Deployment {
     /// `scheduled`, `pending`, `inprogress` or `finished`.
     status: &'static str,
     device_count: u64,
-    max_devices: u64,
+    /// How many devices it is for, or may be at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_devices: Option<u64>,
+    /// How many devices fitted the filter when it was created.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    initial_device_count: Option<u64>,
+    /// Devices join it as they ask.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dynamic: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     filter: Option<Value>,
@@ -95,6 +107,12 @@ pub(super) struct Deployment {
     update_control_map: Option<Map<String, Value>>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     autogenerate_delta: bool,
+    #[serde(flatten)]
+    safety: safety::Shown,
+}
+
+fn term(Predicate { name, op, value }: &Predicate) -> Value {
+    json!({ "scope": name.scope, "attribute": name.name, "type": op, "value": value })
 }
 
 /// What was asked, as conditions on devices.
@@ -105,6 +123,10 @@ fn filter(shown: &Shown) -> Option<Value> {
             (Audience::Group(group), _) => ("system", "group", "$eq", json!(group)),
             (Audience::All, _) => ("identity", "status", "$eq", json!("accepted")),
             (Audience::Devices, _) => ("identity", "id", "$in", json!(shown.named)),
+            (Audience::Filter { id, name, terms, initial: _ }, _) => {
+                let terms: Vec<Value> = terms.iter().map(term).collect();
+                return Some(json!({ "id": id, "name": name, "terms": terms }));
+            }
         };
     let term = json!({ "scope": scope, "attribute": attribute, "type": kind, "value": value });
     Some(json!({ "id": "", "name": "", "terms": [term] }))
@@ -144,11 +166,12 @@ impl Deployment {
             artifact_name,
             force_installation,
             payload,
-            audience: _,
+            audience,
             groups,
             fingerprint: _,
             max_devices,
             rollout,
+            conduct,
             ticket: _,
             created,
             state: _,
@@ -156,7 +179,12 @@ impl Deployment {
             artifacts: _,
             version: _,
         } = deployment;
-        let phases = course::Phase::all(&rollout, &tally);
+        let phases = course::Phase::all(&rollout, &conduct, &tally);
+        let safety = safety::Shown::of(&rollout, conduct);
+        let initial_device_count = match &audience {
+            Audience::Filter { initial, .. } => Some(*initial),
+            Audience::Devices | Audience::Group(_) | Audience::All => None,
+        };
         let is_software = payload == Payload::Software;
         Self {
             name,
@@ -174,7 +202,9 @@ impl Deployment {
                 Progress::Finished => "finished",
             },
             device_count: tally.devices,
-            max_devices,
+            max_devices: (max_devices > 0).then_some(max_devices),
+            initial_device_count,
+            dynamic: initial_device_count.is_some(),
             filter,
             groups,
             r#type: payload.kind(),
@@ -185,6 +215,7 @@ impl Deployment {
             retries: (rollout.retries > 0 && is_software).then_some(rollout.retries),
             update_control_map: rollout.control_map,
             autogenerate_delta: rollout.delta,
+            safety,
         }
     }
 }
@@ -239,6 +270,8 @@ impl Device {
             phase: _,
             tries: _,
             failed: _,
+            heard: _,
+            fetching: _,
             artifact: _,
             bytes: _,
             log,

@@ -35,6 +35,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     7 "0007_deltas",
     8 "0008_deployments",
     9 "0009_rollouts",
+    10 "0010_safety",
 };
 
 /// Which migrations were applied.

@@ -1,17 +1,19 @@
 //! What a device gets.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use crate::{
     artifacts::{Artifact, ArtifactId},
+    auth,
     commit::{Change, Commit},
     deployments::{
         events::DeploymentEvent,
-        logic::{Gate, begin_in, end_row, ended, fail},
+        logic::{Gate, begin_in, end_row, ended, fail, handed, moved, scored},
         model::{Deployment, DeploymentId, DeviceDeployment, Payload, Request, Stage, Status},
     },
     env::Time,
     event::Fact as _,
+    inventory::{Device, Predicate, Query},
 };
 
 /// What an artifact of the release must fit.
@@ -39,14 +41,15 @@ pub enum Answer {
 
 /// Chooses the row that a device goes on with, or begins with.
 ///
-/// What it is at comes first, then the oldest of what it has yet to get. A late report on what has
+/// What it is at comes first, then of what it has yet to get that of the highest priority, and the
+/// oldest of those. A late report on what has
 /// ended, or on something older than what it ended since, makes nothing of that come back.
 #[must_use]
-pub fn choose(
-    rows: Vec<DeviceDeployment>,
-    deployments: &BTreeMap<DeploymentId, Deployment>,
+pub fn choose<'a>(
+    rows: &'a [DeviceDeployment],
+    deployments: &BTreeMap<DeploymentId, Arc<Deployment>>,
     newest_ended: Option<Time>,
-) -> Option<DeviceDeployment> {
+) -> Option<&'a DeviceDeployment> {
     let is_older = |row: &DeviceDeployment| newest_ended.is_some_and(|ended| row.created < ended);
     let rank = |row: &DeviceDeployment| {
         let deployment = deployments.get(&row.deployment)?;
@@ -66,11 +69,21 @@ pub fn choose(
             Stage::Dropped => None,
         }
     };
-    let ranked = rows.into_iter().filter_map(|row| Some((rank(&row)?, row)));
-    let first = |(rank, row): &(u8, DeviceDeployment)| {
-        (*rank, row.created, row.deployment.clone(), row.attempt)
+    let priority = |row: &DeviceDeployment| {
+        Reverse(deployments.get(&row.deployment).map(|known| known.rollout.priority))
+    };
+    let ranked = rows.iter().filter_map(|row| Some((rank(row)?, row)));
+    let first = |(rank, row): &(u8, &'a DeviceDeployment)| {
+        (*rank, priority(row), row.created, &row.deployment, row.attempt)
     };
     ranked.min_by_key(first).map(|(_, row)| row)
+}
+
+/// Tells whether an accepted device fits all of some conditions.
+#[must_use]
+pub fn is_member(terms: &[Predicate], device: &Device) -> bool {
+    let query = Query { filters: terms.to_vec(), ..Query::default() };
+    device.status() == Some(auth::Status::Accepted) && query.fits(device).unwrap_or(false)
 }
 
 /// Tells whether a device may install an artifact.
@@ -114,6 +127,8 @@ pub struct Offer<'a> {
     pub gate: Gate,
     /// What it would be given is being made.
     pub is_made: bool,
+    /// The device has no row yet: it joins.
+    pub joins: bool,
 }
 
 /// Chooses what of a release a device gets.
@@ -152,12 +167,24 @@ pub fn contact(
         (to.request, to.artifact) = (None, None);
     }
     let answer = answer(&mut to, offer, request, now);
-    (begin_in(stored(was, to), offer.deployment, offer.gate), answer)
+    let is_handed = matches!(answer, Answer::Install(_))
+        && offer.deployment.rollout.budget.is_some()
+        && !to.fetching
+        && to.status == Status::Pending;
+    let bytes = to.bytes;
+    if is_handed {
+        (to.fetching, to.heard) = (true, Some(now));
+    }
+    let mut commit = scored(stored(was, to, offer.joins), offer.deployment);
+    if is_handed {
+        commit = handed(commit, offer.deployment, bytes);
+    }
+    (begin_in(commit, offer.deployment, offer.gate, offer.joins), answer)
 }
 
 /// Decides what a device is told, and what that makes of its row.
 fn answer(to: &mut DeviceDeployment, offer: Offer<'_>, request: &Request, now: Time) -> Answer {
-    let Offer { deployment, known, release, selection, gate: _, is_made } = offer;
+    let Offer { deployment, known, release, selection, gate: _, is_made, joins: _ } = offer;
     if to.request.get_or_insert_with(|| request.clone()) != request {
         fail(to, deployment, now);
         return Answer::Conflict;
@@ -184,22 +211,23 @@ fn answer(to: &mut DeviceDeployment, offer: Offer<'_>, request: &Request, now: T
     Answer::Install(artifact.id.clone())
 }
 
-/// Stores what became of a row, which may be another attempt.
-fn stored(was: DeviceDeployment, to: DeviceDeployment) -> Commit<DeviceDeployment> {
+/// Stores what became of a row, which may be another attempt, or the first that there is.
+fn stored(was: DeviceDeployment, to: DeviceDeployment, joins: bool) -> Commit<DeviceDeployment> {
     if was == to {
         return Commit::nothing();
     }
     let again = to.attempt != was.attempt;
     let final_status = to.status.is_final() && (again || was.status != to.status);
-    let mut commit = if final_status {
-        ended(was.clone(), to.clone())
-    } else {
-        Commit::update(was.clone(), to.clone())
-    };
-    if again {
+    let mut commit =
+        if final_status { ended(was.clone(), to.clone()) } else { moved(was.clone(), to.clone()) };
+    if again || joins {
         commit.change = Change::Insert(to);
         let (id, device) = (was.deployment, was.device);
-        return commit.event(DeploymentEvent::DeviceAgain { id, device }.event());
+        return commit.event(if again {
+            DeploymentEvent::DeviceAgain { id, device }.event()
+        } else {
+            DeploymentEvent::DeviceJoined { id, device }.event()
+        });
     }
     commit
 }

@@ -1,10 +1,16 @@
 //! In which phase a device may begin.
 
+use std::time::Duration;
+
 use jiff::{Span, SpanRelativeTo};
 
 use crate::{
     commit::{Commit, Draw},
-    deployments::model::{Batch, Deployment, DeploymentId, DeviceDeployment, Phase, Uniform},
+    deployments::logic::safety::budget_limits,
+    deployments::model::{
+        Batch, Deployment, DeploymentId, DeviceDeployment, Phase, Reason, Stage, Status, Threshold,
+        Uniform, minutes_until_open,
+    },
     env::Time,
     error::{Error, Result},
     quota::UNLIMITED,
@@ -17,12 +23,16 @@ pub const MAX_PHASES: usize = 100;
 pub const MAX_RETRIES: u32 = 100;
 
 /// A phase as it is asked for.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct NewPhase {
     /// How large it is; the last one needs none.
     pub batch: Option<Batch>,
     /// When it begins; `None`: at once.
     pub starts: Option<Time>,
+    /// It begins once a user approved it who did not create the deployment.
+    pub needs_approval: bool,
+    /// What stops it.
+    pub thresholds: Vec<Threshold>,
 }
 
 /// Which phases are asked for.
@@ -80,7 +90,7 @@ fn spread(uniform: &Uniform, total: u64, now: Time) -> Result<Vec<NewPhase>> {
     let mut phases = Vec::with_capacity(count);
     for n in 0..count {
         let starts = if n == 0 { uniform.starts } else { Some(next) };
-        phases.push(NewPhase { batch: Some(batch), starts });
+        phases.push(NewPhase { batch: Some(batch), starts, ..NewPhase::default() });
         next = next + interval;
     }
     Ok(phases)
@@ -113,7 +123,8 @@ pub fn plan(
     let whole = if by_percent { 100 } else { total };
     let (mut used, mut share, mut before) = (0_u64, 0_u64, None);
     let mut phases = Vec::with_capacity(asked.len());
-    for (at, NewPhase { batch, starts }) in asked.iter().enumerate() {
+    for (at, asked_phase) in asked.iter().enumerate() {
+        let NewPhase { batch, starts, needs_approval, thresholds } = asked_phase;
         let is_last = at + 1 == asked.len();
         if at > 0 && starts.is_none() {
             return Err(invalid("all phases but the first need a start_ts"));
@@ -143,7 +154,14 @@ pub fn plan(
             Batch::Devices(devices) => devices,
         };
         let devices = (!is_last).then_some(devices);
-        phases.push(Phase { id: id(), batch, starts: *starts, devices });
+        phases.push(Phase {
+            id: id(),
+            batch,
+            starts: *starts,
+            devices,
+            needs_approval: *needs_approval,
+            thresholds: thresholds.clone(),
+        });
     }
     Ok(phases)
 }
@@ -154,13 +172,27 @@ pub fn quota_of(deployment: &DeploymentId, phase: usize) -> String {
     format!("deployments.phase/{deployment}/{phase}")
 }
 
-/// The quotas of phases, and what sets them.
+/// The quota of a dynamic deployment: how many devices may yet join it.
+#[must_use]
+pub fn devices_quota(deployment: &DeploymentId) -> String {
+    format!("deployments.devices/{deployment}")
+}
+
+/// The quotas of a deployment, and what sets them.
 pub(super) fn limits(deployment: &Deployment) -> Vec<(String, Draw)> {
-    let limit = |(at, phase): (usize, &Phase)| {
-        let devices = i64::try_from(phase.devices?).unwrap_or(UNLIMITED).min(UNLIMITED);
-        Some((quota_of(&deployment.id, at), Draw::Move(devices - UNLIMITED)))
+    let allow = |devices: u64| {
+        Draw::Move(i64::try_from(devices).unwrap_or(UNLIMITED).min(UNLIMITED) - UNLIMITED)
     };
-    deployment.rollout.phases.iter().enumerate().filter_map(limit).collect()
+    let limit =
+        |(at, phase): (usize, &Phase)| Some((quota_of(&deployment.id, at), allow(phase.devices?)));
+    let mut limits: Vec<_> =
+        deployment.rollout.phases.iter().enumerate().filter_map(limit).collect();
+    if deployment.is_dynamic() && deployment.max_devices > 0 {
+        limits.push((devices_quota(&deployment.id), allow(deployment.max_devices)));
+    }
+    let budget = budget_limits(deployment).into_iter();
+    limits.extend(budget.map(|(quota, limit)| (quota, allow(limit))));
+    limits
 }
 
 /// Whether a device may begin.
@@ -168,6 +200,8 @@ pub(super) fn limits(deployment: &Deployment) -> Vec<(String, Draw)> {
 pub enum Gate {
     /// It may, whatever others do.
     Open,
+    /// It has begun before.
+    Passed,
     /// It may begin in this phase.
     Phase {
         /// The number of the phase, from 0.
@@ -175,30 +209,73 @@ pub enum Gate {
         /// Only where the quota of the phase is not used up.
         is_limited: bool,
     },
-    /// No phase has begun.
-    Closed,
+    /// It may not.
+    Closed(Reason),
 }
 
-/// Tells whether a device may begin. One that began in a phase goes on whatever the phases do.
+/// Tells whether a device may begin, whose time zone is `zone`. One that began goes on whatever
+/// the deployment does; one that was told to and has yet to say so may have to wait again.
 #[must_use]
-pub fn gate(row: &DeviceDeployment, deployment: &Deployment, now: Time) -> Gate {
+pub fn gate(
+    row: &DeviceDeployment,
+    deployment: &Deployment,
+    zone: Option<&str>,
+    now: Time,
+) -> Gate {
+    if row.stage == Stage::Record && row.deleted.is_none() && row.status != Status::Pending {
+        return Gate::Passed;
+    }
+    if deployment.conduct.hold.is_some() {
+        return Gate::Closed(Reason::Paused);
+    }
+    let wait = minutes_until_open(&deployment.rollout.windows, now, zone);
+    if wait > 0 {
+        let minute = Time(now.0 - now.0.rem_euclid(60_000));
+        let opens = minute + Duration::from_secs(u64::from(wait) * 60);
+        return Gate::Closed(Reason::OutsideWindow { opens });
+    }
     let phases = &deployment.rollout.phases;
     if phases.is_empty() || row.phase.is_some() {
         return Gate::Open;
     }
-    let has_begun = |phase: &Phase| phase.starts.is_none_or(|starts| starts <= now);
-    match phases.iter().rposition(has_begun) {
+    let begun = phases.iter().take_while(|phase| has_begun(deployment, phase, now)).count();
+    match begun.checked_sub(1) {
         Some(number) => Gate::Phase { number, is_limited: phases[number].devices.is_some() },
-        None => Gate::Closed,
+        None => Gate::Closed(why_closed(deployment, 0, now)),
     }
 }
 
-/// Has a row begin in a phase.
+fn has_begun(deployment: &Deployment, phase: &Phase, now: Time) -> bool {
+    phase.starts.is_none_or(|starts| starts <= now)
+        && (!phase.needs_approval || deployment.conduct.has_approved(&phase.id))
+}
+
+/// Says why a phase, by its number from 0, has yet to begin.
+fn why_closed(deployment: &Deployment, number: usize, now: Time) -> Reason {
+    let starts = deployment.rollout.phases.get(number).and_then(|phase| phase.starts);
+    match starts.filter(|starts| *starts > now) {
+        Some(starts) if number == 0 => Reason::Scheduled { starts },
+        Some(starts) => Reason::PhaseFull { phase: number, next: Some(starts) },
+        None => Reason::Unapproved { phase: number + 1 },
+    }
+}
+
+/// Says why a device has to wait that came when a phase, by its number from 0, was full.
+#[must_use]
+pub fn why_full(deployment: &Deployment, number: usize, now: Time) -> Reason {
+    why_closed(deployment, number + 1, now)
+}
+
+/// Has a row take the places that it needs to begin.
 pub(super) fn begin_in(
-    commit: Commit<DeviceDeployment>,
+    mut commit: Commit<DeviceDeployment>,
     deployment: &Deployment,
     gate: Gate,
+    joins: bool,
 ) -> Commit<DeviceDeployment> {
+    if joins && deployment.max_devices > 0 {
+        commit = commit.charge(devices_quota(&deployment.id), Draw::Take(1));
+    }
     match gate {
         Gate::Phase { number, is_limited: true } => {
             commit.charge(quota_of(&deployment.id, number), Draw::Take(1))
@@ -211,10 +288,15 @@ pub(super) fn begin_in(
 mod tests {
     use super::*;
 
+    fn phase(batch: Option<Batch>, starts: Option<Time>) -> NewPhase {
+        NewPhase { batch, starts, ..NewPhase::default() }
+    }
+
     fn percents(sizes: &[Option<u32>]) -> Phases {
         let phase = |(at, size): (usize, &Option<u32>)| NewPhase {
             batch: size.map(Batch::Percent),
             starts: (at > 0).then(|| Time(at.try_into().unwrap())),
+            ..NewPhase::default()
         };
         Phases::Each(sizes.iter().enumerate().map(phase).collect())
     }
@@ -236,8 +318,8 @@ mod tests {
         let three = planned(&percents(&[Some(10), Some(30), None]), 25).unwrap();
         assert_eq!(three, [(Percent(10), Some(2)), (Percent(30), Some(7)), (Percent(60), None)]);
         let counts = Phases::Each(vec![
-            NewPhase { batch: Some(Devices(1)), starts: None },
-            NewPhase { batch: Some(Devices(1)), starts: Some(Time(1)) },
+            phase(Some(Devices(1)), None),
+            phase(Some(Devices(1)), Some(Time(1))),
         ]);
         assert_eq!(planned(&counts, 5).unwrap(), [(Devices(1), Some(1)), (Devices(4), None)]);
     }
@@ -249,12 +331,12 @@ mod tests {
         assert_eq!(refusal(&percents(&[Some(10), None]), 9), empty);
         assert!(refusal(&percents(&[Some(100), None]), 9).ends_with("Batch: (2) will be empty"));
         assert!(refusal(&percents(&[None, None]), 9).contains("need a size"));
-        let late = NewPhase { batch: Some(Batch::Percent(50)), starts: Some(Time(5)) };
-        let next = |starts| Phases::Each(vec![late, NewPhase { batch: None, starts }]);
+        let late = || phase(Some(Batch::Percent(50)), Some(Time(5)));
+        let next = |starts| Phases::Each(vec![late(), phase(None, starts)]);
         assert!(refusal(&next(None), 9).contains("start_ts"));
         assert!(refusal(&next(Some(Time(4))), 9).contains("before the one before"));
-        let mixed = NewPhase { batch: Some(Batch::Devices(1)), starts: Some(Time(5)) };
-        assert!(refusal(&Phases::Each(vec![late, mixed]), 9).contains("either"));
+        let mixed = phase(Some(Batch::Devices(1)), Some(Time(5)));
+        assert!(refusal(&Phases::Each(vec![late(), mixed]), 9).contains("either"));
         assert!(refusal(&percents(&vec![Some(1); MAX_PHASES + 1]), 9000).contains("at most"));
     }
 

@@ -94,6 +94,10 @@ pub struct DeviceDeployment {
     pub tries: u32,
     /// It failed, and is to try again.
     pub failed: bool,
+    /// When it was last heard of; kept where that matters.
+    pub heard: Option<Time>,
+    /// It counts among those that fetch.
+    pub fetching: bool,
     /// What it was told to install.
     pub artifact: Option<ArtifactId>,
     /// How many bytes that has.
@@ -134,6 +138,8 @@ impl DeviceDeployment {
             phase: None,
             tries: 0,
             failed: false,
+            heard: None,
+            fetching: false,
             artifact: None,
             bytes: 0,
             log: false,
@@ -170,6 +176,12 @@ impl DeviceDeployment {
             Stage::Record => self.deleted.is_none() && self.status.is_active(),
             Stage::Dropped => false,
         }
+    }
+
+    /// Returns when the device was last heard of, where it may be silent for too long.
+    #[must_use]
+    pub fn watched(&self) -> Option<Time> {
+        self.heard.filter(|_| self.stage == Stage::Record && self.is_open())
     }
 
     /// Tells whether the device may have to do with it at its next poll.
@@ -224,6 +236,10 @@ impl Aggregate for DeviceDeployment {
         }
         if self.is_open() {
             keys.push(field("open", &deployment));
+        }
+        if let Some(heard) = self.watched() {
+            keys.push(field("watched", &deployment));
+            keys.push(sort("heard", crate::kit::sortable_time(heard)));
         }
         if self.is_counted() && self.status.is_begun() {
             keys.push(field("begun", &deployment));

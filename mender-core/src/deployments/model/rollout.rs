@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::{Budget, Threshold, Window};
 use crate::env::Time;
 
 /// How many devices a phase brings it to.
@@ -26,6 +27,12 @@ pub struct Phase {
     pub starts: Option<Time>,
     /// How many devices get it; `None`: all that are left.
     pub devices: Option<u64>,
+    /// It begins once a user approved it who did not create the deployment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needs_approval: bool,
+    /// What stops it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<Threshold>,
 }
 
 /// Equal phases, one after the other.
@@ -58,10 +65,30 @@ pub struct Rollout {
     /// Devices get deltas where there can be any.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub delta: bool,
+    /// Of two deployments for a device, the one with the greater priority comes first.
+    #[serde(skip_serializing_if = "is_level")]
+    pub priority: i32,
+    /// When devices may begin; none: at any time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<Window>,
+    /// What stops the whole of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<Threshold>,
+    /// What may be fetched at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+    /// After how many minutes a device that began and says nothing more has failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silence_minutes: Option<u32>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
 fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_level(n: &i32) -> bool {
     *n == 0
 }
 
@@ -70,5 +97,11 @@ impl Rollout {
     #[must_use]
     pub fn starts(&self) -> Option<Time> {
         self.phases.first().and_then(|phase| phase.starts)
+    }
+
+    /// Tells whether a threshold looks at what becomes of the devices.
+    #[must_use]
+    pub fn has_thresholds(&self) -> bool {
+        !self.thresholds.is_empty() || self.phases.iter().any(|phase| !phase.thresholds.is_empty())
     }
 }

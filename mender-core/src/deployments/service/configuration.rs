@@ -5,7 +5,7 @@ use super::{Course, Service, create::check_names, is_duplicate, not_found};
 use crate::{
     artifacts::format::{Compression, Recipe},
     ctx::Ctx,
-    deployments::model::{Audience, Deployment, DeploymentId, Payload, State},
+    deployments::model::{Audience, Conduct, Deployment, DeploymentId, Payload, State},
     env::Time,
     error::{Error, Result},
     id::{DeviceId, TenantId, Version},
@@ -125,6 +125,7 @@ impl Service {
             fingerprint: None,
             max_devices: 1,
             rollout,
+            conduct: Conduct::default(),
             ticket: self.kernel.env().uuid(),
             created: Time(0),
             state: State::Filling,

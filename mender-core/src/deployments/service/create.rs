@@ -5,17 +5,18 @@ use serde_json::{Map, Value, json};
 use super::{Service, fill::complete_job, is_duplicate};
 use crate::{
     commit::Commit,
-    ctx::Ctx,
+    ctx::{Actor, Ctx},
     deployments::{
         logic::{self, MAX_ARTIFACT_NAME, MAX_NAME, MAX_RETRIES, Phases, plan},
         model::{
-            Audience, CHUNK, Deployment, DeploymentId, DeviceDeployment, Payload, Rollout, State,
-            Targets,
+            Audience, Budget, CHUNK, Conduct, Deployment, DeploymentId, DeviceDeployment, Payload,
+            Rollout, State, Targets, Threshold, Window,
         },
     },
     env::Time,
     error::{Error, Result},
-    id::{DeviceId, Version},
+    id::{DeviceId, UserId, Version},
+    inventory::{Filter, FilterId},
     secret::token_hash,
 };
 
@@ -31,6 +32,13 @@ pub enum Whom {
     Group(String),
     /// The devices that are accepted now.
     All,
+    /// Devices that are accepted and fit a saved filter when they ask; they join one by one.
+    Filter {
+        /// The filter, as it is now.
+        id: FilterId,
+        /// At most so many devices, after which it ends; 0: as many as ask, until it is aborted.
+        max_devices: u64,
+    },
 }
 
 /// What is wanted of a new deployment.
@@ -59,6 +67,32 @@ pub struct Course {
     pub control_map: Option<Map<String, Value>>,
     /// Devices get deltas where there can be any.
     pub delta: bool,
+    /// Of two deployments for a device, the one with the greater priority comes first.
+    pub priority: i32,
+    /// When devices may begin; none: at any time.
+    pub windows: Vec<Window>,
+    /// What stops the whole of it.
+    pub thresholds: Vec<Threshold>,
+    /// What may be fetched at once.
+    pub budget: Option<Budget>,
+    /// After how many minutes a device that began and says nothing more has failed.
+    pub silence_minutes: Option<u32>,
+}
+
+/// Returns the user who calls.
+pub(super) fn user_of(ctx: &Ctx) -> Option<UserId> {
+    match &ctx.actor {
+        Actor::User(id) => Some(id.clone()),
+        Actor::Device(_) | Actor::System => None,
+    }
+}
+
+/// For whom a deployment turns out to be.
+struct Resolved {
+    audience: Audience,
+    /// Those who are meant; none where devices join later.
+    devices: Vec<DeviceId>,
+    max_devices: u64,
 }
 
 /// Names the deployment in a control map.
@@ -126,8 +160,13 @@ impl Service {
         let NewDeployment { name, artifact_name, force_installation, whom, course } = new;
         check_names(&name, &artifact_name)?;
         let all = whom == Whom::All;
-        let (audience, devices) = self.resolve(ctx, whom).await?;
-        if devices.is_empty() {
+        let Resolved { audience, devices, max_devices } = self.resolve(ctx, whom).await?;
+        let total = match &audience {
+            Audience::Filter { initial, .. } => *initial,
+            _ => devices.len() as u64,
+        };
+        let is_dynamic = matches!(audience, Audience::Filter { .. });
+        if total == 0 && !(is_dynamic && course.phases.is_none()) {
             return Err(Error::invalid("devices", "No devices for the deployment"));
         }
         let groups = self.groups_of(ctx, &audience, &devices).await?;
@@ -140,8 +179,11 @@ impl Service {
             return Err(no_artifact());
         }
         let id = self.new_id()?;
-        let rollout = self.rollout(&id, course, devices.len() as u64)?;
-        let same = json!([name, artifact_name, devices, all, force_installation]);
+        let rollout = self.rollout(&id, course, total)?;
+        let mut same = json!([name, artifact_name, devices, all, force_installation]);
+        if let (Audience::Filter { id, .. }, Some(same)) = (&audience, same.as_array_mut()) {
+            same.push(json!([id, max_devices]));
+        }
         let deployment = Deployment {
             id,
             name,
@@ -151,8 +193,9 @@ impl Service {
             audience,
             groups,
             fingerprint: Some(token_hash(&same.to_string())),
-            max_devices: devices.len() as u64,
+            max_devices,
             rollout,
+            conduct: Conduct { creator: user_of(ctx), ..Conduct::default() },
             ticket: self.kernel.env().uuid(),
             created: self.now(),
             state: State::Filling,
@@ -172,7 +215,7 @@ impl Service {
         course: Course,
         devices: u64,
     ) -> Result<Rollout> {
-        let Course { phases, retries, control_map, delta } = course;
+        let Course { phases, retries, control_map, delta, .. } = course;
         if retries > MAX_RETRIES {
             return Err(Error::invalid("retries", "must be no greater than 100"));
         }
@@ -188,15 +231,29 @@ impl Service {
             _ => None,
         };
         let control_map = control_map.map(|map| named(map, id));
-        Ok(Rollout { phases: planned, uniform, retries, control_map, delta })
+        let Course { priority, windows, thresholds, budget, silence_minutes, .. } = course;
+        let rollout = Rollout {
+            phases: planned,
+            uniform,
+            retries,
+            control_map,
+            delta,
+            priority,
+            windows,
+            thresholds,
+            budget: budget.filter(Budget::is_any),
+            silence_minutes,
+        };
+        logic::check(&rollout)?;
+        Ok(rollout)
     }
 
     pub(super) fn new_id(&self) -> Result<DeploymentId> {
         self.kernel.env().uuid().parse().map_err(|e| Error::internal("id").because(e))
     }
 
-    async fn resolve(&self, ctx: &Ctx, whom: Whom) -> Result<(Audience, Vec<DeviceId>)> {
-        Ok(match whom {
+    async fn resolve(&self, ctx: &Ctx, whom: Whom) -> Result<Resolved> {
+        let (audience, devices) = match whom {
             Whom::Devices(mut devices) => {
                 let mut seen = HashSet::new();
                 devices.retain(|device| seen.insert(device.clone()));
@@ -207,7 +264,18 @@ impl Service {
                 (Audience::Group(group), devices)
             }
             Whom::All => (Audience::All, self.fleet.accepted(&ctx.tenant, None).await?),
-        })
+            Whom::Filter { id, max_devices } => {
+                let Some(filter) = self.fleet.filter(ctx, &id).await? else {
+                    return Err(Error::invalid("filter_id", "there is no such filter"));
+                };
+                let Filter { name, terms, .. } = filter;
+                let initial = self.fleet.count(&ctx.tenant, &terms).await?;
+                let audience = Audience::Filter { id, name, terms, initial };
+                return Ok(Resolved { audience, devices: Vec::new(), max_devices });
+            }
+        };
+        let max_devices = devices.len() as u64;
+        Ok(Resolved { audience, devices, max_devices })
     }
 
     /// Returns the groups that a deployment concerns: that of its only device, or the one meant.
@@ -244,6 +312,7 @@ impl Service {
         deployment.created = self.now().max(newest.map_or(Time(0), |newest| Time(newest.0 + 1)));
         let is_software = deployment.payload == Payload::Software;
         let release = deployment.artifact_name.clone();
+        let watched = deployment.clone();
         if let Err(error) = self.commit(ctx, logic::create(deployment.clone())).await {
             // Of anything else nobody knows whether it was stored: the job finds out.
             if is_duplicate(&error) || error.is_stale() {
@@ -253,10 +322,10 @@ impl Service {
         }
         // Whoever deletes the release marks it first, and then looks for deployments.
         if is_software && self.releases.of_release(&ctx.tenant, &release).await?.is_empty() {
-            let commit = Commit::delete(deployment).quiet("it never began");
-            self.commit(ctx, commit).await?;
+            self.commit(ctx, logic::forget(deployment)).await?;
             return Err(no_artifact());
         }
+        self.begin_watch(ctx, &watched).await?;
         self.begin_walk(ctx, &id, devices.len()).await?;
         Ok(id)
     }

@@ -1,5 +1,7 @@
 //! What ends devices, and deployments.
 
+use std::slice::from_ref;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -8,11 +10,10 @@ use super::{
     not_found,
 };
 use crate::{
-    commit::Commit,
     ctx::Ctx,
     deployments::{
         logic::{self, MAX_SUBSTATE},
-        model::{CHUNK, DeploymentId, Status},
+        model::{CHUNK, Deployment, DeploymentId, Status},
         query::DeploymentQuery,
     },
     error::{Error, Result},
@@ -51,7 +52,11 @@ impl Service {
             self.commit_device(ctx, commit).await
         };
         self.kernel.retry(attempt).await?;
-        if status.is_final() { self.settle(ctx, id).await } else { Ok(()) }
+        if !status.is_final() {
+            return Ok(());
+        }
+        self.judge_now(ctx, id).await?;
+        self.settle(ctx, id).await
     }
 
     /// Says anew where the devices of a deployment wait for a word.
@@ -86,12 +91,23 @@ impl Service {
             let deployment = deployment.ok_or_else(finished)?;
             self.check_scope(ctx, &deployment)?;
             let artifacts = self.artifact_ids(ctx, &deployment).await?;
-            let rows = usize::try_from(deployment.max_devices).unwrap_or(usize::MAX);
+            let rows = self.size(ctx, &deployment).await?;
             self.commit(ctx, logic::abort(deployment, artifacts, self.now())?).await?;
             Ok(rows)
         };
         let rows = self.kernel.retry(attempt).await?;
         self.begin_walk(ctx, id, rows).await
+    }
+
+    /// Returns how many rows a deployment has, or may have.
+    async fn size(&self, ctx: &Ctx, deployment: &Deployment) -> Result<usize> {
+        let rows = if deployment.is_dynamic() {
+            let tallies = self.store.tallies(&ctx.tenant, from_ref(&deployment.id)).await?;
+            tallies.get(&deployment.id).map_or(0, |tally| tally.devices)
+        } else {
+            deployment.max_devices
+        };
+        Ok(usize::try_from(rows).unwrap_or(usize::MAX))
     }
 
     /// Takes a device out of every deployment that it has not ended, at the wish of a user.
@@ -160,8 +176,7 @@ impl Service {
             for deployment in deployments {
                 while self.store.erase_rows(&ctx.tenant, &deployment.id, CHUNK).await? > 0 {}
                 self.drop_targets(ctx, std::slice::from_ref(&deployment.ticket)).await?;
-                let commit = Commit::delete(deployment).quiet("a tenant left");
-                self.commit(ctx, commit).await?;
+                self.commit(ctx, logic::forget(deployment)).await?;
             }
         }
     }

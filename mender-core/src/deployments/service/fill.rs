@@ -142,7 +142,7 @@ impl Service {
     }
 }
 
-fn subject(job: &Job) -> Option<(Ctx, DeploymentId)> {
+pub(super) fn subject(job: &Job) -> Option<(Ctx, DeploymentId)> {
     let text = |name: &str| job.payload[name].as_str();
     Some((Ctx::system(text("tenant")?.parse().ok()?), text("id")?.parse().ok()?))
 }

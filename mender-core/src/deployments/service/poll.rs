@@ -1,16 +1,15 @@
-use std::{collections::BTreeMap, slice::from_ref};
+use std::{slice::from_ref, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::{Delta, Service, not_found};
+use super::{Delta, Service, candidate::Candidate, not_found};
 use crate::{
     artifacts::Artifact,
     blob::Link,
-    commit::Commit,
     ctx::Ctx,
     deployments::{
         logic::{self, Answer, Gate, Offer},
-        model::{Deployment, DeploymentId, DeviceDeployment, Request, Stage},
+        model::{Deployment, DeploymentId, Request},
     },
     error::{Error, Kind, Result},
     id::DeviceId,
@@ -53,7 +52,7 @@ impl Service {
         if !request.is_storable() {
             return Err(Error::invalid("request", "U+0000 can't be kept"));
         }
-        self.kernel.retry(|| self.poll(ctx, device, request, base)).await
+        self.kernel.retry(|| Box::pin(self.poll(ctx, device, request, base))).await
     }
 
     async fn poll(
@@ -63,12 +62,13 @@ impl Service {
         request: &Request,
         base: &str,
     ) -> Result<Option<Instructions>> {
-        let Some((row, deployment)) = self.candidate(ctx, device).await? else {
+        let Some(candidate) = self.candidate(ctx, device).await? else {
             return Ok(None);
         };
+        let Candidate { row, deployment, joins, superseded } = candidate;
         let now = self.now();
-        let gate = logic::gate(&row, &deployment, now);
-        if !self.is_open(ctx, &deployment, gate).await? {
+        let gate = self.gate(ctx, &row, &deployment).await?;
+        if matches!(gate, Gate::Closed(_)) {
             return Ok(None);
         }
         let mut known = match &row.artifact {
@@ -92,20 +92,29 @@ impl Service {
             selection: self.config.selection,
             gate,
             is_made,
+            joins,
         };
+        // Before it begins: were it cut off in between, an older one would come afterwards.
+        for older in superseded {
+            let (id, record) = (older.deployment.clone(), self.kernel.env().uuid());
+            let commit = logic::supersede(older, &deployment.id, record, now);
+            self.commit_device(ctx, commit).await?;
+            self.settle(ctx, &id).await?;
+        }
         let record = self.kernel.env().uuid();
-        let is_again = row.deleted.is_some();
-        let (commit, answer) = logic::contact(row.clone(), offer, request, record, now);
+        let enters = joins || row.deleted.is_some();
+        let (commit, answer) = logic::contact(row, offer, request, record, now);
         let has_ended = commit.aggregate().is_some_and(|row| row.status.is_final());
         match self.commit_device(ctx, commit).await {
             // Others came first.
             Err(error) if error.kind == Kind::LimitReached => return Ok(None),
             answer => answer?,
         }
-        if is_again {
-            self.commit_device(ctx, logic::replace(row)).await?;
+        if enters && !self.complete_entry(ctx, &deployment.id, device).await? {
+            return Ok(None);
         }
         if has_ended {
+            self.judge_now(ctx, &deployment.id).await?;
             self.settle(ctx, &deployment.id).await?;
         }
         let id = match answer {
@@ -114,7 +123,8 @@ impl Service {
                 return Err(Error::conflict("Device provided conflicting request data"));
             }
             Answer::Configure => {
-                return Ok(Some(Instructions::Configure { deployment: Box::new(deployment) }));
+                let deployment = Box::new(Arc::unwrap_or_clone(deployment));
+                return Ok(Some(Instructions::Configure { deployment }));
             }
             Answer::Install(id) => id,
         };
@@ -122,21 +132,9 @@ impl Service {
         let artifact = chosen.ok_or_else(|| Error::internal("an artifact that is not there"))?;
         let valid_for = self.config.link_expires;
         let link = self.releases.link(&ctx.tenant, &artifact, valid_for, base).await?;
-        let control_map = deployment.rollout.control_map.filter(|_| request.control_map);
-        let (deployment, artifact) = (deployment.id, Box::new(artifact));
+        let control_map = deployment.rollout.control_map.clone().filter(|_| request.control_map);
+        let (deployment, artifact) = (deployment.id.clone(), Box::new(artifact));
         Ok(Some(Instructions::Install { deployment, artifact, link, control_map }))
-    }
-
-    /// Tells whether a device may begin, as far as can be told without beginning.
-    async fn is_open(&self, ctx: &Ctx, deployment: &Deployment, gate: Gate) -> Result<bool> {
-        Ok(match gate {
-            Gate::Open | Gate::Phase { is_limited: false, .. } => true,
-            Gate::Closed => false,
-            Gate::Phase { number, is_limited: true } => {
-                let name = logic::quota_of(&deployment.id, number);
-                self.quotas.quota(&ctx.tenant, &name).await?.free > 0
-            }
-        })
     }
 
     /// Returns the delta that a device gets in place of an artifact, and whether one is being made.
@@ -178,54 +176,5 @@ impl Service {
             return Err(not_found());
         }
         Ok(deployment.rollout.control_map.unwrap_or_default())
-    }
-
-    /// Returns what a device goes on with, or begins with.
-    async fn candidate(
-        &self,
-        ctx: &Ctx,
-        device: &DeviceId,
-    ) -> Result<Option<(DeviceDeployment, Deployment)>> {
-        let rows = self.store.current(&ctx.tenant, device).await?;
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        let ids: Vec<DeploymentId> = rows.iter().map(|row| row.deployment.clone()).collect();
-        let deployments = self.store.deployments_by_id(&ctx.tenant, &ids).await?;
-        let mut deployments: BTreeMap<DeploymentId, Deployment> =
-            deployments.into_iter().map(|deployment| (deployment.id.clone(), deployment)).collect();
-        // Only what came back asks for it.
-        let came_back = |row: &DeviceDeployment| row.stage == Stage::Record && row.ended.is_some();
-        let newest = if rows.iter().any(|row| came_back(row) || row.deleted.is_some()) {
-            self.store.newest_ended(&ctx.tenant, device).await?
-        } else {
-            None
-        };
-        let chosen = logic::choose(rows, &deployments, newest);
-        Ok(chosen.and_then(|row| {
-            let deployment = deployments.remove(&row.deployment)?;
-            Some((row, deployment))
-        }))
-    }
-
-    /// Has the last attempt of a device count in place of those before it.
-    pub(crate) async fn replace_before(
-        &self,
-        ctx: &Ctx,
-        deployment: &DeploymentId,
-        device: &DeviceId,
-    ) -> Result<()> {
-        let attempt = || async {
-            let last = self.store.device_deployment(&ctx.tenant, deployment, device).await?;
-            let Some(last) = last else { return Ok(()) };
-            for row in self.store.current(&ctx.tenant, device).await? {
-                if row.deployment == *deployment && row.attempt < last.attempt {
-                    let commit: Commit<DeviceDeployment> = logic::replace(row);
-                    self.commit_device(ctx, commit).await?;
-                }
-            }
-            Ok(())
-        };
-        self.kernel.retry(attempt).await
     }
 }

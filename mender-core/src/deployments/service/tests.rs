@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
 mod course;
+mod dynamic;
 mod random;
+mod safety;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +20,7 @@ use crate::{
     ctx::{Actor, Ctx, Scope},
     deployments::{
         Course, DeploymentId, DeploymentQuery, Instructions, NewDeployment, Progress, Request,
-        State, Status, Whom,
+        State, Status, Whom, logic,
     },
     error::{Kind, Result},
     id::DeviceId,

@@ -8,7 +8,7 @@ use crate::{
     error::{Kind, Result},
     id::{DeviceId, TenantId},
     inventory::{
-        model::{AttributeName, Value},
+        model::{AttributeName, Device, Filter, FilterId, Value},
         query::{Op, Operand, Predicate, Query, Search},
         service::{CHUNK, Service, has_status, in_groups},
     },
@@ -34,10 +34,33 @@ impl Fleet for Service {
     }
 
     async fn group_of(&self, tenant: &TenantId, device: &DeviceId) -> Result<Option<String>> {
-        match self.device(&Ctx::system(tenant.clone()), device).await {
-            Ok(device) => Ok(device.group().map(str::to_owned)),
+        let device = Fleet::device(self, tenant, device).await?;
+        Ok(device.and_then(|device| device.group().map(str::to_owned)))
+    }
+
+    async fn device(&self, tenant: &TenantId, device: &DeviceId) -> Result<Option<Device>> {
+        match Self::device(self, &Ctx::system(tenant.clone()), device).await {
+            Ok(device) => Ok(Some(device)),
             Err(error) if error.kind == Kind::NotFound => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    async fn filter(&self, ctx: &Ctx, id: &FilterId) -> Result<Option<Filter>> {
+        match Self::filter(self, ctx, id).await {
+            Ok(filter) => Ok(Some(filter)),
+            Err(error) if error.kind == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn count(&self, tenant: &TenantId, terms: &[Predicate]) -> Result<u64> {
+        let query = Query { filters: terms.to_vec(), ..Query::default() };
+        let (search, fits) = self.compile(&Ctx::system(tenant.clone()), &query)?;
+        let search = search.and(has_status("accepted"));
+        match fits {
+            Some(fits) => Ok(self.walk(tenant, search, fits, PageRequest::new(1, 1)).await?.total),
+            None => Self::count(self, tenant, &search).await,
         }
     }
 

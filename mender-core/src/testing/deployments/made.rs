@@ -4,10 +4,12 @@ use serde_json::{Map, json};
 
 use crate::{
     deployments::{
-        Audience, Batch, Deployment, DeviceDeployment, Ended, Payload, Phase, Request, Rollout,
-        Stage, State, Status, Uniform,
+        Approval, Audience, Batch, Budget, Cause, Conduct, Deployment, DeviceDeployment, Ended,
+        Hold, Payload, Phase, Remedy, Request, Rollout, Score, Side, Stage, State, Status,
+        Threshold, Uniform, Window, Zone,
     },
     id::Version,
+    inventory::{AttributeName, Op, Operand, Predicate, Value},
     testing::fixtures::{at, id},
 };
 
@@ -24,6 +26,7 @@ pub(in crate::testing) fn deployment(name: &str, millis: i64) -> Deployment {
         fingerprint: Some(format!("fingerprint of {name}")),
         max_devices: 2,
         rollout: Rollout::default(),
+        conduct: Conduct::default(),
         ticket: format!("ticket of {name}"),
         created: at(millis),
         state: State::Open,
@@ -40,11 +43,19 @@ pub(in crate::testing) fn finished(deployment: Deployment, millis: i64) -> Deplo
 
 /// The deployment in two phases, the first of which begins then.
 pub(in crate::testing) fn scheduled(deployment: Deployment, millis: i64) -> Deployment {
+    let threshold = Threshold {
+        side: Side::Failure,
+        limit: Batch::Percent(10),
+        sample: 20,
+        remedy: Remedy::Pause,
+    };
     let phase = |id: &str, batch, starts, devices| Phase {
         id: id.into(),
         batch,
         starts: Some(at(starts)),
         devices,
+        needs_approval: devices.is_none(),
+        thresholds: vec![threshold],
     };
     let phases = vec![
         phase("one é", Batch::Percent(50), millis, Some(1)),
@@ -53,9 +64,51 @@ pub(in crate::testing) fn scheduled(deployment: Deployment, millis: i64) -> Depl
     let uniform =
         Uniform { starts: Some(at(millis)), interval: "PT1S".into(), batch: Batch::Percent(50) };
     let map = Map::from_iter([("é\"😀".to_owned(), json!({ "n": 1 }))]);
-    let rollout =
-        Rollout { phases, uniform: Some(uniform), retries: 3, control_map: Some(map), delta: true };
-    Deployment { rollout, ..deployment }
+    let window = Window {
+        days: vec![0, 6],
+        opens: 120,
+        minutes: 60,
+        zone: Zone::Named("Europe/Oslo".into()),
+    };
+    let rollout = Rollout {
+        phases,
+        uniform: Some(uniform),
+        retries: 3,
+        control_map: Some(map),
+        delta: true,
+        priority: -7,
+        windows: vec![window],
+        thresholds: vec![Threshold { side: Side::Success, limit: Batch::Devices(3), ..threshold }],
+        budget: Some(Budget { parallel: Some(3), bytes_per_second: Some(1 << 50) }),
+        silence_minutes: Some(90),
+    };
+    let score = Score { failed: 3, succeeded: 1 << 50 };
+    let cause = Cause::Threshold { phase: Some(1), threshold, score };
+    let conduct = Conduct {
+        creator: Some(id("user é")),
+        hold: Some(Hold { since: at(millis), cause }),
+        approvals: vec![Approval { phase: "two".into(), by: id("other"), at: at(millis) }],
+        forgiven: vec![(None, score), (Some(1), Score::default())],
+        refilled: Some(at(millis)),
+    };
+    Deployment { rollout, conduct, ..deployment }
+}
+
+/// The deployment for whichever device fits a filter.
+pub(in crate::testing) fn dynamic(deployment: Deployment) -> Deployment {
+    let text = Operand::Value(Value::Text("x\"é".into()));
+    let term = Predicate {
+        name: AttributeName::inventory("é.$"),
+        op: Op::In,
+        value: Operand::List(vec![text, Operand::Value(Value::Number(0.5))]),
+    };
+    let audience = Audience::Filter {
+        id: id("filter"),
+        name: "fïlter".into(),
+        terms: vec![term],
+        initial: 1 << 50,
+    };
+    Deployment { audience, ..deployment }
 }
 
 /// A row of a device that waits; the deployment was created at the start.
@@ -97,6 +150,8 @@ pub(in crate::testing) fn full(deployment: &str, device: &str) -> DeviceDeployme
         phase: Some(7),
         tries: 3,
         failed: true,
+        heard: Some(at(5)),
+        fetching: true,
         artifact: Some(id("artifact é")),
         bytes: 1 << 50,
         log: true,

@@ -3,15 +3,18 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use crate::{
-    deployments::{DeploymentId, DeviceDeployment, Ended, Stage, Status, Tally},
+    commit::Commit,
+    deployments::{Deployment, DeploymentId, DeviceDeployment, Ended, Stage, State, Status, Tally},
     id::DeviceId,
     testing::{
         contract::{Harness, claims},
         deployments::{
-            made::{record, waiting},
-            rows::{get_row, put_row},
+            commit,
+            made::{deployment, dynamic, finished, record, waiting},
+            put,
+            rows::{commit_row, get_row, put_row},
         },
-        fixtures::{ODD_IDS, at, id, tenant},
+        fixtures::{ODD_IDS, at, id, other_tenant, tenant},
     },
 };
 
@@ -21,6 +24,8 @@ claims!["deployments":
     the_history_of_a_device_begins_with_the_newest,
     the_last_end_of_each_device_is_found,
     walks_pass_each_open_row_once,
+    silent_devices_are_found_by_when_they_were_heard_of,
+    dynamic_deployments_are_those_that_have_not_ended,
 ];
 
 /// Rows of all kinds, of three devices in three deployments.
@@ -253,4 +258,51 @@ async fn walks_pass_each_open_row_once(h: &Harness) {
         let last = get_row(h, &t, "x", row.device.as_str()).await;
         assert_eq!(last, Some(row));
     }
+}
+
+async fn silent_devices_are_found_by_when_they_were_heard_of(h: &Harness) {
+    let t = tenant();
+    let heard = |device: &str, millis| DeviceDeployment {
+        heard: Some(at(millis)),
+        ..record("x", device, Status::Installing)
+    };
+    let watched = [heard("d", 5), heard("a", 7), heard("b", 7), heard("c", 9)];
+    for row in &watched {
+        put_row(h, row).await;
+    }
+    // Those that ended, or were never heard of, and those of another deployment.
+    put_row(h, &DeviceDeployment { status: Status::Success, ..heard("e", 6) }).await;
+    put_row(h, &record("x", "f", Status::Installing)).await;
+    put_row(h, &DeviceDeployment { stage: Stage::Waiting, ..heard("g", 6) }).await;
+    put_row(h, &DeviceDeployment { heard: Some(at(6)), ..record("y", "a", Status::Pending) }).await;
+    let silent = async |from, to, limit| {
+        let found = h.stores.silent_rows(&t, &id("x"), at(from)..at(to), limit).await.unwrap();
+        found.iter().map(|row| row.device.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(silent(0, 100, 9).await, "d a b c");
+    assert_eq!(silent(0, 100, 2).await, "d a");
+    assert_eq!(silent(7, 9, 9).await, "a b");
+    assert_eq!(silent(9, 9, 9).await, "");
+    // One that is heard of again moves.
+    let was = get_row(h, &t, "x", "d").await.unwrap();
+    let to = DeviceDeployment { heard: Some(at(8)), fetching: true, ..was.clone() };
+    commit_row(h, &t, Commit::update(was, to)).await.unwrap();
+    assert_eq!(silent(0, 100, 9).await, "a b d c");
+}
+
+async fn dynamic_deployments_are_those_that_have_not_ended(h: &Harness) {
+    let t = tenant();
+    assert_eq!(h.stores.dynamic_deployments(&t).await.unwrap(), []);
+    let open = dynamic(deployment("open", 1));
+    let filling = Deployment { state: State::Filling, ..dynamic(deployment("filling", 2)) };
+    for known in [&open, &filling, &finished(dynamic(deployment("ended", 3)), 9)] {
+        put(h, known).await;
+    }
+    put(h, &deployment("plain", 4)).await;
+    let mut found = h.stores.dynamic_deployments(&t).await.unwrap();
+    found.sort_by_key(|known| known.created);
+    assert_eq!(found, [open.clone(), filling]);
+    assert_eq!(h.stores.dynamic_deployments(&other_tenant()).await.unwrap(), []);
+    commit(h, &t, Commit::update(open.clone(), finished(open, 9))).await.unwrap();
+    assert_eq!(h.stores.dynamic_deployments(&t).await.unwrap().len(), 1);
 }

@@ -12,8 +12,9 @@ use crate::{
     artifacts::{Artifact, ArtifactQuery},
     ctx::{Ctx, Scope},
     deployments::{
-        Batch, Course, DeploymentId, DeploymentQuery, Instructions, Message, NewConfiguration,
-        NewDeployment, NewPhase, Phases, Progress, Request, Status, Whom,
+        Batch, Budget, Course, DeploymentId, DeploymentQuery, Instructions, Message,
+        NewConfiguration, NewDeployment, NewPhase, Phases, Progress, Remedy, Request,
+        Side as Outcome, Status, Threshold, Whom,
     },
     env::Env,
     error::{Error, Result},
@@ -48,6 +49,8 @@ pub(super) enum Order {
     AbortDevice(Pair),
     Decommission(Pair),
     Reset(Pair),
+    Pause(Pair),
+    Resume(Pair),
     Log(Pair, &'static str),
     List(usize, DeploymentQuery, PageRequest, Option<&'static str>),
     Devices(Pair, Vec<Status>, PageRequest),
@@ -88,8 +91,24 @@ fn new(env: &Env) -> NewDeployment {
 fn course(env: &Env) -> Course {
     let batch = pick(env, &[Batch::Percent(40), Batch::Devices(1)]);
     let later = pick(env, &[env.now(), env.now() + Duration::from_secs(2)]);
-    let phase = NewPhase { batch: Some(batch), starts: pick(env, &[None, Some(later)]) };
-    let last = NewPhase { batch: None, starts: Some(later) };
+    let failures = Threshold {
+        side: Outcome::Failure,
+        limit: pick(env, &[Batch::Percent(50), Batch::Devices(1)]),
+        sample: env.below(2),
+        remedy: pick(env, &[Remedy::Pause, Remedy::Abort]),
+    };
+    let thresholds = || if env.below(4) == 0 { vec![failures] } else { Vec::new() };
+    let phase = NewPhase {
+        batch: Some(batch),
+        starts: pick(env, &[None, Some(later)]),
+        needs_approval: env.below(4) == 0,
+        thresholds: thresholds(),
+    };
+    let last = NewPhase { starts: Some(later), ..NewPhase::default() };
+    let budget = Budget {
+        parallel: pick(env, &[None, Some(1)]),
+        bytes_per_second: pick(env, &[None, Some(1 + env.below(100))]),
+    };
     let phases = Phases::Each(vec![phase, last]);
     let map = || Map::from_iter([("states é".to_owned(), json!({ "n": env.below(2) }))]);
     Course {
@@ -97,6 +116,11 @@ fn course(env: &Env) -> Course {
         retries: pick(env, &[0, 0, 1]),
         control_map: (env.below(4) == 0).then(map),
         delta: env.below(4) == 0,
+        priority: pick(env, &[0, 0, -1, 1]),
+        windows: Vec::new(),
+        thresholds: thresholds(),
+        budget: (env.below(4) == 0).then_some(budget),
+        silence_minutes: (env.below(4) == 0).then_some(1),
     }
 }
 
@@ -127,7 +151,7 @@ fn query(env: &Env) -> DeploymentQuery {
 impl Order {
     pub(super) fn random(env: &Env) -> Self {
         let pair = pair(env);
-        match env.below(32) {
+        match env.below(34) {
             0..4 => Self::Create(pair, new(env)),
             4..6 => Self::Configure(pair, pick(env, &["{}", "{}", "{\"é\":1}", "\0"])),
             6..14 => Self::Poll(pair, request(env)),
@@ -141,7 +165,9 @@ impl Order {
                 Self::List(pair.tenant, query(env), page(env), scope)
             }
             28..30 => Self::Devices(pair, statuses(env), page(env)),
-            _ => Self::History(pair, statuses(env), page(env)),
+            30..32 => Self::History(pair, statuses(env), page(env)),
+            32 => Self::Pause(pair),
+            _ => Self::Resume(pair),
         }
     }
 
@@ -202,6 +228,14 @@ impl Order {
             }
             Self::Reset(p) => {
                 shown(deployments.reset_history(&side.ctx(p.tenant), &device(p.device)?).await)
+            }
+            Self::Pause(p) => {
+                let (ctx, id) = side.nth(p).await?;
+                shown(deployments.pause(&ctx, &id, "to look").await)
+            }
+            Self::Resume(p) => {
+                let (ctx, id) = side.nth(p).await?;
+                shown(deployments.resume(&ctx, &id).await)
             }
             Self::Log(p, text) => {
                 let (ctx, id) = side.nth(p).await?;

@@ -11,7 +11,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::course::{self, AskedPhase, UniformPhases};
+use super::{
+    course::{self, AskedPhase, UniformPhases},
+    safety,
+};
 use crate::{
     body::{FromBody, Item, JsonError, or_default},
     error::{ApiError, Faults},
@@ -73,6 +76,27 @@ pub(crate) struct NewDeployment {
     /// Devices get deltas where there can be any.
     #[serde(default, deserialize_with = "or_default")]
     autogenerate_delta: bool,
+    /// The saved filter that devices have to fit when they ask; for dynamic deployments.
+    #[serde(default, deserialize_with = "or_default")]
+    filter_id: String,
+    /// At most so many devices of a filter; as many as ask without.
+    #[serde(default, deserialize_with = "or_default")]
+    max_devices: u64,
+    /// Of two deployments for a device, the one with the greater priority comes first.
+    #[serde(default, deserialize_with = "or_default")]
+    priority: i32,
+    /// When devices may begin; at any time without.
+    #[serde(default, deserialize_with = "or_default")]
+    maintenance_windows: Vec<safety::Window>,
+    /// What stops the whole of it.
+    #[serde(default, deserialize_with = "or_default")]
+    thresholds: Vec<safety::Threshold>,
+    /// What may be fetched at once.
+    #[serde(default)]
+    download_budget: Option<safety::Budget>,
+    /// After how many minutes a device that began and says nothing more has failed.
+    #[serde(default)]
+    silence_timeout_minutes: Option<u32>,
 }
 
 impl FromBody for NewDeployment {
@@ -104,7 +128,16 @@ impl NewDeployment {
             retries: self.retries,
             control_map: Some(self.update_control_map),
             delta: self.autogenerate_delta,
+            ..Course::default()
         };
+        let safety = safety::Asked {
+            priority: self.priority,
+            maintenance_windows: self.maintenance_windows,
+            thresholds: self.thresholds,
+            download_budget: self.download_budget,
+            silence_timeout_minutes: self.silence_timeout_minutes,
+        };
+        let course = safety.read(course).map_err(|why| validating(format!("{why}.")))?;
         Ok(deployments::NewDeployment { name, artifact_name, force_installation, whom, course })
     }
 
@@ -126,6 +159,18 @@ impl NewDeployment {
                 self.with(Whom::Devices(devices))
             }
         }
+    }
+
+    pub(in crate::deployments) fn read_for_filter(
+        self,
+    ) -> Result<deployments::NewDeployment, ApiError> {
+        self.check()?;
+        if self.filter_id.is_empty() {
+            return Err(validating("filter_id: cannot be blank."));
+        }
+        let id = self.filter_id.parse().map_err(|_| validating("filter_id: must be an id."))?;
+        let max_devices = self.max_devices;
+        self.with(Whom::Filter { id, max_devices })
     }
 
     pub(in crate::deployments) fn read_for_group(

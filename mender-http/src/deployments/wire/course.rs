@@ -2,10 +2,13 @@
 
 use mender_core::{
     Time,
-    deployments::{Batch, NewPhase, Phases, Rollout, Tally, Uniform},
+    deployments::{Batch, Conduct, NewPhase, Phases, Rollout, Tally, Uniform},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use super::safety::Threshold;
+use crate::body::or_default;
 
 /// A phase as it is asked for.
 #[derive(Deserialize, ToSchema)]
@@ -20,6 +23,12 @@ pub(crate) struct AskedPhase {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     start_ts: Option<Time>,
+    /// It begins once a user approved it who did not create the deployment.
+    #[serde(default, deserialize_with = "or_default")]
+    needs_approval: bool,
+    /// What stops it.
+    #[serde(default, deserialize_with = "or_default")]
+    thresholds: Vec<Threshold>,
 }
 
 /// Equal phases, as many as it takes.
@@ -52,6 +61,16 @@ pub(crate) struct Phase {
     start_ts: Option<Time>,
     /// How many devices began in it.
     device_count: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    needs_approval: bool,
+    /// The user who approved it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approved_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    approved_at: Option<Time>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    thresholds: Vec<Threshold>,
 }
 
 /// Reads a size; of two nobody knows which one is meant.
@@ -78,9 +97,13 @@ pub(crate) fn phases(
     uniform: Option<UniformPhases>,
 ) -> Result<Option<Phases>, &'static str> {
     let Some(uniform) = uniform else {
-        let read = |phase: AskedPhase| {
-            let size = batch(phase.batch_size, phase.batch_size_devices);
-            size.map(|batch| NewPhase { batch, starts: phase.start_ts })
+        let read = |phase: AskedPhase| -> Result<NewPhase, &'static str> {
+            Ok(NewPhase {
+                batch: batch(phase.batch_size, phase.batch_size_devices)?,
+                starts: phase.start_ts,
+                needs_approval: phase.needs_approval,
+                thresholds: Threshold::read_all(phase.thresholds)?,
+            })
         };
         let each: Vec<NewPhase> = each.into_iter().map(read).collect::<Result<_, _>>()?;
         return Ok((!each.is_empty()).then_some(Phases::Each(each)));
@@ -104,19 +127,24 @@ impl UniformPhases {
 }
 
 impl Phase {
-    pub(crate) fn all(rollout: &Rollout, tally: &Tally) -> Vec<Self> {
+    pub(crate) fn all(rollout: &Rollout, conduct: &Conduct, tally: &Tally) -> Vec<Self> {
         let counted = |at: usize| {
             let number = u32::try_from(at).unwrap_or(u32::MAX);
             tally.phases.get(&number).copied().unwrap_or(0)
         };
         let phase = |(at, phase): (usize, &mender_core::deployments::Phase)| {
             let (batch_size, batch_size_devices) = sizes(phase.batch);
+            let approval = conduct.approvals.iter().find(|approval| approval.phase == phase.id);
             Self {
                 id: phase.id.clone(),
                 batch_size,
                 batch_size_devices,
                 start_ts: phase.starts,
                 device_count: counted(at),
+                needs_approval: phase.needs_approval,
+                approved_by: approval.map(|approval| approval.by.to_string()),
+                approved_at: approval.map(|approval| approval.at),
+                thresholds: phase.thresholds.iter().copied().map(Threshold::of).collect(),
             }
         };
         rollout.phases.iter().enumerate().map(phase).collect()

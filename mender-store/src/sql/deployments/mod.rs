@@ -21,7 +21,7 @@ macro_rules! deployment {
     () => {
         "d.id, d.name, d.artifact_name, d.force_installation, d.audience, d.group_names,
         d.fingerprint, d.max_devices, d.ticket, d.created, d.state, d.finished, d.artifacts,
-        d.configuration, d.version, d.rollout"
+        d.configuration, d.version, d.rollout, d.conduct"
     };
 }
 
@@ -29,7 +29,7 @@ macro_rules! device {
     () => {
         "deployment_id, device_id, attempt, stage, record_id, status, substate, created, started,
         finished, deleted, replaced, request, artifact_id, bytes, log, ended_status, ended_at,
-        late, version, phase, tries, failed"
+        late, version, phase, tries, failed, heard, fetching"
     };
 }
 

@@ -33,6 +33,9 @@ pub(super) const NEWEST: Stmt = sql!(
         WHERE tenant_id = $1 ORDER BY created DESC LIMIT 1"
 );
 
+pub(super) const DYNAMIC: Stmt =
+    sql!(deployments!("WHERE d.tenant_id = $1 AND d.dynamic = 1 AND d.finished IS NULL"));
+
 pub(super) const OF_RELEASES: Stmt = sql!(
     "SELECT id FROM deployments_deployments
         WHERE tenant_id = $1 AND release_id @in($2) AND finished IS NULL"
@@ -155,10 +158,19 @@ pub(super) const OPEN: Stmt = sql!(devices!(
         ORDER BY device_id, attempt LIMIT $5"
 ));
 
+pub(super) const SILENT: Stmt = sql!(devices!(
+    device!(),
+    "watched",
+    "WHERE tenant_id = $1 AND deployment_id = $2 AND stage = 'record' AND open = 1
+        AND heard IS NOT NULL AND heard >= $3 AND heard < $4
+        ORDER BY heard, device_id, attempt LIMIT $5"
+));
+
 pub(super) const STATEMENTS: &[Stmt] = &[
     BY_ID,
     BY_IDS,
     NEWEST,
+    DYNAMIC,
     OF_RELEASES,
     LAST_END,
     TARGETS,
@@ -175,4 +187,5 @@ pub(super) const STATEMENTS: &[Stmt] = &[
     LAST_ENDED,
     TALLIES,
     OPEN,
+    SILENT,
 ];

@@ -40,6 +40,7 @@ pub(super) fn deployment(row: &Row) -> StoreResult<Deployment> {
         fingerprint: row.opt_text("fingerprint")?.map(str::to_owned),
         max_devices: row.int("max_devices")?.cast_unsigned(),
         rollout: row.json("rollout")?,
+        conduct: row.json("conduct")?,
         ticket: row.text("ticket")?.to_owned(),
         created: row.time("created")?,
         state: row.name("state")?,
@@ -86,6 +87,8 @@ pub(super) fn device(row: &Row) -> StoreResult<DeviceDeployment> {
         phase: number(row.opt_int("phase")?)?,
         tries: number(Some(row.int("tries")?))?.unwrap_or_default(),
         failed: row.flag("failed")?,
+        heard: row.opt_time("heard")?,
+        fetching: row.flag("fetching")?,
         artifact: match row.is_null("artifact_id")? {
             true => None,
             false => Some(row.parse("artifact_id")?),

@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+};
 
 use async_trait::async_trait;
 use mender_core::{
@@ -119,6 +122,10 @@ impl Store for SqlStore {
 
     async fn newest_deployment(&self, tenant: &TenantId) -> StoreResult<Option<Time>> {
         self.time(reads::NEWEST, vals![tenant]).await
+    }
+
+    async fn dynamic_deployments(&self, tenant: &TenantId) -> StoreResult<Vec<Deployment>> {
+        self.deployment_rows(reads::DYNAMIC, vals![tenant]).await
     }
 
     async fn open_deployments(
@@ -302,6 +309,17 @@ impl Store for SqlStore {
             after.and_then(|after| place(deployment, after)).unwrap_or_default();
         let vals = vals![tenant, deployment.as_str(), device, attempt, limit];
         self.device_rows(reads::OPEN, vals).await
+    }
+
+    async fn silent_rows(
+        &self,
+        tenant: &TenantId,
+        deployment: &DeploymentId,
+        heard: Range<Time>,
+        limit: usize,
+    ) -> StoreResult<Vec<DeviceDeployment>> {
+        let vals = vals![tenant, deployment.as_str(), heard.start, heard.end, limit];
+        self.device_rows(reads::SILENT, vals).await
     }
 
     async fn commit_device_deployment(

@@ -450,7 +450,7 @@ async fn no_statement_of_an_area_scans_a_table() {
         let store = SqlStore::new(Sql::new(Watched { sql, name }));
         artifacts_area(&store).await.unwrap();
         auth_area(&store).await.unwrap();
-        deployments::area(&store).await.unwrap();
+        Box::pin(deployments::area(&store)).await.unwrap();
         inventory_area(&store).await.unwrap();
         users_area(&store).await.unwrap();
         tenants_area(&store).await.unwrap();

@@ -21,9 +21,12 @@ impl World {
         let first = NewPhase {
             batch: Some(Batch::Devices(devices)),
             starts: starts.map(|after| now + after),
+            ..NewPhase::default()
         };
-        let second =
-            NewPhase { batch: None, starts: Some(now + starts.unwrap_or_default() + HOUR) };
+        let second = NewPhase {
+            starts: Some(now + starts.unwrap_or_default() + HOUR),
+            ..NewPhase::default()
+        };
         Course { phases: Some(Phases::Each(vec![first, second])), ..Course::default() }
     }
 

@@ -1,11 +1,11 @@
 //! Deployments: what was asked, rows of devices, targets and logs.
 
 use mender_core::{
-    DeviceId, StoreResult, TenantId, Version,
+    DeviceId, StoreResult, TenantId, Time, Version,
     deployments::{
-        Audience, Batch, Deployment, DeploymentId, DeploymentQuery, DeviceDeployment, Ended, Log,
-        Message, Payload, Phase, Progress, Request, Rollout, Stage, State, Status, Store as _,
-        Targets,
+        Audience, Batch, Cause, Conduct, Deployment, DeploymentId, DeploymentQuery,
+        DeviceDeployment, Ended, Hold, Log, Message, Payload, Phase, Progress, Request, Rollout,
+        Stage, State, Status, Store as _, Targets,
     },
 };
 
@@ -52,9 +52,28 @@ impl Pair {
             batch: pair.pick(&[Batch::Percent(7), Batch::Devices(1 << 40)]),
             starts: pair.maybe(2).then(|| pair.time()),
             devices: pair.maybe(2).then(|| pair.below(9)),
+            needs_approval: pair.maybe(2),
+            thresholds: Vec::new(),
         };
         let phases = if self.maybe(2) { self.some(3, phase) } else { Vec::new() };
         Rollout { phases, retries: self.pick(&[0, 3]), ..Rollout::default() }
+    }
+
+    fn conduct(&self) -> Conduct {
+        let cause = Cause::User { id: None, reason: self.title() };
+        let hold = self.maybe(2).then(|| Hold { since: self.time(), cause });
+        Conduct { hold, ..Conduct::default() }
+    }
+
+    fn audience(&self) -> Audience {
+        let filter = Audience::Filter {
+            id: self.pick(&["f1", "f2"]).parse().unwrap(),
+            name: self.title(),
+            terms: Vec::new(),
+            initial: self.below(9),
+        };
+        let group = Audience::Group("ö\"".into());
+        self.pick(&[Audience::Devices, Audience::All, group, filter])
     }
 
     fn deployment(&self, id: &DeploymentId) -> Deployment {
@@ -69,11 +88,12 @@ impl Pair {
             artifact_name: self.title(),
             force_installation: self.maybe(2),
             payload: self.pick(&[Payload::Software, configuration]),
-            audience: self.pick(&[Audience::Devices, Audience::All, Audience::Group("ö\"".into())]),
+            audience: self.audience(),
             groups,
             fingerprint: (!self.maybe(4)).then(|| format!("f{}", self.below(4))),
             max_devices: self.below(1000),
             rollout: self.rollout(),
+            conduct: self.conduct(),
             ticket: self.pick(&["t1", "t2"]).to_owned(),
             created: self.time(),
             state,
@@ -124,6 +144,7 @@ impl Pair {
         let id = |deployment: &Deployment| deployment.id.to_string();
         let _ = both!(self, |s| sorted(s.deployments_by_id(&tenant, &ids).await, id));
         let _ = both!(self, |s| s.newest_deployment(&tenant).await);
+        let _ = both!(self, |s| sorted(s.dynamic_deployments(&tenant).await, id));
         let releases = self.some(3, Self::title);
         let open = DeploymentId::to_string;
         let _ = both!(self, |s| sorted(s.open_deployments(&tenant, &releases).await, open));
@@ -152,6 +173,8 @@ impl Pair {
         });
         row.phase = self.maybe(2).then(|| self.pick(&[0, 1, 7]));
         (row.tries, row.failed) = (self.pick(&[0, 1, 4]), self.maybe(4));
+        row.heard = self.maybe(2).then(|| self.time());
+        row.fetching = self.maybe(4);
         row.artifact = self.maybe(2).then(|| self.id().parse().unwrap());
         row.bytes = self.below(1000);
         row.log = self.maybe(2);
@@ -163,11 +186,12 @@ impl Pair {
     /// A row of which most is as it was.
     fn reported(&self, was: &DeviceDeployment) -> DeviceDeployment {
         let (new, mut to) = (self.row(was.clone()), was.clone());
-        match self.below(5) {
+        match self.below(6) {
             0 => to.substate = new.substate,
             4 => (to.phase, to.tries, to.failed) = (new.phase, new.tries, new.failed),
             1 => to.status = new.status,
             2 => (to.status, to.ended) = (new.status, new.ended),
+            3 => (to.heard, to.fetching) = (new.heard, new.fetching),
             _ => (to.deleted, to.replaced) = (new.deleted, new.replaced),
         }
         to
@@ -205,6 +229,8 @@ impl Pair {
             let after = format!("{id}/{device}/{}", self.below(4));
             let after = (!self.maybe(3)).then_some(after.as_str());
             let _ = both!(self, |s| s.open_rows(&tenant, &id, after, limit).await);
+            let heard = self.time()..self.time();
+            let _ = both!(self, |s| s.silent_rows(&tenant, &id, heard.clone(), limit).await);
         }
         let records = self.some(4, Self::id);
         let _ = both!(self, |s| sorted(s.records(&tenant, &records).await, key));
@@ -221,6 +247,9 @@ impl Pair {
         let _ = both!(self, |s| s.listed(tenant, id, &[], 0, usize::MAX).await);
         let _ = both!(self, |s| s.listed(tenant, id, &Status::ALL, 0, usize::MAX).await);
         let _ = both!(self, |s| s.open_rows(tenant, id, None, usize::MAX).await);
+        let _ = both!(self, |s| s
+            .silent_rows(tenant, id, Time(i64::MIN)..Time(i64::MAX), usize::MAX)
+            .await);
     }
 
     pub(super) async fn fill_or_erase(&self) {

@@ -2,8 +2,8 @@ use mender_core::{
     StoreResult, Time, Version,
     commit::Change,
     deployments::{
-        Audience, Deployment, DeviceDeployment, Ended, Log, Payload, Rollout, Stage, State, Status,
-        Store as _, Targets,
+        Audience, Conduct, Deployment, DeviceDeployment, Ended, Log, Payload, Rollout, Stage,
+        State, Status, Store as _, Targets,
     },
 };
 
@@ -23,6 +23,7 @@ pub(super) async fn area(store: &SqlStore) -> StoreResult<()> {
         fingerprint: Some("f".into()),
         max_devices: 1,
         rollout: Rollout::default(),
+        conduct: Conduct::default(),
         ticket: "t".into(),
         created: Time(1),
         state: State::Open,
@@ -38,6 +39,7 @@ pub(super) async fn area(store: &SqlStore) -> StoreResult<()> {
         store.deployment(&tenant, &first.id).await?;
         store.deployments_by_id(&tenant, std::slice::from_ref(&first.id)).await?;
         store.newest_deployment(&tenant).await?;
+        store.dynamic_deployments(&tenant).await?;
         store.open_deployments(&tenant, &names).await?;
         store.last_end(&tenant, "r").await?;
         for query in orders::queries() {
@@ -68,7 +70,8 @@ async fn device_rows(store: &SqlStore) -> StoreResult<()> {
     let met = changed(&first, |row| (row.stage, row.record) = (Stage::Record, "r1".into()));
     let said = changed(&met, |row| row.substate = "said".into());
     let moved = changed(&said, |row| row.status = Status::Rebooting);
-    let ended = changed(&moved, |row| {
+    let heard = changed(&moved, |row| row.heard = Some(Time(2)));
+    let ended = changed(&heard, |row| {
         row.status = Status::Success;
         row.ended = Some(Ended { status: row.status, at: Time(3) });
     });
@@ -77,7 +80,8 @@ async fn device_rows(store: &SqlStore) -> StoreResult<()> {
         Change::Update { was: first.clone(), to: met.clone() },
         Change::Update { was: met, to: said.clone() },
         Change::Update { was: said, to: moved.clone() },
-        Change::Update { was: moved, to: ended.clone() },
+        Change::Update { was: moved, to: heard.clone() },
+        Change::Update { was: heard, to: ended.clone() },
         Change::Delete(ended),
     ];
     let device = &first.device;
@@ -95,6 +99,7 @@ async fn device_rows(store: &SqlStore) -> StoreResult<()> {
         store.last_ended(&tenant, std::slice::from_ref(device)).await?;
         store.tallies(&tenant, std::slice::from_ref(&id)).await?;
         store.open_rows(&tenant, &id, Some(&first.key), 10).await?;
+        store.silent_rows(&tenant, &id, Time(0)..Time(9), 10).await?;
         store.commit_device_deployment(&tenant, stamped(n, change)).await?;
     }
     let log = Log::new(&id, device, vec![]);

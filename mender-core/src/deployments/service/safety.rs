@@ -1,0 +1,274 @@
+//! What keeps deployments from doing harm.
+
+use std::{slice::from_ref, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use serde_json::json;
+
+use super::{Service, create::user_of, fill::subject};
+use crate::{
+    ctx::{Actor, Ctx},
+    deployments::{
+        logic::{self, Gate, Part},
+        model::{
+            CHUNK, Cause, Deployment, DeploymentId, DeviceDeployment, Payload, Reason, Remedy,
+            Score, ZONE_ATTRIBUTE, Zone,
+        },
+    },
+    env::Time,
+    error::{Error, Kind, Result},
+    id::DeviceId,
+    inventory::AttributeName,
+    jobs::{Job, NewJob, Progress, Worker},
+};
+
+/// How often silent devices are looked for.
+const PERIOD: Duration = Duration::from_secs(60);
+
+const WATCH: &str = "deployments.watch";
+
+impl Service {
+    /// Has no further device begin a deployment; those that began go on.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` for one that has ended, `Invalid` for a long reason, `Forbidden`, and
+    /// those of the store.
+    pub async fn pause(&self, ctx: &Ctx, id: &DeploymentId, reason: &str) -> Result<()> {
+        let cause = Cause::User { id: user_of(ctx), reason: reason.to_owned() };
+        let attempt = || async {
+            let deployment = self.reachable(ctx, id).await?;
+            self.commit(ctx, logic::pause(deployment, cause.clone(), self.now())?).await
+        };
+        self.kernel.retry(attempt).await
+    }
+
+    /// Has devices begin again that a pause held back. Thresholds count anew.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` for one that has ended, `Forbidden`, and those of the stores.
+    pub async fn resume(&self, ctx: &Ctx, id: &DeploymentId) -> Result<()> {
+        let attempt = || async {
+            let deployment = self.reachable(ctx, id).await?;
+            let mut scores = Vec::new();
+            for (part, _) in logic::judged(&deployment) {
+                scores.push((part, self.score(ctx, id, part).await?));
+            }
+            self.commit(ctx, logic::resume(deployment, scores)?).await
+        };
+        self.kernel.retry(attempt).await
+    }
+
+    /// Lets a phase begin, at the word of a user who did not create the deployment.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` for a deployment that has ended or a phase that needs no approval,
+    /// `Forbidden` for its creator and for programs, and those of the store.
+    pub async fn approve(&self, ctx: &Ctx, id: &DeploymentId, phase: &str) -> Result<()> {
+        let Actor::User(user) = &ctx.actor else {
+            return Err(Error::forbidden("a user has to approve the phase"));
+        };
+        let attempt = || async {
+            let deployment = self.reachable(ctx, id).await?;
+            let commit = logic::approve(deployment, phase, user.clone(), self.now())?;
+            self.commit(ctx, commit).await
+        };
+        self.kernel.retry(attempt).await
+    }
+
+    async fn reachable(&self, ctx: &Ctx, id: &DeploymentId) -> Result<Deployment> {
+        let deployment = self.load(ctx, id).await?;
+        self.check_scope(ctx, &deployment)?;
+        Ok(deployment)
+    }
+
+    async fn score(&self, ctx: &Ctx, id: &DeploymentId, part: Part) -> Result<Score> {
+        let (failed, succeeded) = logic::score_quotas(id, part);
+        let count = async |name: &str| {
+            let used = self.quotas.quota(&ctx.tenant, name).await?.used;
+            Ok::<_, Error>(u64::try_from(used).unwrap_or_default())
+        };
+        Ok(Score { failed: count(&failed).await?, succeeded: count(&succeeded).await? })
+    }
+
+    /// Stops a deployment whose devices fared worse than its thresholds allow. Tells whether it
+    /// did.
+    pub(super) async fn judge(&self, ctx: &Ctx, deployment: &Deployment) -> Result<bool> {
+        if deployment.conduct.hold.is_some() || deployment.is_finished() {
+            return Ok(false);
+        }
+        for (part, thresholds) in logic::judged(deployment) {
+            let score = self.score(ctx, &deployment.id, part).await?;
+            let Some(threshold) = logic::passed(deployment, part, thresholds, score) else {
+                continue;
+            };
+            let (remedy, cause) = logic::remedy(part, threshold, score);
+            match remedy {
+                Remedy::Pause => {
+                    let pause = |was| logic::pause(was, cause.clone(), self.now());
+                    self.change(ctx, &deployment.id, pause).await
+                }
+                Remedy::Abort => self.abort(&Ctx::system(ctx.tenant.clone()), &deployment.id).await,
+            }
+            .or_else(|error| match error.kind {
+                // It ended meanwhile.
+                Kind::Conflict if !error.is_stale() => Ok(()),
+                _ => Err(error),
+            })?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Judges a deployment as it is now, where thresholds look at what becomes of its devices.
+    pub(crate) async fn judge_now(&self, ctx: &Ctx, id: &DeploymentId) -> Result<()> {
+        match self.store.deployment(&ctx.tenant, id).await? {
+            Some(deployment) if deployment.rollout.has_thresholds() => {
+                self.judge(ctx, &deployment).await.map(|_| ())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells whether a device may begin, as far as can be told without beginning, and where.
+    pub(super) async fn gate(
+        &self,
+        ctx: &Ctx,
+        row: &DeviceDeployment,
+        deployment: &Deployment,
+    ) -> Result<Gate> {
+        let now = self.now();
+        let zone = self.zone(ctx, &row.device, deployment).await?;
+        let gate = logic::gate(row, deployment, zone.as_deref(), now);
+        if matches!(gate, Gate::Passed | Gate::Closed(_)) {
+            return Ok(gate);
+        }
+        // The counters are ahead of what is decided by them.
+        if deployment.rollout.has_thresholds() && self.judge(ctx, deployment).await? {
+            return Ok(Gate::Closed(Reason::Paused));
+        }
+        if let Gate::Phase { number, is_limited: true } = gate {
+            let name = logic::quota_of(&deployment.id, number);
+            if self.quotas.quota(&ctx.tenant, &name).await?.free <= 0 {
+                return Ok(Gate::Closed(logic::why_full(deployment, number, now)));
+            }
+        }
+        if !row.fetching && !self.has_budget(ctx, deployment).await? {
+            return Ok(Gate::Closed(Reason::BudgetUsed));
+        }
+        Ok(gate)
+    }
+
+    /// Returns the time zone of a device, where windows open by it. What users say of the device
+    /// goes before what it says itself.
+    async fn zone(
+        &self,
+        ctx: &Ctx,
+        device: &DeviceId,
+        deployment: &Deployment,
+    ) -> Result<Option<String>> {
+        if deployment.rollout.windows.iter().all(|window| window.zone != Zone::Device) {
+            return Ok(None);
+        }
+        let Some(device) = self.fleet.device(&ctx.tenant, device).await? else { return Ok(None) };
+        let names = [AttributeName::tag(ZONE_ATTRIBUTE), AttributeName::inventory(ZONE_ATTRIBUTE)];
+        let value = names.iter().find_map(|name| device.attributes.value(name)?.as_text());
+        Ok(value.map(str::to_owned))
+    }
+
+    /// Tells whether one more device may fetch; fills up what time has given.
+    async fn has_budget(&self, ctx: &Ctx, deployment: &Deployment) -> Result<bool> {
+        let Some(budget) = deployment.rollout.budget else { return Ok(true) };
+        let (tenant, id) = (&ctx.tenant, &deployment.id);
+        if budget.parallel.is_some() {
+            let slots = self.quotas.quota(tenant, &logic::slots_quota(id)).await?;
+            if slots.free <= 0 {
+                return Ok(false);
+            }
+        }
+        let Some(rate) = budget.bytes_per_second else { return Ok(true) };
+        let left = self.quotas.quota(tenant, &logic::bytes_quota(id)).await?.free;
+        let earned = |deployment: &Deployment| {
+            let since = deployment.conduct.refilled.unwrap_or(deployment.created);
+            logic::refill(rate, since, self.now(), left)
+        };
+        if left > 0 || earned(deployment) == 0 {
+            return Ok(left > 0);
+        }
+        // What is known here may be out of date: it is decided on what is stored.
+        let Some(stored) = self.store.deployment(tenant, id).await? else { return Ok(false) };
+        let bytes = earned(&stored);
+        if bytes > 0 {
+            self.commit(ctx, logic::refilled(stored, bytes, self.now())).await?;
+        }
+        Ok(left.saturating_add(bytes) > 0)
+    }
+
+    /// Has devices looked after that may fall silent.
+    pub(super) async fn begin_watch(&self, ctx: &Ctx, deployment: &Deployment) -> Result<()> {
+        let rollout = &deployment.rollout;
+        if rollout.silence_minutes.is_none() && rollout.budget.is_none() {
+            return Ok(());
+        }
+        let job = NewJob {
+            kind: WATCH.into(),
+            key: format!("{}/{}", ctx.tenant, deployment.id),
+            lane: String::new(),
+            due_at: self.now() + PERIOD,
+            payload: json!({ "tenant": ctx.tenant, "id": deployment.id }),
+        };
+        Ok(self.kernel.jobs.put_jobs(from_ref(&job)).await?)
+    }
+
+    /// Looks after the silent devices of a deployment. Tells whether it goes on.
+    async fn watch(&self, ctx: &Ctx, id: &DeploymentId) -> Result<bool> {
+        let (tenant, now) = (&ctx.tenant, self.now());
+        let Some(deployment) = self.store.deployment(tenant, id).await? else { return Ok(false) };
+        if deployment.is_finished() {
+            return Ok(false);
+        }
+        let fetches = match deployment.payload {
+            Payload::Software => self.config.link_expires,
+            Payload::Configuration(_) => self.config.configuration_expires,
+        };
+        let (mut from, mut limit) = (Time(0), CHUNK);
+        loop {
+            let rows = self.store.silent_rows(tenant, id, from..now, limit).await?;
+            let last = rows.last().and_then(|row| row.heard).filter(|_| rows.len() == limit);
+            for row in rows {
+                let device = row.device.clone();
+                let silenced = |row| logic::silenced(row, &deployment, fetches, now);
+                self.change_row(ctx, (id, &device), silenced).await?;
+            }
+            match last {
+                // More of a moment than are looked at together.
+                Some(last) if last == from => limit *= 2,
+                Some(last) => from = last,
+                None => break,
+            }
+        }
+        self.judge_now(ctx, id).await?;
+        self.settle(ctx, id).await?;
+        Ok(true)
+    }
+}
+
+/// Looks after devices that fall silent.
+pub(crate) struct Watch(pub(crate) Arc<Service>);
+
+#[async_trait]
+impl Worker for Watch {
+    fn kind(&self) -> &str {
+        WATCH
+    }
+
+    async fn run(&self, job: &Job) -> Progress {
+        let Some((ctx, id)) = subject(job) else {
+            return Progress::Dead(Error::internal("no deployment named"));
+        };
+        match self.0.watch(&ctx, &id).await {
+            Ok(true) => Progress::Again(PERIOD),
+            Ok(false) => Progress::Done,
+            Err(error) => Progress::Failed(error),
+        }
+    }
+}
