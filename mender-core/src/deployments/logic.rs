@@ -9,7 +9,7 @@ use crate::{
     commit::{Commit, Draw},
     deployments::{
         events::DeploymentEvent,
-        model::{Deployment, DeploymentId, DeviceDeployment, Ended, Stage, State, Status},
+        model::{Deployment, DeploymentId, DeviceDeployment, Ended, Reason, Stage, State, Status},
     },
     env::Time,
     error::{Error, Result},
@@ -20,7 +20,8 @@ mod poll;
 mod rollout;
 mod safety;
 
-pub use poll::{Answer, Offer, Selection, choose, contact, is_member, target};
+pub(super) use poll::is_installed;
+pub use poll::{Answer, Offer, Selection, choose, contact, held, is_member, target};
 use rollout::begin_in;
 pub use rollout::{
     Gate, MAX_PHASES, MAX_RETRIES, NewPhase, Phases, devices_quota, gate, plan, quota_of, why_full,
@@ -197,7 +198,8 @@ pub fn supersede(
     record: String,
     now: Time,
 ) -> Commit<DeviceDeployment> {
-    let was = DeviceDeployment { substate: format!("superseded by {by}"), ..was };
+    let mut was = DeviceDeployment { substate: format!("superseded by {by}"), ..was };
+    was.note(Reason::Superseded, now);
     take_out(was, Status::Aborted, record, now)
 }
 

@@ -29,6 +29,7 @@ mod configuration;
 mod create;
 mod devices;
 mod end;
+mod explain;
 mod fill;
 mod logs;
 mod poll;
@@ -37,6 +38,7 @@ mod safety;
 
 pub use configuration::{ConfigurationLink, NewConfiguration};
 pub use create::{Course, NewDeployment, Whom};
+pub use explain::{Considered, Explanation};
 pub(crate) use fill::{Complete, Walk};
 pub use poll::Instructions;
 pub use read::{Shown, ShownDevice};
@@ -71,6 +73,9 @@ impl Default for Config {
 pub(crate) trait Releases: Send + Sync + 'static {
     /// Returns the artifacts of a release; none where there is none, or where it is leaving.
     async fn of_release(&self, tenant: &TenantId, name: &str) -> Result<Vec<Artifact>>;
+
+    /// As above, from memory where it is known to be true: for polls.
+    async fn kept(&self, tenant: &TenantId, name: &str) -> Result<Arc<[Artifact]>>;
 
     /// Returns artifacts by id, also those that left their releases.
     async fn by_id(
@@ -274,6 +279,14 @@ impl Service {
         }
         let artifacts = self.artifacts(&ctx.tenant, deployment).await?;
         Ok(artifacts.into_iter().map(|artifact| artifact.id).collect())
+    }
+
+    /// Returns what a deployment has to give, from memory where it is known to be true.
+    async fn kept(&self, tenant: &TenantId, deployment: &Deployment) -> Result<Arc<[Artifact]>> {
+        match deployment.payload {
+            Payload::Configuration(_) => Ok(Arc::new([])),
+            Payload::Software => self.releases.kept(tenant, &deployment.artifact_name).await,
+        }
     }
 
     async fn artifacts(&self, tenant: &TenantId, deployment: &Deployment) -> Result<Vec<Artifact>> {

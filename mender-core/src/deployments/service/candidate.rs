@@ -110,7 +110,7 @@ impl Service {
     }
 
     /// Returns the deployments of rows.
-    async fn known(
+    pub(super) async fn known(
         &self,
         tenant: &TenantId,
         rows: &[DeviceDeployment],
@@ -142,7 +142,7 @@ impl Service {
     }
 
     /// Returns the dynamic deployments that are open.
-    async fn dynamic(&self, tenant: &TenantId) -> Result<Arc<[Arc<Deployment>]>> {
+    pub(super) async fn dynamic(&self, tenant: &TenantId) -> Result<Arc<[Arc<Deployment>]>> {
         let load = async || {
             let open = self.store.dynamic_deployments(tenant).await?;
             Ok(open.into_iter().map(Arc::new).collect())

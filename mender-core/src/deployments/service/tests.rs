@@ -4,6 +4,7 @@
 
 mod course;
 mod dynamic;
+mod explain;
 mod random;
 mod safety;
 
