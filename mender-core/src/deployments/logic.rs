@@ -261,7 +261,8 @@ pub fn report(
     if to.status.is_final() {
         return Ok(scored(ended(was, to), deployment));
     }
-    let is_watched = deployment.rollout.silence_minutes.is_some() || to.fetching;
+    let fetches = to.fetching && to.status == Status::Downloading;
+    let is_watched = deployment.rollout.silence_minutes.is_some() || fetches;
     to.heard = (is_watched && to.status != Status::Pending).then_some(now);
     Ok(scored(moved(was, to).quiet("others hear how it ends"), deployment))
 }
@@ -273,6 +274,14 @@ fn heard(was: DeviceDeployment, now: Time) -> Commit<DeviceDeployment> {
     }
     let to = DeviceDeployment { heard: Some(now), ..was.clone() };
     moved(was, to).quiet("it says nothing new")
+}
+
+/// Returns for how long devices may be silent before anything comes of it.
+#[must_use]
+pub fn patience(deployment: &Deployment) -> Duration {
+    let minutes = deployment.rollout.silence_minutes.map(u64::from);
+    let silence = minutes.map_or(Duration::MAX, |minutes| Duration::from_secs(minutes * 60));
+    if deployment.rollout.budget.is_some() { silence.min(BEGINS) } else { silence }
 }
 
 /// Ends the try of a device that was silent for too long, or takes its place among those that

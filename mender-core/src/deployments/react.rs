@@ -47,7 +47,11 @@ impl Settle {
             | DeploymentEvent::DeviceAgain { id, device } => {
                 self.0.complete_entry(&ctx, &id, &device).await.map(|_| ())
             }
-            DeploymentEvent::Created { .. } | DeploymentEvent::Finished { .. } => Ok(()),
+            DeploymentEvent::Created { .. }
+            | DeploymentEvent::Finished { .. }
+            | DeploymentEvent::Paused { .. }
+            | DeploymentEvent::Resumed { .. }
+            | DeploymentEvent::PhaseApproved { .. } => Ok(()),
         }
     }
 }

@@ -56,6 +56,9 @@ pub struct Config {
     pub link_expires: Duration,
     /// For how long they may fetch a configuration.
     pub configuration_expires: Duration,
+    /// How many deployments of software a tenant may have that have not ended; `None`: as many as
+    /// it likes. Creations at the same moment may go beyond it by as many.
+    pub max_active: Option<u64>,
 }
 
 impl Default for Config {
@@ -64,6 +67,7 @@ impl Default for Config {
             selection: Selection::default(),
             link_expires: Duration::from_secs(24 * 3600),
             configuration_expires: Duration::from_secs(15 * 60),
+            max_active: None,
         }
     }
 }

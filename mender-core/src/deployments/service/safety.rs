@@ -262,9 +262,10 @@ impl Service {
             Payload::Software => self.config.link_expires,
             Payload::Configuration(_) => self.config.configuration_expires,
         };
-        let (mut from, mut limit) = (Time(0), CHUNK);
+        let (mut from, mut limit) = (Time(i64::MIN), CHUNK);
+        let until = Time((now - logic::patience(&deployment)).0 + 1);
         loop {
-            let rows = self.store.silent_rows(tenant, id, from..now, limit).await?;
+            let rows = self.store.silent_rows(tenant, id, from..until, limit).await?;
             let last = rows.last().and_then(|row| row.heard).filter(|_| rows.len() == limit);
             for row in rows {
                 let device = row.device.clone();

@@ -144,6 +144,22 @@ async fn a_large_deployment_is_seen_at_once_and_offered_once_it_is_whole() {
 }
 
 #[tokio::test]
+async fn as_many_deployments_are_active_as_may() {
+    let w = World::new().await;
+    let config = super::Config { max_active: Some(2), ..super::Config::default() };
+    let mender = Mender::in_memory().env(w.time.env()).deployments_config(config).build().unwrap();
+    let w = World { mender, ..w };
+    let files = vec![FileRecipe::new("file", 1)];
+    w.upload(Recipe::module("script", "r", ["pump"], files, Some(&Software::default())), b"x")
+        .await;
+    let first = w.create(&w.ctx, "first", devices(1)).await.unwrap();
+    w.create(&w.ctx, "second", devices(1)).await.unwrap();
+    assert_eq!(refusal(w.create(&w.ctx, "third", devices(1)).await).0, Kind::LimitReached);
+    w.service().abort(&w.ctx, &first).await.unwrap();
+    w.create(&w.ctx, "third", devices(1)).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_abort_of_a_large_deployment_is_seen_at_once() {
     let w = World::new().await;
     let id = w.create(&w.ctx, "large", devices(MANY)).await.unwrap();
