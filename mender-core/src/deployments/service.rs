@@ -244,12 +244,15 @@ impl Service {
         self.kernel.retry(attempt).await
     }
 
-    /// Ends a deployment whose devices have all ended.
+    /// Ends a deployment whose devices have all ended, and stops one whose devices fared worse
+    /// than its thresholds allow.
     pub(crate) async fn settle(&self, ctx: &Ctx, id: &DeploymentId) -> Result<()> {
         let attempt = || async {
             let Some(deployment) = self.store.deployment(&ctx.tenant, id).await? else {
                 return Ok(());
             };
+            // What is stopped is as good as settled: another device's end does the rest.
+            self.judge(ctx, &deployment).await?;
             if !deployment.is_open() || !self.is_done(ctx, &deployment).await? {
                 return Ok(());
             }

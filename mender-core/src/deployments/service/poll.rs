@@ -112,7 +112,6 @@ impl Service {
             return Ok(None);
         }
         if has_ended {
-            self.judge_now(ctx, &deployment.id).await?;
             self.settle(ctx, &deployment.id).await?;
         }
         let id = match answer {

@@ -125,16 +125,6 @@ impl Service {
         }
     }
 
-    /// Judges a deployment as it is now, where thresholds look at what becomes of its devices.
-    pub(crate) async fn judge_now(&self, ctx: &Ctx, id: &DeploymentId) -> Result<()> {
-        match self.store.deployment(&ctx.tenant, id).await? {
-            Some(deployment) if deployment.rollout.has_thresholds() => {
-                self.judge(ctx, &deployment).await.map(|_| ())
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Tells whether a device may begin, as far as can be told without beginning, and where; sees
     /// to what is due.
     pub(super) async fn gate(
@@ -279,7 +269,6 @@ impl Service {
                 None => break,
             }
         }
-        self.judge_now(ctx, id).await?;
         self.settle(ctx, id).await?;
         Ok(true)
     }
