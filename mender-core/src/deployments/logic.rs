@@ -21,7 +21,7 @@ mod rollout;
 mod safety;
 
 pub(super) use poll::is_installed;
-pub use poll::{Answer, Offer, Selection, choose, contact, held, is_member, target};
+pub use poll::{Answer, Offer, Selection, choose, contact, held, is_member, newest_ended, target};
 use rollout::begin_in;
 pub use rollout::{
     Gate, MAX_PHASES, MAX_RETRIES, NewPhase, Phases, devices_quota, gate, plan, quota_of, why_full,

@@ -81,6 +81,14 @@ pub fn choose<'a>(
     ranked.min_by_key(first).map(|(_, row)| row)
 }
 
+/// Returns when the newest deployment was created that a device ended, where the store knows this of
+/// those that it still has ended: what a late report took back was ended too.
+#[must_use]
+pub fn newest_ended(rows: &[DeviceDeployment], stored: Option<Time>) -> Option<Time> {
+    let came_back = rows.iter().filter(|row| row.is_listed() && row.ended.is_some());
+    came_back.map(|row| row.created).max().max(stored)
+}
+
 /// Tells whether an accepted device fits all of some conditions.
 #[must_use]
 pub fn is_member(terms: &[Predicate], device: &Device) -> bool {

@@ -46,7 +46,7 @@ impl Service {
         let came_back = |row: &DeviceDeployment| row.stage == Stage::Record && row.ended.is_some();
         let asks = |row: &DeviceDeployment| came_back(row) || row.deleted.is_some();
         let newest = if !dynamic.is_empty() || rows.iter().any(asks) {
-            self.store.newest_ended(tenant, device).await?
+            logic::newest_ended(&rows, self.store.newest_ended(tenant, device).await?)
         } else {
             None
         };

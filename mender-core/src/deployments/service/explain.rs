@@ -68,6 +68,7 @@ impl Service {
         let joinable = self.joinable(ctx, device, &mut rows).await?;
         let deployments = self.known(tenant, &rows).await?;
         let newest = self.store.newest_ended(tenant, device).await?;
+        let newest = logic::newest_ended(&rows, newest);
         let mut considered: Vec<Considered> = Vec::new();
         let mut next = None;
         while let Some(row) = logic::choose(&rows, &deployments, newest).cloned() {

@@ -212,6 +212,21 @@ async fn deployments_of_one_moment_come_one_after_the_other() {
 }
 
 #[tokio::test]
+async fn late_reports_on_two_deployments_bring_no_older_one_back() {
+    let w = World::new().await;
+    let older = w.create(&w.ctx, "older", devices(2)).await.unwrap();
+    let newer = w.create(&w.ctx, "newer", devices(2)).await.unwrap();
+    for id in [&older, &newer] {
+        assert_eq!(w.told(0).await.as_ref(), Some(id));
+        w.report(id, 0, Status::Success).await.unwrap();
+    }
+    for id in [&newer, &older] {
+        w.report(id, 0, Status::Downloading).await.unwrap();
+    }
+    assert_eq!(w.told(0).await, Some(newer));
+}
+
+#[tokio::test]
 async fn users_of_groups_reach_no_other_devices() {
     let w = World::new().await;
     let inventory = w.mender.inventory();
