@@ -18,6 +18,9 @@ settings! {
         /// How many deployments of software a tenant may have that have not ended; empty: no
         /// limit.
         max_active_deployments: Option<u64> = "",
+        /// How many bytes an artifact may have for devices of the micro tier, where the tenant has
+        /// no limit of its own; empty: no limit.
+        micro_artifact_max_bytes: Option<u64> = "5242880",
     }
 }
 
@@ -29,6 +32,7 @@ impl Deployments {
             link_expires: self.update_expires,
             configuration_expires: self.configuration_expires,
             max_active: self.max_active_deployments,
+            micro_limit: self.micro_artifact_max_bytes,
         }
     }
 }

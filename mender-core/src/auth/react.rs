@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use crate::{
-    auth::service::Service,
+    auth::{model::Tier, service::Service},
     ctx::Ctx,
+    deployments::Tiers,
     env::Time,
     error::{Error, Kind, Result},
     event::{Event, Fact as _, Kinds, Outcome, Subscriber},
@@ -25,6 +26,21 @@ const CHUNK: usize = 100;
 
 /// After how long a count that failed is tried again.
 const PAUSE: Duration = Duration::from_secs(300);
+
+#[async_trait]
+impl Tiers for Service {
+    fn has_tiers(&self) -> bool {
+        self.config().tiers
+    }
+
+    async fn tier(&self, tenant: &TenantId, device: &DeviceId) -> Result<Tier> {
+        if !self.config().tiers {
+            return Ok(Tier::Standard);
+        }
+        let device = self.stored(tenant, device).await?;
+        Ok(device.map_or(Tier::Standard, |device| device.tier))
+    }
+}
 
 /// Counts the accepted devices of every tenant, after each midnight UTC.
 ///

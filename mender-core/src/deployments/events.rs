@@ -50,6 +50,9 @@ pub enum DeploymentEvent {
         /// The phase.
         phase: String,
     },
+    /// What is kept for a tenant about deployments changed.
+    #[serde(rename = "deployment.settings_changed")]
+    SettingsChanged {},
     /// A device reached a final status.
     #[serde(rename = "deployment.device_ended")]
     DeviceEnded {

@@ -19,6 +19,8 @@ use crate::{
 mod poll;
 mod rollout;
 mod safety;
+mod settings;
+mod tiers;
 
 pub(super) use poll::is_installed;
 pub use poll::{Answer, Offer, Selection, choose, contact, held, is_member, newest_ended, target};
@@ -32,6 +34,9 @@ pub use safety::{
     Part, approve, bytes_quota, check, judged, passed, pause, refill, refilled, remedy, resume,
     score_quotas, slots_quota,
 };
+
+pub use settings::{SETTINGS_TOPIC, forget_settings, limit_micro};
+pub use tiers::{MANIFEST, depends_on_tier, misfit};
 
 /// How many bytes the name of a deployment may have.
 pub const MAX_NAME: usize = 256;

@@ -55,7 +55,8 @@ impl Due {
             | DeploymentEvent::Finished { .. }
             | DeploymentEvent::Paused { .. }
             | DeploymentEvent::Resumed { .. }
-            | DeploymentEvent::PhaseApproved { .. } => None,
+            | DeploymentEvent::PhaseApproved { .. }
+            | DeploymentEvent::SettingsChanged {} => None,
         })
     }
 }

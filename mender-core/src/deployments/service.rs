@@ -4,12 +4,16 @@ use async_trait::async_trait;
 
 use crate::{
     artifacts::{Artifact, ArtifactId},
+    auth::Tier,
     blob::Link,
     commit::Commit,
     ctx::Ctx,
     deployments::{
         logic::{self, Selection},
-        model::{Deployment, DeploymentId, DeviceDeployment, Log, Payload, Request, Targets},
+        model::{
+            Deployment, DeploymentId, DeploymentSettings, DeviceDeployment, Log, Payload, Request,
+            Targets,
+        },
         store::Store,
     },
     env::Time,
@@ -35,6 +39,7 @@ mod logs;
 mod poll;
 mod read;
 mod safety;
+mod settings;
 
 pub use configuration::{ConfigurationLink, NewConfiguration};
 pub use create::{Course, NewDeployment, Whom};
@@ -59,6 +64,9 @@ pub struct Config {
     /// How many deployments of software a tenant may have that have not ended; `None`: as many as
     /// it likes. Creations at the same moment may go beyond it by as many.
     pub max_active: Option<u64>,
+    /// How many bytes an artifact may have for devices of the micro tier, where the tenant says
+    /// nothing else; `None`: as many as it likes.
+    pub micro_limit: Option<u64>,
 }
 
 impl Default for Config {
@@ -68,6 +76,7 @@ impl Default for Config {
             link_expires: Duration::from_secs(24 * 3600),
             configuration_expires: Duration::from_secs(15 * 60),
             max_active: None,
+            micro_limit: Some(5 << 20),
         }
     }
 }
@@ -147,6 +156,16 @@ pub(crate) trait Fleet: Send + Sync + 'static {
     ) -> Result<Option<DeviceId>>;
 }
 
+/// What deployments ask device authentication.
+#[async_trait]
+pub(crate) trait Tiers: Send + Sync + 'static {
+    /// Tells whether devices have tiers; where not, every one is standard.
+    fn has_tiers(&self) -> bool;
+
+    /// Returns the tier of a device; one that is not known is standard.
+    async fn tier(&self, tenant: &TenantId, device: &DeviceId) -> Result<Tier>;
+}
+
 /// The use cases of deployments.
 pub struct Service {
     kernel: Arc<Kernel>,
@@ -154,11 +173,13 @@ pub struct Service {
     journal: Arc<dyn Journal>,
     releases: Arc<dyn Releases>,
     fleet: Arc<dyn Fleet>,
+    tiers: Arc<dyn Tiers>,
     quotas: Arc<dyn Quotas>,
     keys: Arc<Keyring>,
     config: Config,
     known: Arc<Cache<Option<Arc<Deployment>>>>,
     dynamic: Arc<Cache<Arc<[Arc<Deployment>]>>>,
+    settings: Arc<Cache<Arc<DeploymentSettings>>>,
 }
 
 /// What the service is made of.
@@ -168,6 +189,7 @@ pub(crate) struct Parts {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) releases: Arc<dyn Releases>,
     pub(crate) fleet: Arc<dyn Fleet>,
+    pub(crate) tiers: Arc<dyn Tiers>,
     pub(crate) quotas: Arc<dyn Quotas>,
     pub(crate) keys: Arc<Keyring>,
     pub(crate) config: Config,
@@ -185,12 +207,27 @@ fn not_found() -> Error {
 
 impl Service {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { kernel, store, journal, releases, fleet, quotas, keys, config } = parts;
+        let Parts { kernel, store, journal, releases, fleet, tiers, quotas, keys, config } = parts;
         let known = Arc::new(Cache::new(logic::TOPIC, KNOWN));
         let dynamic = Arc::new(Cache::new(logic::DYNAMIC_TOPIC, KNOWN));
         kernel.register(known.clone());
+        let settings = Arc::new(Cache::new(logic::SETTINGS_TOPIC, KNOWN));
         kernel.register(dynamic.clone());
-        Self { kernel, store, journal, releases, fleet, quotas, keys, config, known, dynamic }
+        kernel.register(settings.clone());
+        Self {
+            kernel,
+            store,
+            journal,
+            releases,
+            fleet,
+            tiers,
+            quotas,
+            keys,
+            config,
+            known,
+            dynamic,
+            settings,
+        }
     }
 
     /// Returns how deployments behave.

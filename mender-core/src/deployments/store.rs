@@ -3,7 +3,10 @@ use std::{collections::BTreeMap, ops::Range};
 use crate::{
     commit::Stamped,
     deployments::{
-        model::{Deployment, DeploymentId, DeviceDeployment, Log, Status, Tally, Targets},
+        model::{
+            Deployment, DeploymentId, DeploymentSettings, DeviceDeployment, Log, Status, Tally,
+            Targets,
+        },
         query::DeploymentQuery,
     },
     env::Time,
@@ -173,5 +176,15 @@ port! {
             deployment: &DeploymentId,
             limit: usize,
         ) -> usize;
+
+        /// Returns what is kept for a tenant.
+        async fn deployment_settings(&self, tenant: &TenantId) -> Option<DeploymentSettings>;
+
+        /// Stores a change of what is kept for a tenant, or nothing.
+        async fn commit_deployment_settings(
+            &self,
+            tenant: &TenantId,
+            commit: Stamped<DeploymentSettings>,
+        ) -> ();
     }
 }

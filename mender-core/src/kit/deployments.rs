@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use crate::{
     commit::{Aggregate, Stamped},
     deployments::{
-        Deployment, DeploymentId, DeploymentQuery, DeviceDeployment, Log, Progress, Stage, Status,
-        Store, Tally, Targets, words,
+        Deployment, DeploymentId, DeploymentQuery, DeploymentSettings, DeviceDeployment, Log,
+        Progress, Stage, Status, Store, Tally, Targets, words,
     },
     env::Time,
     error::{StoreError, StoreResult},
@@ -417,5 +417,20 @@ impl<D: DocStore> Store for Kit<D> {
             }
         }
         Ok(found.len())
+    }
+
+    async fn deployment_settings(
+        &self,
+        tenant: &TenantId,
+    ) -> StoreResult<Option<DeploymentSettings>> {
+        self.load(tenant, DeploymentSettings::ID).await
+    }
+
+    async fn commit_deployment_settings(
+        &self,
+        tenant: &TenantId,
+        commit: Stamped<DeploymentSettings>,
+    ) -> StoreResult<()> {
+        self.commit(tenant, commit).await
     }
 }

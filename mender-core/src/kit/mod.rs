@@ -258,7 +258,7 @@ pub trait DocStore: Send + Sync + 'static {
 }
 
 /// The kinds of documents that the kit keeps; a driver may prepare a collection for each.
-pub const KINDS: [&str; 20] = [
+pub const KINDS: [&str; 21] = [
     "artifacts.delta",
     "artifacts.release",
     "artifacts.retired",
@@ -271,6 +271,7 @@ pub const KINDS: [&str; 20] = [
     "deployments.targets",
     "deployments.device",
     "deployments.log",
+    "deployments.settings",
     "inventory.device",
     "inventory.filter",
     "tenants.tenant",

@@ -344,6 +344,7 @@ impl Builder {
             journal: deployments.base.clone(),
             releases: artifacts.clone(),
             fleet: inventory.clone(),
+            tiers: auth.clone(),
             quotas: deployments.base,
             keys: keys.clone(),
             config: self.deployments_config,

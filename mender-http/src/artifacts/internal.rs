@@ -127,15 +127,56 @@ pub(super) fn storage_limit() {}
 #[expect(dead_code, reason = "documents the only name of `set_limit`")]
 pub(super) fn set_storage_limit() {}
 
-fn check_limit(name: &str) -> Result<(), ApiError> {
-    if name == "storage" { Ok(()) } else { Err(ApiError::no_route()) }
+/// Shows how large an artifact may be for devices of the micro tier.
+#[utoipa::path(get,
+    path = "/api/internal/v1/deployments/tenants/{tenant}/limits/max_artifact_size_micro_device_tier",
+    tag = TAG,
+    params(("tenant" = String, Path, description = "the tenant")),
+    responses(
+        (status = 200, description = "bytes", body = wire::TenantLimit),
+        (status = 500, description = "internal error", body = wire::ErrorBody),
+    ))]
+#[expect(dead_code, reason = "documents another name of `limit`")]
+pub(super) fn micro_limit() {}
+
+/// Limits how large an artifact may be for devices of the micro tier.
+#[utoipa::path(put,
+    path = "/api/internal/v1/deployments/tenants/{tenant}/limits/max_artifact_size_micro_device_tier",
+    tag = TAG,
+    params(("tenant" = String, Path, description = "the tenant")),
+    request_body = wire::NewLimit,
+    responses(
+        (status = 204, description = "from now on"),
+        (status = 400, description = "no limit given", body = wire::ErrorBody),
+        (status = 500, description = "internal error", body = wire::ErrorBody),
+    ))]
+#[expect(dead_code, reason = "documents another name of `set_limit`")]
+pub(super) fn set_micro_limit() {}
+
+/// A limit of a tenant.
+enum Limit {
+    /// Of what it stores; where there are tenants.
+    Storage,
+    /// Of artifacts for devices of the micro tier; where there are tiers.
+    MicroArtifact,
 }
 
-/// Shows how much a tenant may store.
+impl Limit {
+    fn named(mender: &Mender, name: &str) -> Result<Self, ApiError> {
+        let config = mender.auth().config();
+        match name {
+            "storage" if config.tenants => Ok(Self::Storage),
+            "max_artifact_size_micro_device_tier" if config.tiers => Ok(Self::MicroArtifact),
+            _ => Err(ApiError::no_route()),
+        }
+    }
+}
+
+/// Shows a limit of a tenant.
 #[utoipa::path(get, path = "/api/internal/v1/deployments/tenants/{tenant}/limits/{name}", tag = TAG,
     params(
         ("tenant" = String, Path, description = "the tenant"),
-        ("name" = String, Path, description = "`storage`"),
+        ("name" = String, Path, description = "`storage` or `max_artifact_size_micro_device_tier`"),
     ),
     responses(
         (status = 200, description = "bytes", body = wire::TenantLimit),
@@ -147,17 +188,24 @@ pub(super) async fn limit(
     Internal(ctx): Internal,
     Path(name): Path<String>,
 ) -> Result<Json<wire::TenantLimit>, ApiError> {
-    check_limit(&name)?;
-    let storage = mender.artifacts().storage(&ctx).await.map_err(error::other)?;
-    let limit = storage.limit.unwrap_or(NO_LIMIT);
-    Ok(Json(wire::TenantLimit::new(&ctx.tenant, limit, storage.used)))
+    let (limit, used) = match Limit::named(&mender, &name)? {
+        Limit::Storage => {
+            let storage = mender.artifacts().storage(&ctx).await.map_err(error::other)?;
+            (storage.limit.unwrap_or(NO_LIMIT), storage.used)
+        }
+        Limit::MicroArtifact => {
+            let limit = mender.deployments().micro_limit(&ctx).await.map_err(error::other)?;
+            (limit.map_or(NO_LIMIT, |limit| i64::try_from(limit).unwrap_or(i64::MAX)), 0)
+        }
+    };
+    Ok(Json(wire::TenantLimit::new(&ctx.tenant, limit, used)))
 }
 
-/// Limits how much a tenant may store.
+/// Sets a limit of a tenant.
 #[utoipa::path(put, path = "/api/internal/v1/deployments/tenants/{tenant}/limits/{name}", tag = TAG,
     params(
         ("tenant" = String, Path, description = "the tenant"),
-        ("name" = String, Path, description = "`storage`"),
+        ("name" = String, Path, description = "`storage` or `max_artifact_size_micro_device_tier`"),
     ),
     request_body = wire::NewLimit,
     responses(
@@ -172,8 +220,12 @@ pub(super) async fn set_limit(
     Path(name): Path<String>,
     Body(body): Body<wire::NewLimit>,
 ) -> Result<StatusCode, ApiError> {
-    check_limit(&name)?;
+    let of = Limit::named(&mender, &name)?;
     let limit = body.limit.ok_or_else(|| ApiError::bad_request("limit must be provided"))?;
-    mender.artifacts().limit_storage(&ctx, limit).await.map_err(error::other)?;
+    let set = match of {
+        Limit::Storage => mender.artifacts().limit_storage(&ctx, limit).await,
+        Limit::MicroArtifact => mender.deployments().limit_micro(&ctx, limit).await,
+    };
+    set.map_err(error::other)?;
     Ok(StatusCode::NO_CONTENT)
 }

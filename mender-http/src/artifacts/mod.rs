@@ -82,6 +82,8 @@ use crate::{
     internal::set_storage,
     internal::storage_limit,
     internal::set_storage_limit,
+    internal::micro_limit,
+    internal::set_micro_limit,
     internal::limit,
     internal::set_limit,
 ))]
@@ -91,9 +93,11 @@ struct Document;
 #[must_use]
 pub fn routes(mender: &Mender) -> Routes<Mender> {
     let config = mender.artifacts().config();
+    let auth = mender.auth().config();
+    let has_limits = auth.tenants || auth.tiers;
     Routes::new()
         .merge(artifact_routes())
-        .merge(if mender.auth().config().tenants { limit_routes() } else { Routes::new() })
+        .merge(if has_limits { limit_routes() } else { Routes::new() })
         .merge(if config.direct_upload { direct_routes() } else { Routes::new() })
         .merge(release_routes())
         .merge(delta_routes())
@@ -172,7 +176,7 @@ fn delta_routes() -> Routes<Mender> {
         .put(END, deltas_internal::end)
 }
 
-/// Limits of tenants, as servers of several have them.
+/// Limits of tenants, as servers of several have them, or such with tiers.
 fn limit_routes() -> Routes<Mender> {
     const LIMIT: &str = "/api/internal/v1/deployments/tenants/{tenant}/limits/{name}";
     Routes::new().get(LIMIT, internal::limit).put(LIMIT, internal::set_limit)

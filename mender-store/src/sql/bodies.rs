@@ -74,13 +74,14 @@ macro_rules! bodies {
 pub(super) const RETIRED: Bodies = bodies!("artifacts_retired");
 pub(super) const UPLOADS: Bodies = bodies!("artifacts_uploads");
 pub(super) const SETTINGS: Bodies = bodies!("artifacts_settings");
+pub(super) const DEPLOYMENT_SETTINGS: Bodies = bodies!("deployments_settings");
 pub(super) const LOGS: Bodies = bodies!("deployments_logs");
 
 pub(super) fn statements() -> Vec<Stmt> {
     let all = |Bodies { get, walk, insert, update, delete, applied, gone }: Bodies| {
         [get, walk, insert, update, delete, applied, gone]
     };
-    [RETIRED, UPLOADS, SETTINGS, LOGS].map(all).concat()
+    [RETIRED, UPLOADS, SETTINGS, LOGS, DEPLOYMENT_SETTINGS].map(all).concat()
 }
 
 pub(super) fn read<A: Aggregate>(row: &Row) -> StoreResult<A> {

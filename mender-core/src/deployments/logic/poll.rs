@@ -141,6 +141,8 @@ pub struct Offer<'a> {
     pub gate: Gate,
     /// What it would be given is being made.
     pub is_made: bool,
+    /// How it ends right away, as what it would be given is not for its tier.
+    pub misfit: Option<Status>,
     /// The device has no row yet: it joins.
     pub joins: bool,
 }
@@ -204,6 +206,8 @@ fn why(answer: &Answer, status: Status) -> Reason {
         (Answer::Conflict, _) => Reason::Contradiction,
         (Answer::Nothing, Status::NoArtifact) => Reason::NoArtifact,
         (Answer::Nothing, Status::AlreadyInstalled) => Reason::AlreadyInstalled,
+        (Answer::Nothing, Status::ArtifactTooBig) => Reason::ArtifactTooBig,
+        (Answer::Nothing, Status::IncompatibleTier) => Reason::IncompatibleTier,
         (Answer::Nothing, _) => Reason::MakingDelta,
     }
 }
@@ -220,7 +224,7 @@ pub fn held(was: DeviceDeployment, reason: Reason, now: Time) -> Commit<DeviceDe
 
 /// Decides what a device is told, and what that makes of its row.
 fn answer(to: &mut DeviceDeployment, offer: Offer<'_>, request: &Request, now: Time) -> Answer {
-    let Offer { deployment, known, release, selection, gate: _, is_made, joins: _ } = offer;
+    let Offer { deployment, known, release, selection, gate: _, is_made, misfit, joins: _ } = offer;
     if to.request.get_or_insert_with(|| request.clone()) != request {
         fail(to, deployment, now);
         return Answer::Conflict;
@@ -240,6 +244,10 @@ fn answer(to: &mut DeviceDeployment, offer: Offer<'_>, request: &Request, now: T
         return Answer::Nothing;
     }
     if is_made {
+        return Answer::Nothing;
+    }
+    if let Some(status) = misfit {
+        end_row(to, status, now);
         return Answer::Nothing;
     }
     to.artifact = Some(artifact.id.clone());

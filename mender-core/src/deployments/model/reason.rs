@@ -56,6 +56,10 @@ pub enum Reason {
     MakingDelta,
     /// Nothing of the release fits the device.
     NoArtifact,
+    /// What of the release fits the device is too large for its tier.
+    ArtifactTooBig,
+    /// What of the release fits the device is for another tier.
+    IncompatibleTier,
     /// The device has it.
     AlreadyInstalled,
     /// The device says something else than before.
@@ -98,6 +102,10 @@ impl fmt::Display for Reason {
             Self::NoMatch => f.write_str("the device is not accepted, or does not fit the filter"),
             Self::MakingDelta => f.write_str("a delta is being made for the device"),
             Self::NoArtifact => f.write_str("no artifact of the release fits the device"),
+            Self::ArtifactTooBig => {
+                f.write_str("the artifact is larger than devices of the micro tier may get")
+            }
+            Self::IncompatibleTier => f.write_str("the artifact is for devices of another tier"),
             Self::AlreadyInstalled => f.write_str("the device has it already"),
             Self::Contradiction => {
                 f.write_str("the device said something else than when it first asked")
@@ -128,6 +136,8 @@ impl Reason {
             Self::NoMatch => "no_match",
             Self::MakingDelta => "making_delta",
             Self::NoArtifact => "no_artifact",
+            Self::ArtifactTooBig => "artifact_too_big",
+            Self::IncompatibleTier => "incompatible_tier",
             Self::AlreadyInstalled => "already_installed",
             Self::Contradiction => "contradiction",
             Self::Later => "later",
@@ -154,6 +164,12 @@ impl Reason {
             Self::NoMatch => "the device has to be accepted and to fit the filter",
             Self::MakingDelta => "the delta has to be made",
             Self::NoArtifact => "the release needs an artifact that fits what the device provides",
+            Self::ArtifactTooBig => {
+                "the release needs a smaller artifact, or the limit to be raised"
+            }
+            Self::IncompatibleTier => {
+                "the device has to be of the tier that the artifact is for: manifests are for system devices"
+            }
             Self::AlreadyInstalled => "nothing: the device has what it would get",
             Self::Contradiction => "the device has to say what it did when it first asked",
             Self::Later => "the one that comes first has to end",

@@ -36,12 +36,16 @@ pub enum Status {
     AlreadyInstalled,
     /// It is no more.
     Decommissioned,
+    /// What it would get is too large for its tier.
+    ArtifactTooBig,
+    /// What it would get is for another tier.
+    IncompatibleTier,
 }
 
 use Status::{
-    Aborted, AlreadyInstalled, Decommissioned, Downloading, Failure, Installing, NoArtifact,
-    PauseBeforeCommitting, PauseBeforeInstalling, PauseBeforeRebooting, Pending, Rebooting,
-    Success,
+    Aborted, AlreadyInstalled, ArtifactTooBig, Decommissioned, Downloading, Failure,
+    IncompatibleTier, Installing, NoArtifact, PauseBeforeCommitting, PauseBeforeInstalling,
+    PauseBeforeRebooting, Pending, Rebooting, Success,
 };
 
 /// No status has this name.
@@ -50,7 +54,7 @@ pub struct UnknownStatus;
 
 impl Status {
     /// All of them, in order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Failure,
         Aborted,
         PauseBeforeInstalling,
@@ -64,6 +68,8 @@ impl Status {
         NoArtifact,
         AlreadyInstalled,
         Decommissioned,
+        ArtifactTooBig,
+        IncompatibleTier,
     ];
 
     /// Those in which devices wait for a word.
@@ -87,6 +93,8 @@ impl Status {
             NoArtifact => "noartifact",
             AlreadyInstalled => "already-installed",
             Decommissioned => "decommissioned",
+            ArtifactTooBig => "artifact_too_big",
+            IncompatibleTier => "incompatible_tier",
         }
     }
 
@@ -99,7 +107,17 @@ impl Status {
     /// Tells whether the device has ended.
     #[must_use]
     pub fn is_final(self) -> bool {
-        matches!(self, Failure | Aborted | Success | NoArtifact | AlreadyInstalled | Decommissioned)
+        match self {
+            PauseBeforeInstalling
+            | PauseBeforeCommitting
+            | PauseBeforeRebooting
+            | Downloading
+            | Installing
+            | Rebooting
+            | Pending => false,
+            Failure | Aborted | Success | NoArtifact | AlreadyInstalled | Decommissioned
+            | ArtifactTooBig | IncompatibleTier => true,
+        }
     }
 
     /// Tells whether a device that has this status makes its deployment one in progress.
@@ -111,7 +129,7 @@ impl Status {
     /// Tells whether devices may report it.
     #[must_use]
     pub fn is_reportable(self) -> bool {
-        !matches!(self, Pending | Aborted | NoArtifact | Decommissioned)
+        !matches!(self, Pending | Aborted | NoArtifact | Decommissioned | ArtifactTooBig)
     }
 }
 

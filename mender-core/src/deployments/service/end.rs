@@ -167,7 +167,7 @@ impl Service {
         loop {
             let deployments = self.store.deployments(&ctx.tenant, &query, 0, CHUNK).await?;
             if deployments.is_empty() {
-                return Ok(());
+                return self.forget_settings(ctx).await;
             }
             for deployment in deployments {
                 while self.store.erase_rows(&ctx.tenant, &deployment.id, CHUNK).await? > 0 {}

@@ -164,7 +164,11 @@ impl Service {
             {
                 Reason::AlreadyInstalled
             }
-            Some(_) => Reason::Install,
+            Some(artifact) => match self.misfit(&ctx.tenant, row, Some(artifact)).await? {
+                Some(Status::ArtifactTooBig) => Reason::ArtifactTooBig,
+                Some(_) => Reason::IncompatibleTier,
+                None => Reason::Install,
+            },
         })
     }
 
@@ -188,6 +192,8 @@ impl Service {
                 Some(
                     reason @ (Reason::Superseded | Reason::NoArtifact | Reason::Contradiction),
                 ) => reason,
+                _ if row.status == Status::ArtifactTooBig => Reason::ArtifactTooBig,
+                _ if row.status == Status::IncompatibleTier => Reason::IncompatibleTier,
                 _ if row.status == Status::Aborted && deployment.is_finished() => Reason::Ended,
                 _ => Reason::Done,
             };

@@ -83,13 +83,17 @@ impl Service {
         if known.is_none() && deployment.rollout.delta {
             (known, is_made) = self.delta(ctx, &deployment, &release, request).await?;
         }
+        let selection = self.config.selection;
+        let chosen = known.as_ref().or_else(|| logic::target(&release, request, selection));
+        let misfit = self.misfit(&ctx.tenant, &row, chosen.filter(|_| !is_made)).await?;
         let offer = Offer {
             deployment: &deployment,
             known: known.as_ref(),
             release: &release,
-            selection: self.config.selection,
+            selection,
             gate,
             is_made,
+            misfit,
             joins,
         };
         // Before it begins: were it cut off in between, an older one would come afterwards.

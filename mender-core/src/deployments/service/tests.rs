@@ -7,6 +7,7 @@ mod dynamic;
 mod explain;
 mod random;
 mod safety;
+mod tiers;
 
 use std::collections::BTreeMap;
 
@@ -25,7 +26,7 @@ use crate::{
     },
     error::{Kind, Result},
     id::DeviceId,
-    mender::Mender,
+    mender::{Builder, Mender},
     page::PageRequest,
     testing::TestEnv,
 };
@@ -59,8 +60,13 @@ impl World {
     }
 
     async fn seeded(seed: u64) -> Self {
+        Self::built(seed, |builder| builder).await
+    }
+
+    /// A server that is set up in a way of its own.
+    async fn built(seed: u64, set_up: impl FnOnce(Builder) -> Builder) -> Self {
         let time = TestEnv::seeded(seed);
-        let mender = Mender::in_memory().env(time.env()).build().unwrap();
+        let mender = set_up(Mender::in_memory().env(time.env())).build().unwrap();
         let w = Self { mender, time, ctx: Ctx::system(Default::default()) };
         let files = vec![FileRecipe::new("file", 1)];
         let recipe = Recipe::module("script", "r", ["pump"], files, Some(&Software::default()));
@@ -145,13 +151,8 @@ async fn a_large_deployment_is_seen_at_once_and_offered_once_it_is_whole() {
 
 #[tokio::test]
 async fn as_many_deployments_are_active_as_may() {
-    let w = World::new().await;
     let config = super::Config { max_active: Some(2), ..super::Config::default() };
-    let mender = Mender::in_memory().env(w.time.env()).deployments_config(config).build().unwrap();
-    let w = World { mender, ..w };
-    let files = vec![FileRecipe::new("file", 1)];
-    w.upload(Recipe::module("script", "r", ["pump"], files, Some(&Software::default())), b"x")
-        .await;
+    let w = World::built(1, |builder| builder.deployments_config(config)).await;
     let first = w.create(&w.ctx, "first", devices(1)).await.unwrap();
     w.create(&w.ctx, "second", devices(1)).await.unwrap();
     assert_eq!(refusal(w.create(&w.ctx, "third", devices(1)).await).0, Kind::LimitReached);

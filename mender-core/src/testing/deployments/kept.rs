@@ -2,13 +2,13 @@
 
 use crate::{
     commit::Commit,
-    deployments::{CHUNK, DeviceDeployment, Log, Message, Status, Targets},
+    deployments::{CHUNK, DeploymentSettings, DeviceDeployment, Log, Message, Status, Targets},
     error::StoreResult,
-    id::{DeviceId, TenantId},
+    id::{DeviceId, TenantId, Version},
     testing::{
         contract::{Harness, claims},
         deployments::{
-            made::{full, record, waiting},
+            made::{full, record, settings, waiting},
             rows::{get_row, put_row},
         },
         fixtures::{ODD_IDS, fact, id, is_conflict, is_taken, other_tenant, tenant},
@@ -24,6 +24,7 @@ claims!["deployments":
     the_largest_log_is_kept,
     what_is_kept_changes_in_its_version_only,
     erasing_removes_so_many_rows_with_their_logs,
+    settings_are_returned_as_they_were_stored,
 ];
 
 pub(super) async fn fill(h: &Harness, rows: &[DeviceDeployment]) {
@@ -199,4 +200,41 @@ async fn erasing_removes_so_many_rows_with_their_logs(h: &Harness) {
     assert_eq!(h.stores.records(&t, &[again.record]).await.unwrap(), []);
     assert!(get_row(h, &t, "y", "a").await.is_some());
     assert!(get_log(h, &t, "y", "a").await.is_some());
+}
+
+async fn commit_settings(
+    h: &Harness,
+    t: &TenantId,
+    commit: Commit<DeploymentSettings>,
+) -> StoreResult<()> {
+    let stamped = h.stamp(t, commit);
+    h.stores.commit_deployment_settings(t, stamped).await
+}
+
+async fn settings_are_returned_as_they_were_stored(h: &Harness) {
+    let t = tenant();
+    let get = async |t: &TenantId| h.stores.deployment_settings(t).await.unwrap();
+    assert_eq!(get(&t).await, None);
+    let first = settings();
+    is_conflict(commit_settings(h, &t, Commit::update(first.clone(), first.clone())).await);
+    let insert = Commit::insert(first.clone()).event(fact("made"));
+    commit_settings(h, &t, insert).await.unwrap();
+    assert_eq!(get(&t).await, Some(first.clone()));
+    assert_eq!(get(&other_tenant()).await, None);
+    is_conflict(commit_settings(h, &t, Commit::insert(first.clone())).await);
+    let bare = DeploymentSettings { version: first.version, ..DeploymentSettings::default() };
+    let change = Commit::update(first.clone(), bare);
+    commit_settings(h, &t, change.clone()).await.unwrap();
+    assert_eq!(get(&t).await.as_ref(), change.aggregate());
+    is_conflict(commit_settings(h, &t, change).await);
+    is_conflict(commit_settings(h, &t, Commit::delete(first.clone())).await);
+    commit_settings(h, &t, Commit::nothing()).await.unwrap();
+    let last = get(&t).await.unwrap();
+    assert_eq!(last.version, first.version.next());
+    commit_settings(h, &t, Commit::delete(last)).await.unwrap();
+    assert_eq!(get(&t).await, None);
+    let newer = DeploymentSettings { version: Version(1 << 50), ..first };
+    commit_settings(h, &t, Commit::insert(newer.clone())).await.unwrap();
+    assert_eq!(get(&t).await, Some(newer));
+    assert_eq!(h.events().await.len(), 1);
 }

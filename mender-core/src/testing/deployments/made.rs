@@ -4,9 +4,9 @@ use serde_json::{Map, json};
 
 use crate::{
     deployments::{
-        Approval, Audience, Batch, Budget, Cause, Conduct, Deployment, DeviceDeployment, Ended,
-        Hold, Outcome, Payload, Phase, Reason, Remedy, Request, Rollout, Score, Side, Stage, State,
-        Status, Threshold, Uniform, Window, Zone,
+        Approval, Audience, Batch, Budget, Cause, Conduct, Deployment, DeploymentSettings,
+        DeviceDeployment, Ended, Hold, Outcome, Payload, Phase, Reason, Remedy, Request, Rollout,
+        Score, Side, Stage, State, Status, Threshold, Uniform, Window, Zone,
     },
     id::Version,
     inventory::{AttributeName, Op, Operand, Predicate, Value},
@@ -164,4 +164,9 @@ pub(in crate::testing) fn full(deployment: &str, device: &str) -> DeviceDeployme
         version: Version(1 << 50),
         ..record(deployment, device, Status::AlreadyInstalled)
     }
+}
+
+/// Settings with something in every field.
+pub(in crate::testing) fn settings() -> DeploymentSettings {
+    DeploymentSettings { micro_limit: Some(1 << 50), version: Version(7) }
 }

@@ -112,9 +112,9 @@ mod tests {
     #[test]
     fn numbers_of_statuses_never_change() {
         use Status::{
-            Aborted, AlreadyInstalled, Decommissioned, Downloading, Failure, Installing,
-            NoArtifact, PauseBeforeCommitting, PauseBeforeInstalling, PauseBeforeRebooting,
-            Pending, Rebooting, Success,
+            Aborted, AlreadyInstalled, ArtifactTooBig, Decommissioned, Downloading, Failure,
+            IncompatibleTier, Installing, NoArtifact, PauseBeforeCommitting, PauseBeforeInstalling,
+            PauseBeforeRebooting, Pending, Rebooting, Success,
         };
         let numbers = [
             (Failure, 0),
@@ -130,11 +130,13 @@ mod tests {
             (NoArtifact, 10),
             (AlreadyInstalled, 11),
             (Decommissioned, 12),
+            (ArtifactTooBig, 13),
+            (IncompatibleTier, 14),
         ];
         assert_eq!(numbers.map(|(status, _)| status), Status::ALL);
         for (known, number) in numbers {
             assert_eq!((code(known), status(number).unwrap()), (number, known));
         }
-        assert!(status(-1).is_err() && status(13).is_err());
+        assert!(status(-1).is_err() && status(15).is_err());
     }
 }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use mender_core::{
     DeviceId, Stamped, StoreResult, TenantId, Time,
     deployments::{
-        Deployment, DeploymentId, DeploymentQuery, DeviceDeployment, Log, Status, Store, Tally,
-        Targets,
+        Deployment, DeploymentId, DeploymentQuery, DeploymentSettings, DeviceDeployment, Log,
+        Status, Store, Tally, Targets,
     },
 };
 
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     SqlStore,
     sql::{
-        bodies::LOGS,
+        bodies::{DEPLOYMENT_SETTINGS, LOGS},
         facade::Stmt,
         value::{Row, Val},
     },
@@ -352,5 +352,20 @@ impl Store for SqlStore {
     ) -> StoreResult<usize> {
         let done = self.sql.run(devices::erase(tenant, deployment, limit)).await?;
         Ok(done.last().map_or(0, |rows| usize::try_from(*rows).unwrap_or(usize::MAX)))
+    }
+
+    async fn deployment_settings(
+        &self,
+        tenant: &TenantId,
+    ) -> StoreResult<Option<DeploymentSettings>> {
+        self.body(DEPLOYMENT_SETTINGS, tenant, DeploymentSettings::ID).await
+    }
+
+    async fn commit_deployment_settings(
+        &self,
+        tenant: &TenantId,
+        commit: Stamped<DeploymentSettings>,
+    ) -> StoreResult<()> {
+        self.commit_body(DEPLOYMENT_SETTINGS, tenant, &commit).await
     }
 }

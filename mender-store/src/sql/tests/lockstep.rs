@@ -329,7 +329,7 @@ async fn case(seed: u64) {
             name: format!("{name}, seed {seed}"),
         };
         for _ in 0..CALLS {
-            match pair.below(33) {
+            match pair.below(34) {
                 0..3 => pair.commit_device().await,
                 3 => pair.read_devices().await,
                 4 => pair.filters().await,
@@ -348,6 +348,7 @@ async fn case(seed: u64) {
                 28..30 => pair.read_rows().await,
                 30 => pair.fill_or_erase().await,
                 31 => pair.targets_and_logs().await,
+                32 => pair.deployment_settings().await,
                 _ => pair.read_inventory().await,
             }
         }

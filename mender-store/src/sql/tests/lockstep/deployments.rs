@@ -4,8 +4,8 @@ use mender_core::{
     DeviceId, StoreResult, TenantId, Time, Version,
     deployments::{
         Audience, Batch, Cause, Conduct, Deployment, DeploymentId, DeploymentQuery,
-        DeviceDeployment, Ended, Hold, Log, Message, Outcome, Payload, Phase, Progress, Reason,
-        Request, Rollout, Stage, State, Status, Store as _, Targets,
+        DeploymentSettings, DeviceDeployment, Ended, Hold, Log, Message, Outcome, Payload, Phase,
+        Progress, Reason, Request, Rollout, Stage, State, Status, Store as _, Targets,
     },
 };
 
@@ -288,5 +288,17 @@ impl Pair {
         let commit = self.stamp(&tenant, self.change(stored, new));
         let _ = both!(self, |s| s.commit_log(&tenant, commit.clone()).await);
         let _ = both!(self, |s| s.log(&tenant, &id, &device).await);
+    }
+
+    pub(super) async fn deployment_settings(&self) {
+        let tenant = self.tenant();
+        let stored = both!(self, |s| s.deployment_settings(&tenant).await).unwrap();
+        let new = DeploymentSettings {
+            micro_limit: self.maybe(2).then(|| self.time().0 - 1),
+            version: Version(self.time().0),
+        };
+        let commit = self.stamp(&tenant, self.change(stored, new));
+        let _ = both!(self, |s| s.commit_deployment_settings(&tenant, commit.clone()).await);
+        let _ = both!(self, |s| s.deployment_settings(&tenant).await);
     }
 }
