@@ -234,7 +234,7 @@ pub(crate) fn configured(builder: Builder, settings: &Settings) -> Result<Builde
         .public_url(url.map(|url| url.0.clone()).unwrap_or_default())
         .auth_config(settings.auth.config())
         .artifacts_config(settings.artifacts.config(&settings.server.data_dir))
-        .deployments_config(settings.deployments.config())
+        .deployments_config(settings.deployments.config(settings.limits.pace()))
         .inventory_config(settings.inventory.config())
         .users_config(settings.users_config()))
 }

@@ -1,6 +1,6 @@
 //! What can go wrong: [`StoreError`] at the ports, [`Error`] in services.
 
-use std::{borrow::Cow, error, fmt};
+use std::{borrow::Cow, error, fmt, time::Duration};
 
 /// The cause below an error; for logs only, never for clients.
 pub type Source = Box<dyn error::Error + Send + Sync>;
@@ -94,7 +94,10 @@ pub enum Kind {
     /// A quota is used up.
     LimitReached,
     /// Too many requests for now.
-    TooMany,
+    TooMany {
+        /// After how long it may be tried again.
+        wait: Duration,
+    },
     /// What would be stored is larger than allowed.
     TooLarge,
     /// Something that is needed can't be reached; trying later may help.
@@ -159,7 +162,7 @@ impl Error {
     /// Tells whether the input is to blame: the same again would be refused again.
     #[must_use]
     pub fn is_of_input(&self) -> bool {
-        !matches!(self.kind, Kind::Unavailable | Kind::Internal | Kind::TooMany)
+        !matches!(self.kind, Kind::Unavailable | Kind::Internal | Kind::TooMany { .. })
     }
 
     /// Keeps the cause, for the log.

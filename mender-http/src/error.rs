@@ -6,6 +6,7 @@ use std::{
     error::Error as _,
     fmt::{self, Write as _},
     sync::Arc,
+    time::Duration,
 };
 
 use axum::response::{IntoResponse, Response};
@@ -77,6 +78,13 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "service unavailable")
             .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
             .because(cause)
+    }
+
+    /// 429 with `Retry-After`.
+    pub fn too_many(text: impl Into<Cow<'static, str>>, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self::new(StatusCode::TOO_MANY_REQUESTS, text)
+            .with_header(RETRY_AFTER, seconds.max(1).into())
     }
 
     /// Adds a header to the answer.
@@ -175,7 +183,7 @@ impl From<Error> for ApiError {
             Kind::Forbidden => StatusCode::FORBIDDEN,
             Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
             Kind::LimitReached => StatusCode::UNPROCESSABLE_ENTITY,
-            Kind::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            Kind::TooMany { wait } => return Self::too_many(error.what, wait),
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Kind::Unavailable => return Self::unavailable(chain(&error)),
             _ => return Self::internal(chain(&error)),

@@ -7,12 +7,10 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     fmt,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use http::{
-    HeaderMap, HeaderValue, StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER},
-};
+use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use mender_core::Env;
 use ring::digest;
 
@@ -204,9 +202,8 @@ impl Counted {
 }
 
 fn refuse(left_ms: i64) -> ApiError {
-    let seconds = left_ms.div_euclid(1000) + i64::from(left_ms.rem_euclid(1000) > 0);
-    ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too many requests")
-        .with_header(RETRY_AFTER, seconds.max(1).into())
+    let wait = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
+    ApiError::too_many("too many requests", wait)
         // Compat: here alone without a charset.
         .with_header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
 }

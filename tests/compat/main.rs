@@ -2,7 +2,7 @@
 //!
 //! `tests/compat/replay` plays them against the running binary.
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{fs, path::Path, process::ExitCode, time::Duration};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use mender::{
@@ -19,9 +19,10 @@ use mender::{
 mod stores;
 
 /// What files may need; each is played on a server of its own that is set up like that.
-const HAVE: [&str; 11] = [
+const HAVE: [&str; 12] = [
     "no other clients",
     "tenants",
+    "slow pace",
     "tiers",
     "default tenant",
     "direct upload",
@@ -66,6 +67,11 @@ async fn play(store: stores::Store, name: &str, text: &str) -> Result<(), Failed
     if has("selection by type") {
         let selection = deployments::Selection::DeviceType;
         setup.deployments = Some(deployments::Config { selection, ..Default::default() });
+    }
+    if has("slow pace") {
+        let burst = deployments::Burst { devices: 1, interval: Duration::from_secs(3600) };
+        let pace = deployments::Pace { per_tenant: Some(burst), global: None };
+        setup.deployments = Some(deployments::Config { pace, ..Default::default() });
     }
     if has("default tenant") {
         // Tokens of tenants depend on the seed alone: rehearse to learn that of the first one.

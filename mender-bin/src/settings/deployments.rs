@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use mender_core::deployments;
+use mender_core::deployments::{self, Pace};
 
 use crate::settings::value::Selection;
 
@@ -25,14 +25,15 @@ settings! {
 }
 
 impl Deployments {
-    /// Returns how deployments behave.
-    pub(crate) fn config(&self) -> deployments::Config {
+    /// Returns how deployments behave, and how many devices may begin one in a time.
+    pub(crate) fn config(&self, pace: Pace) -> deployments::Config {
         deployments::Config {
             selection: self.artifact_selection.0,
             link_expires: self.update_expires,
             configuration_expires: self.configuration_expires,
             max_active: self.max_active_deployments,
             micro_limit: self.micro_artifact_max_bytes,
+            pace,
         }
     }
 }

@@ -1,4 +1,9 @@
-use mender_core::Env;
+use std::time::Duration;
+
+use mender_core::{
+    Env,
+    deployments::{Burst, Pace},
+};
 use mender_http::ratelimit::{Config, Group, Limiter, Match, RateLimits};
 
 use crate::settings::Wrong;
@@ -24,10 +29,31 @@ settings! {
         rate_limits_users_match: Vec<Match> = "",
         /// Whether requests of users that belong to no group are refused.
         rate_limits_users_reject_unmatched: bool = "false",
+        /// How many devices of a tenant may begin a deployment in an interval; those that come
+        /// later are told to ask again. Empty: no limit.
+        rate_limits_deployments_per_tenant: Option<u64> = "",
+        /// How long that interval is.
+        rate_limits_deployments_per_tenant_interval: Duration = "1m",
+        /// How many devices of all tenants may begin a deployment in an interval; empty: no limit.
+        rate_limits_deployments_global: Option<u64> = "",
+        /// How long that interval is.
+        rate_limits_deployments_global_interval: Duration = "1m",
     }
 }
 
 impl Limits {
+    /// Returns how many devices may begin a deployment in a time.
+    pub(crate) fn pace(&self) -> Pace {
+        let burst =
+            |devices: Option<u64>, interval| devices.map(|devices| Burst { devices, interval });
+        let each = self.rate_limits_deployments_per_tenant_interval;
+        let all = self.rate_limits_deployments_global_interval;
+        Pace {
+            per_tenant: burst(self.rate_limits_deployments_per_tenant, each),
+            global: burst(self.rate_limits_deployments_global, all),
+        }
+    }
+
     /// Returns the limits, with nothing counted yet.
     pub(crate) fn limits(&self, env: &Env) -> Result<RateLimits, Wrong> {
         let devices = config(
@@ -61,7 +87,10 @@ fn config(default: Config, groups: &[Group], matches: &[Match], reject_unmatched
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use clap::Command;
+    use mender_core::deployments::{Burst, Pace};
 
     use crate::settings::{Settings, flags};
 
@@ -77,6 +106,24 @@ mod tests {
         assert_eq!(limits(&[]), Ok((false, false)));
         assert_eq!(limits(&["--rate-limits-devices"]), Ok((true, false)));
         assert_eq!(limits(&["--rate-limits-users=true"]), Ok((false, true)));
+    }
+
+    #[test]
+    fn devices_begin_as_they_ask_unless_settings_say_otherwise() {
+        let pace = |args: &[&str]| {
+            let flags = flags(Command::new("x")).get_matches_from([&["x"], args].concat());
+            Settings::load(&flags, []).map(|(settings, _)| settings.limits.pace()).unwrap()
+        };
+        assert_eq!(pace(&[]), Pace::default());
+        let each = ["--rate-limits-deployments-per-tenant=200"];
+        let burst =
+            |devices, seconds| Some(Burst { devices, interval: Duration::from_secs(seconds) });
+        assert_eq!(pace(&each), Pace { per_tenant: burst(200, 60), global: None });
+        let all = [
+            "--rate-limits-deployments-global=5000",
+            "--rate-limits-deployments-global-interval=30s",
+        ];
+        assert_eq!(pace(&all), Pace { per_tenant: None, global: burst(5000, 30) });
     }
 
     #[test]

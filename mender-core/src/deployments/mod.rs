@@ -51,9 +51,9 @@ pub use model::{
 };
 pub use query::{DeploymentQuery, Progress, words};
 pub(crate) use react::{Settle, UsageOf};
-pub(crate) use service::{Complete, Delta, Fleet, Parts, Releases, Tiers, Walk, Watch};
 pub use service::{
-    Config, ConfigurationLink, Considered, Course, Explanation, Instructions, NewConfiguration,
-    NewDeployment, Service, Shown, ShownDevice, Whom,
+    Burst, Config, ConfigurationLink, Considered, Course, Explanation, Instructions,
+    NewConfiguration, NewDeployment, Pace, Service, Shown, ShownDevice, Whom,
 };
+pub(crate) use service::{Complete, Delta, Fleet, Parts, Releases, Tiers, Walk, Watch};
 pub use store::Store;

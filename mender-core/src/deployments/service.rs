@@ -36,6 +36,7 @@ mod end;
 mod explain;
 mod fill;
 mod logs;
+mod pace;
 mod poll;
 mod read;
 mod safety;
@@ -45,6 +46,7 @@ pub use configuration::{ConfigurationLink, NewConfiguration};
 pub use create::{Course, NewDeployment, Whom};
 pub use explain::{Considered, Explanation};
 pub(crate) use fill::{Complete, Walk};
+pub use pace::{Burst, Pace};
 pub use poll::Instructions;
 pub use read::{Shown, ShownDevice};
 pub(crate) use safety::Watch;
@@ -67,6 +69,8 @@ pub struct Config {
     /// How many bytes an artifact may have for devices of the micro tier, where the tenant says
     /// nothing else; `None`: as many as it likes.
     pub micro_limit: Option<u64>,
+    /// How many devices may begin a deployment in a time, on this node.
+    pub pace: Pace,
 }
 
 impl Default for Config {
@@ -77,6 +81,7 @@ impl Default for Config {
             configuration_expires: Duration::from_secs(15 * 60),
             max_active: None,
             micro_limit: Some(5 << 20),
+            pace: Pace::default(),
         }
     }
 }
@@ -180,6 +185,7 @@ pub struct Service {
     known: Arc<Cache<Option<Arc<Deployment>>>>,
     dynamic: Arc<Cache<Arc<[Arc<Deployment>]>>>,
     settings: Arc<Cache<Arc<DeploymentSettings>>>,
+    starts: pace::Starts,
 }
 
 /// What the service is made of.
@@ -214,6 +220,7 @@ impl Service {
         let settings = Arc::new(Cache::new(logic::SETTINGS_TOPIC, KNOWN));
         kernel.register(dynamic.clone());
         kernel.register(settings.clone());
+        let starts = pace::Starts::new(config.pace);
         Self {
             kernel,
             store,
@@ -227,6 +234,7 @@ impl Service {
             known,
             dynamic,
             settings,
+            starts,
         }
     }
 

@@ -1,10 +1,7 @@
 //! The texts and statuses of refusals, as clients know them.
 
-use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
-use mender_core::{
-    Time,
-    error::{Error, Kind},
-};
+use http::StatusCode;
+use mender_core::error::{Error, Kind};
 
 use crate::error::ApiError;
 
@@ -55,19 +52,13 @@ pub(super) fn set_status(error: Error) -> ApiError {
     }
 }
 
-pub(super) fn flags(error: Error, now: Time) -> ApiError {
+pub(super) fn flags(error: Error) -> ApiError {
     match error.kind {
         Kind::LimitReached => ApiError::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "maximum number of accepted test devices reached",
         ),
-        Kind::TooMany => ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too many requests")
-            .with_header(RETRY_AFTER, HeaderValue::from(until_midnight(now))),
+        Kind::TooMany { wait } => ApiError::too_many("too many requests", wait),
         _ => device(error),
     }
-}
-
-/// Changes are counted by the UTC day: how many seconds are left of it.
-fn until_midnight(now: Time) -> i64 {
-    (now.day() + 1) * 86_400 - now.seconds()
 }

@@ -405,11 +405,7 @@ pub(super) async fn flags(
     Body(flags): Body<wire::Flags>,
 ) -> Result<StatusCode, ApiError> {
     let id = path::id(&id, "device", error::device)?;
-    mender
-        .auth()
-        .flag(&ctx, &id, flags.test_device)
-        .await
-        .map_err(|e| error::flags(e, mender.env().now()))?;
+    mender.auth().flag(&ctx, &id, flags.test_device).await.map_err(error::flags)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -64,6 +64,8 @@ async fn answer(
         (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "never; kept for readers of older documents"),
         (status = 409, description = "it said something else before", body = wire::ErrorBody),
+        (status = 429, description = "too many devices begin now", body = wire::ErrorBody,
+         headers(("Retry-After" = u64))),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
 pub(super) async fn next(
@@ -92,6 +94,8 @@ pub(super) async fn next(
         (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "never; kept for readers of older documents"),
         (status = 409, description = "it said something else before", body = wire::ErrorBody),
+        (status = 429, description = "too many devices begin now", body = wire::ErrorBody,
+         headers(("Retry-After" = u64))),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
 pub(super) async fn ask(
@@ -113,6 +117,8 @@ pub(super) async fn ask(
         (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "never; kept for readers of older documents"),
         (status = 409, description = "it said something else before", body = wire::ErrorBody),
+        (status = 429, description = "too many devices begin now", body = wire::ErrorBody,
+         headers(("Retry-After" = u64))),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
 pub(super) async fn ask_v2(

@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::response::IntoResponse;
+use http::header::RETRY_AFTER;
 use mender_core::{Time, env};
 
 use super::*;

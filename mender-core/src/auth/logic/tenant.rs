@@ -5,7 +5,7 @@ use crate::{
     auth::model::{AcceptRule, AuthTenant, Limit},
     commit::{Commit, Draw},
     env::Time,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     id::Version,
     quota::{NO_LIMIT, capacity},
 };
@@ -81,7 +81,9 @@ pub fn count_flag_change(was: &AuthTenant, now: Time) -> Result<Commit<AuthTenan
     let (day, count) = was.flag_changes;
     let count = if day == now.day() { count } else { 0 };
     if count >= MAX_FLAG_CHANGES {
-        return Err(Error::new(crate::error::Kind::TooMany, "flag changes of the day"));
+        let midnight = Time::from_seconds((now.day() + 1) * 86_400);
+        let kind = Kind::TooMany { wait: midnight.since(now) };
+        return Err(Error::new(kind, "flag changes of the day"));
     }
     let mut to = was.clone();
     to.flag_changes = (now.day(), count + 1);

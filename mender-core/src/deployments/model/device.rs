@@ -188,6 +188,12 @@ impl DeviceDeployment {
         }
     }
 
+    /// Tells whether the device begins, or begins anew, where it is told something.
+    #[must_use]
+    pub fn begins(&self) -> bool {
+        self.stage == Stage::Waiting || self.deleted.is_some()
+    }
+
     /// Returns when the device was last heard of, where it may be silent for too long.
     #[must_use]
     pub fn watched(&self) -> Option<Time> {

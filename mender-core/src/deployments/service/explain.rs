@@ -150,6 +150,9 @@ impl Service {
         if let Gate::Closed(reason) = self.look(ctx, row, deployment).await? {
             return Ok(reason);
         }
+        if row.begins() && self.starts.wait(&ctx.tenant, self.now()).is_some() {
+            return Ok(Reason::TooManyBegin);
+        }
         let is_given = row.artifact.is_some() && !row.failed;
         if is_given || matches!(deployment.payload, Payload::Configuration(_)) {
             return Ok(Reason::Install);

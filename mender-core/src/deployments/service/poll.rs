@@ -2,7 +2,7 @@ use std::{slice::from_ref, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::{Delta, Service, candidate::Candidate, not_found};
+use super::{Delta, Service, candidate::Candidate, not_found, pace::Place};
 use crate::{
     artifacts::{Artifact, ArtifactId},
     blob::Link,
@@ -11,6 +11,7 @@ use crate::{
         logic::{self, Answer, Gate, Offer},
         model::{Deployment, DeploymentId, Request},
     },
+    env::Time,
     error::{Error, Kind, Result},
     id::{DeviceId, TenantId},
 };
@@ -41,7 +42,7 @@ impl Service {
     ///
     /// # Errors
     /// `Invalid` for text that can't be kept, `Conflict` where it says something else than before: it
-    /// has failed, and those of the stores.
+    /// has failed, `TooMany` where it may begin later, and those of the stores.
     pub async fn next(
         &self,
         ctx: &Ctx,
@@ -53,6 +54,12 @@ impl Service {
             return Err(Error::invalid("request", "U+0000 can't be kept"));
         }
         self.kernel.retry(|| Box::pin(self.poll(ctx, device, request, base))).await
+    }
+
+    /// Takes a place for a device that begins.
+    fn place_for(&self, tenant: &TenantId, now: Time) -> Result<Place<'_>> {
+        let later = |wait| Error::new(Kind::TooMany { wait }, "too many devices begin now");
+        self.starts.take(tenant, now).map_err(later)
     }
 
     async fn poll(
@@ -74,6 +81,8 @@ impl Service {
             }
             return Ok(None);
         }
+        // Nothing is stored before: who is sent away asks again, and has lost nothing.
+        let place = row.begins().then(|| self.place_for(&ctx.tenant, now)).transpose()?;
         let release = self.kept(&ctx.tenant, &deployment).await?;
         let mut known = match row.artifact.as_ref().filter(|_| !row.failed) {
             Some(id) => self.given(&ctx.tenant, &release, id).await?,
@@ -111,6 +120,9 @@ impl Service {
             // Others came first.
             Err(error) if error.kind == Kind::LimitReached => return Ok(None),
             answer => answer?,
+        }
+        if let Some(place) = place {
+            place.keep();
         }
         if enters && !self.complete_entry(ctx, &deployment.id, device).await? {
             return Ok(None);

@@ -5,6 +5,7 @@
 mod course;
 mod dynamic;
 mod explain;
+mod pace;
 mod random;
 mod safety;
 mod tiers;
