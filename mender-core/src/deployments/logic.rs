@@ -35,7 +35,11 @@ pub use safety::{
     score_quotas, slots_quota,
 };
 
-pub use settings::{SETTINGS_TOPIC, forget_settings, limit_micro};
+use settings::shared;
+pub use settings::{
+    SETTINGS_TOPIC, TENANT_BYTES, TENANT_SLOTS, forget_settings, limit_micro, refilled_settings,
+    set_budget,
+};
 pub use tiers::{MANIFEST, depends_on_tier, misfit};
 
 /// How many bytes the name of a deployment may have.
@@ -161,11 +165,13 @@ pub fn close_row(was: DeviceDeployment) -> Commit<DeviceDeployment> {
 /// Stores what became of a row: one that fetches no more gives its place back.
 fn moved(was: DeviceDeployment, mut to: DeviceDeployment) -> Commit<DeviceDeployment> {
     let may_fetch = matches!(to.status, Status::Pending | Status::Downloading) && !to.failed;
-    to.fetching &= may_fetch && to.stage == Stage::Record;
-    let gives = was.fetching && !to.fetching;
-    let commit = Commit::update(was, to);
-    let slots = commit.aggregate().filter(|_| gives).map(|row| slots_quota(&row.deployment));
-    slots.into_iter().fold(commit, |commit, slots| commit.charge(slots, Draw::Give(1)))
+    let may_fetch = may_fetch && to.stage == Stage::Record;
+    to.fetching &= may_fetch;
+    to.shares &= may_fetch;
+    let of_deployment = (was.fetching && !to.fetching).then(|| slots_quota(&to.deployment));
+    let of_tenant = (was.shares && !to.shares).then(|| TENANT_SLOTS.to_owned());
+    let given = of_deployment.into_iter().chain(of_tenant);
+    given.fold(Commit::update(was, to), |commit, slots| commit.charge(slots, Draw::Give(1)))
 }
 
 /// Gives a row a final status.
@@ -266,7 +272,7 @@ pub fn report(
     if to.status.is_final() {
         return Ok(scored(ended(was, to), deployment));
     }
-    let fetches = to.fetching && to.status == Status::Downloading;
+    let fetches = to.has_place() && to.status == Status::Downloading;
     let is_watched = deployment.rollout.silence_minutes.is_some() || fetches;
     to.heard = (is_watched && to.status != Status::Pending).then_some(now);
     Ok(scored(moved(was, to).quiet("others hear how it ends"), deployment))
@@ -281,12 +287,13 @@ fn heard(was: DeviceDeployment, now: Time) -> Commit<DeviceDeployment> {
     moved(was, to).quiet("it says nothing new")
 }
 
-/// Returns for how long devices may be silent before anything comes of it.
+/// Returns for how long devices may be silent before anything comes of it. `shares`: some may have
+/// places among those of the tenant.
 #[must_use]
-pub fn patience(deployment: &Deployment) -> Duration {
+pub fn patience(deployment: &Deployment, shares: bool) -> Duration {
     let minutes = deployment.rollout.silence_minutes.map(u64::from);
     let silence = minutes.map_or(Duration::MAX, |minutes| Duration::from_secs(minutes * 60));
-    if deployment.rollout.budget.is_some() { silence.min(BEGINS) } else { silence }
+    if shares || deployment.rollout.budget.is_some() { silence.min(BEGINS) } else { silence }
 }
 
 /// Ends the try of a device that was silent for too long, or takes its place among those that
@@ -318,8 +325,8 @@ pub fn silenced(
         };
     }
     let patience = if has_begun { fetches } else { BEGINS };
-    if was.fetching && silent >= patience {
-        to.fetching = false;
+    if was.has_place() && silent >= patience {
+        (to.fetching, to.shares) = (false, false);
         to.heard = limit.filter(|_| has_begun).and(to.heard);
         return moved(was, to).quiet("it may come back");
     }

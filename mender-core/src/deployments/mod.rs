@@ -55,5 +55,7 @@ pub use service::{
     Burst, Config, ConfigurationLink, Considered, Course, Explanation, Instructions,
     NewConfiguration, NewDeployment, Pace, Service, Shown, ShownDevice, Whom,
 };
-pub(crate) use service::{Complete, Delta, Fleet, Parts, Releases, Tiers, Walk, Watch};
+pub(crate) use service::{
+    Complete, Delta, Fleet, Parts, Releases, Tiers, Walk, Watch, WatchTenant,
+};
 pub use store::Store;

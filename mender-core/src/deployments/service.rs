@@ -28,6 +28,7 @@ use crate::{
     token::Keyring,
 };
 
+mod budget;
 mod candidate;
 mod configuration;
 mod create;
@@ -42,6 +43,7 @@ mod read;
 mod safety;
 mod settings;
 
+pub(crate) use budget::WatchTenant;
 pub use configuration::{ConfigurationLink, NewConfiguration};
 pub use create::{Course, NewDeployment, Whom};
 pub use explain::{Considered, Explanation};

@@ -5,7 +5,7 @@ use mender_core::{
     deployments::{
         Batch, Budget, Course, Deployment, DeploymentId, DeploymentQuery, DeviceDeployment,
         Message, NewConfiguration, NewDeployment, NewPhase, Phases, Remedy, Request, Side, State,
-        Status, Store as _, Targets, Threshold, Whom,
+        Status, Store as _, Targets, Threshold, Whom, logic::TENANT_SLOTS,
     },
     error::Kind,
     inventory::{AttributeName, NewAttribute, Op, Operand, Predicate, Value},
@@ -137,6 +137,12 @@ async fn fail(w: &World) -> Result<()> {
     let failed = w.mender.deployments().report(&w.ctx, &id, &device, Status::Failure, "").await;
     // It was stored, and what it ends has ended.
     answer_or(failed, Kind::Conflict)
+}
+
+/// Has so many devices of the tenant fetch at once.
+async fn share(w: &World, devices: u64) -> Result<()> {
+    let budget = Budget { parallel: Some(devices), bytes_per_second: None };
+    w.mender.deployments().set_download_budget(&w.ctx, Some(budget)).await
 }
 
 /// How many devices fetch.
@@ -303,6 +309,38 @@ use_cases! {
             let row = row(w, &only(w).await, "free-b").await;
             assert!(row.is_listed());
             assert_eq!(fetching(w).await, i64::from(row.fetching));
+        };
+    setting_the_budget_of_a_tenant:
+        given async |w| guarded(w, Remedy::Pause).await,
+        when async |w| share(w, 1).await,
+        then async |w| {
+            let budget = w.mender.deployments().download_budget(&w.ctx).await.unwrap();
+            assert_eq!(budget.unwrap().parallel, Some(1));
+            let slots = w.stores.quota(&w.ctx.tenant, TENANT_SLOTS).await.unwrap();
+            assert_eq!((slots.free, slots.used), (1, 0));
+        };
+    beginning_to_fetch_by_the_budget_of_the_tenant:
+        given async |w| {
+            share(w, 1).await.unwrap();
+            created(w).await;
+        },
+        when async |w| poll(w, "free-b", "old").await,
+        then async |w| {
+            // Silent for as long as a lease lasts, it may have lost its place.
+            let row = row(w, &only(w).await, "free-b").await;
+            assert!(row.is_listed());
+            let slots = w.stores.quota(&w.ctx.tenant, TENANT_SLOTS).await.unwrap();
+            assert_eq!(slots.used, i64::from(row.shares));
+        };
+    a_failure_gives_the_place_of_the_tenant_back:
+        given async |w| {
+            share(w, 1).await.unwrap();
+            guarded(w, Remedy::Pause).await;
+        },
+        when async |w| fail(w).await,
+        then async |w| {
+            let slots = w.stores.quota(&w.ctx.tenant, TENANT_SLOTS).await.unwrap();
+            assert_eq!((slots.free, slots.used), (1, 0));
         };
     resuming:
         given async |w| {

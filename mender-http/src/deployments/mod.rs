@@ -8,6 +8,7 @@ mod internal;
 mod lists;
 mod management;
 mod records;
+mod settings;
 mod wire;
 
 use mender_core::{Mender, deployments::DeploymentId};
@@ -26,6 +27,8 @@ use crate::{artifacts::is_uuid, error::ApiError, routes::Routes};
     conduct::pause,
     conduct::resume,
     conduct::approve,
+    settings::get,
+    settings::put,
     management::statistics,
     management::statistics_list,
     management::targets,
@@ -69,6 +72,7 @@ fn management_routes() -> Routes<Mender> {
     const STATISTICS: &str = "/api/management/v1/deployments/deployments/statistics/list";
     const DEVICE: &str = "/api/management/v1/deployments/deployments/devices/{device}";
     const HISTORY: &str = "/api/management/v1/deployments/deployments/devices/{device}/history";
+    const SETTINGS: &str = "/api/management/v1/deployments/settings";
     const APPROVE: &str = "/api/management/v1/deployments/deployments/{id}/phases/{phase}/approve";
     const LOG: &str = "/api/management/v1/deployments/deployments/{id}/devices/{device}/log";
     Routes::new()
@@ -85,6 +89,8 @@ fn management_routes() -> Routes<Mender> {
         .post("/api/management/v1/deployments/deployments/{id}/pause", conduct::pause)
         .post("/api/management/v1/deployments/deployments/{id}/resume", conduct::resume)
         .post(APPROVE, conduct::approve)
+        .get(SETTINGS, settings::get)
+        .put(SETTINGS, settings::put)
         .get("/api/management/v1/deployments/deployments/{id}/statistics", management::statistics)
         .get("/api/management/v1/deployments/deployments/{id}/device_list", management::targets)
         .get("/api/management/v1/deployments/deployments/{id}/devices", records::all)

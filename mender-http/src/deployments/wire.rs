@@ -21,7 +21,7 @@ mod explain;
 mod safety;
 
 pub(super) use explain::Explanation;
-pub(super) use safety::Pause;
+pub(super) use safety::{Pause, TenantSettings};
 
 pub(super) use asked::{
     Change, DeviceIds, Ids, NewConfiguration, NewDeployment, NewLog, NewStatus, Provides,
@@ -274,6 +274,7 @@ impl Device {
             failed: _,
             heard: _,
             fetching: _,
+            shares: _,
             outcome: _,
             artifact: _,
             bytes: _,

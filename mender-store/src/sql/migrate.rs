@@ -37,6 +37,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     9 "0009_rollouts",
     10 "0010_safety",
     11 "0011_deployment_settings",
+    12 "0012_shares",
 };
 
 /// Which migrations were applied.

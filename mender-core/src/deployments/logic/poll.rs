@@ -8,9 +8,10 @@ use crate::{
     commit::{Change, Commit},
     deployments::{
         events::DeploymentEvent,
-        logic::{Gate, begin_in, end_row, ended, fail, handed, moved, scored},
+        logic::{Gate, begin_in, end_row, ended, fail, handed, moved, scored, shared},
         model::{
-            Deployment, DeploymentId, DeviceDeployment, Payload, Reason, Request, Stage, Status,
+            Budget, Deployment, DeploymentId, DeviceDeployment, Payload, Reason, Request, Stage,
+            Status,
         },
     },
     env::Time,
@@ -141,6 +142,8 @@ pub struct Offer<'a> {
     pub gate: Gate,
     /// What it would be given is being made.
     pub is_made: bool,
+    /// What all devices of the tenant may fetch at once.
+    pub shared: Option<Budget>,
     /// How it ends right away, as what it would be given is not for its tier.
     pub misfit: Option<Status>,
     /// The device has no row yet: it joins.
@@ -184,17 +187,21 @@ pub fn contact(
     }
     let answer = answer(&mut to, offer, request, now);
     to.note(why(&answer, to.status), now);
-    let is_handed = matches!(answer, Answer::Install(_))
-        && offer.deployment.rollout.budget.is_some()
-        && !to.fetching
-        && to.status == Status::Pending;
+    let is_handed = matches!(answer, Answer::Install(_)) && to.status == Status::Pending;
+    let fetches = is_handed && offer.deployment.rollout.budget.is_some() && !to.fetching;
+    let share = offer.shared.filter(|_| is_handed && !to.shares);
     let bytes = to.bytes;
-    if is_handed {
-        (to.fetching, to.heard) = (true, Some(now));
+    to.fetching |= fetches;
+    to.shares |= share.is_some();
+    if fetches || share.is_some() {
+        to.heard = Some(now);
     }
     let mut commit = scored(stored(was, to, offer.joins), offer.deployment);
-    if is_handed {
+    if fetches {
         commit = handed(commit, offer.deployment, bytes);
+    }
+    if let Some(budget) = share {
+        commit = shared(commit, budget, bytes);
     }
     (begin_in(commit, offer.deployment, offer.gate, offer.joins), answer)
 }
@@ -224,7 +231,7 @@ pub fn held(was: DeviceDeployment, reason: Reason, now: Time) -> Commit<DeviceDe
 
 /// Decides what a device is told, and what that makes of its row.
 fn answer(to: &mut DeviceDeployment, offer: Offer<'_>, request: &Request, now: Time) -> Answer {
-    let Offer { deployment, known, release, selection, gate: _, is_made, misfit, joins: _ } = offer;
+    let Offer { deployment, known, release, selection, is_made, misfit, .. } = offer;
     if to.request.get_or_insert_with(|| request.clone()) != request {
         fail(to, deployment, now);
         return Answer::Conflict;

@@ -60,6 +60,16 @@ fn check_thresholds(thresholds: &[Threshold]) -> Result<()> {
     Ok(())
 }
 
+/// Checks what may be fetched at once.
+pub(super) fn check_budget(budget: Option<Budget>) -> Result<()> {
+    let lets_nothing =
+        |Budget { parallel, bytes_per_second }| parallel == Some(0) || bytes_per_second == Some(0);
+    if budget.is_some_and(lets_nothing) {
+        return Err(Error::invalid("download_budget", "must let something through"));
+    }
+    Ok(())
+}
+
 /// Checks what keeps a deployment from doing harm.
 ///
 /// # Errors
@@ -78,11 +88,7 @@ pub fn check(rollout: &Rollout) -> Result<()> {
     if rollout.priority.abs() > MAX_PRIORITY {
         return Err(Error::invalid("priority", "must be between -1000 and 1000"));
     }
-    if rollout.budget.is_some_and(|Budget { parallel, bytes_per_second }| {
-        parallel == Some(0) || bytes_per_second == Some(0)
-    }) {
-        return Err(Error::invalid("download_budget", "must let something through"));
-    }
+    check_budget(rollout.budget)?;
     if rollout.silence_minutes.is_some_and(|minutes| !(1..=MAX_SILENCE).contains(&minutes)) {
         return Err(Error::invalid("silence_timeout_minutes", "must be between 1 and 527040"));
     }
@@ -251,13 +257,21 @@ pub fn refilled(was: Deployment, bytes: i64, now: Time) -> Commit<Deployment> {
     commit.charge(quota, Draw::Move(bytes))
 }
 
+/// Returns how many bytes may be handed out at once.
+pub(super) fn burst(bytes_per_second: u64) -> u64 {
+    bytes_per_second.saturating_mul(BURST.as_secs())
+}
+
+/// Returns so many bytes as a quota counts them.
+pub(super) fn counted(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(UNLIMITED).min(UNLIMITED)
+}
+
 /// The quotas of a budget, and what sets them.
 pub(super) fn budget_limits(deployment: &Deployment) -> Vec<(String, u64)> {
     let Some(budget) = deployment.rollout.budget else { return Vec::new() };
     let slots = budget.parallel.map(|slots| (slots_quota(&deployment.id), slots));
-    let bytes = budget
-        .bytes_per_second
-        .map(|rate| (bytes_quota(&deployment.id), rate.saturating_mul(BURST.as_secs())));
+    let bytes = budget.bytes_per_second.map(|rate| (bytes_quota(&deployment.id), burst(rate)));
     slots.into_iter().chain(bytes).collect()
 }
 
@@ -270,8 +284,7 @@ pub(super) fn handed(
     let Some(budget) = deployment.rollout.budget else { return commit };
     commit = commit.charge(slots_quota(&deployment.id), Draw::Take(1));
     if budget.bytes_per_second.is_some() {
-        let bytes = i64::try_from(bytes).unwrap_or(UNLIMITED).min(UNLIMITED);
-        commit = commit.charge(bytes_quota(&deployment.id), Draw::Move(-bytes));
+        commit = commit.charge(bytes_quota(&deployment.id), Draw::Move(-counted(bytes)));
     }
     commit
 }

@@ -96,8 +96,10 @@ pub struct DeviceDeployment {
     pub failed: bool,
     /// When it was last heard of; kept where that matters.
     pub heard: Option<Time>,
-    /// It counts among those that fetch.
+    /// It counts among those of its deployment that fetch.
     pub fetching: bool,
+    /// It counts among those of its tenant that fetch.
+    pub shares: bool,
     /// What was decided when it last asked, where it was about this row.
     pub outcome: Option<Outcome>,
     /// What it was told to install.
@@ -142,6 +144,7 @@ impl DeviceDeployment {
             failed: false,
             heard: None,
             fetching: false,
+            shares: false,
             outcome: None,
             artifact: None,
             bytes: 0,
@@ -198,6 +201,12 @@ impl DeviceDeployment {
     #[must_use]
     pub fn watched(&self) -> Option<Time> {
         self.heard.filter(|_| self.stage == Stage::Record && self.is_open())
+    }
+
+    /// Tells whether it has a place among those that fetch.
+    #[must_use]
+    pub fn has_place(&self) -> bool {
+        self.fetching || self.shares
     }
 
     /// Tells whether the device may have to do with it at its next poll.

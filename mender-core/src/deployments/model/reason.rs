@@ -48,6 +48,8 @@ pub enum Reason {
     },
     /// As much is being fetched as may be.
     BudgetUsed,
+    /// All deployments of the tenant together fetch as much as may be.
+    TenantBudgetUsed,
     /// As many devices began in this interval as may.
     TooManyBegin,
     /// As many devices have joined as may.
@@ -100,6 +102,9 @@ impl fmt::Display for Reason {
                 write!(f, "no maintenance window is open; the next one opens at {opens}")
             }
             Self::BudgetUsed => f.write_str("as much is being fetched as may be"),
+            Self::TenantBudgetUsed => {
+                f.write_str("all deployments together fetch as much as the tenant may")
+            }
             Self::TooManyBegin => f.write_str("as many devices began lately as may"),
             Self::DevicesReached => f.write_str("as many devices have joined as may"),
             Self::NoMatch => f.write_str("the device is not accepted, or does not fit the filter"),
@@ -135,6 +140,7 @@ impl Reason {
             Self::Paused => "paused",
             Self::OutsideWindow { .. } => "outside_window",
             Self::BudgetUsed => "budget_used",
+            Self::TenantBudgetUsed => "tenant_budget_used",
             Self::TooManyBegin => "too_many_begin",
             Self::DevicesReached => "devices_reached",
             Self::NoMatch => "no_match",
@@ -164,6 +170,9 @@ impl Reason {
             Self::Paused => "a user has to resume it",
             Self::OutsideWindow { .. } => "a maintenance window has to open",
             Self::BudgetUsed => "other devices have to fetch what they were told to",
+            Self::TenantBudgetUsed => {
+                "devices of whichever deployment have to fetch what they were told to"
+            }
             Self::TooManyBegin => "the next interval has to begin, soon",
             Self::DevicesReached => "a new deployment has to be created, for more devices",
             Self::NoMatch => "the device has to be accepted and to fit the filter",

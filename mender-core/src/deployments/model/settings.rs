@@ -2,6 +2,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     commit::{Aggregate, IndexKey, Key},
+    deployments::model::Budget,
+    env::Time,
     id::Version,
     quota::NO_LIMIT,
 };
@@ -13,6 +15,12 @@ pub struct DeploymentSettings {
     /// is no limit; `None`: what holds for all tenants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub micro_limit: Option<i64>,
+    /// What all devices of the tenant together may fetch at once; `None`: what they like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+    /// When its bytes were last filled up; `None`: there never were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refilled: Option<Time>,
     /// The version.
     pub version: Version,
 }

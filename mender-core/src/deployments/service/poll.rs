@@ -95,6 +95,7 @@ impl Service {
         let selection = self.config.selection;
         let chosen = known.as_ref().or_else(|| logic::target(&release, request, selection));
         let misfit = self.misfit(&ctx.tenant, &row, chosen.filter(|_| !is_made)).await?;
+        let shared = self.known_settings(&ctx.tenant).await?.budget;
         let offer = Offer {
             deployment: &deployment,
             known: known.as_ref(),
@@ -102,6 +103,7 @@ impl Service {
             selection,
             gate,
             is_made,
+            shared,
             misfit,
             joins,
         };

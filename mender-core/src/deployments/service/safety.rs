@@ -137,7 +137,10 @@ impl Service {
         match gate {
             // The counters are ahead of what is decided by them.
             Gate::Closed(Reason::Paused) => self.judge(ctx, deployment).await.map(|_| gate),
-            Gate::Open | Gate::Phase { .. } => self.refill(ctx, deployment).await.map(|()| gate),
+            Gate::Open | Gate::Phase { .. } => {
+                self.refill(ctx, deployment).await?;
+                self.refill_shared(ctx).await.map(|()| gate)
+            }
             Gate::Passed | Gate::Closed(_) => Ok(gate),
         }
     }
@@ -166,6 +169,10 @@ impl Service {
         }
         if !row.fetching && !self.has_budget(ctx, deployment).await? {
             return Ok(Gate::Closed(Reason::BudgetUsed));
+        }
+        let is_software = deployment.payload == Payload::Software;
+        if is_software && !row.shares && !self.has_share(&ctx.tenant).await? {
+            return Ok(Gate::Closed(Reason::TenantBudgetUsed));
         }
         Ok(gate)
     }
@@ -241,8 +248,9 @@ impl Service {
         Ok(self.kernel.jobs.put_jobs(from_ref(&job)).await?)
     }
 
-    /// Looks after the silent devices of a deployment. Tells whether it goes on.
-    async fn watch(&self, ctx: &Ctx, id: &DeploymentId) -> Result<bool> {
+    /// Looks after the silent devices of a deployment. `shares`: some may have places among those
+    /// of the tenant. Tells whether it goes on.
+    pub(super) async fn watch(&self, ctx: &Ctx, id: &DeploymentId, shares: bool) -> Result<bool> {
         let (tenant, now) = (&ctx.tenant, self.now());
         let Some(deployment) = self.store.deployment(tenant, id).await? else { return Ok(false) };
         if deployment.is_finished() {
@@ -253,7 +261,7 @@ impl Service {
             Payload::Configuration(_) => self.config.configuration_expires,
         };
         let (mut from, mut limit) = (Time(i64::MIN), CHUNK);
-        let until = Time((now - logic::patience(&deployment)).0 + 1);
+        let until = Time((now - logic::patience(&deployment, shares)).0 + 1);
         loop {
             let rows = self.store.silent_rows(tenant, id, from..until, limit).await?;
             let last = rows.last().and_then(|row| row.heard).filter(|_| rows.len() == limit);
@@ -287,7 +295,7 @@ impl Worker for Watch {
         let Some((ctx, id)) = subject(job) else {
             return Progress::Dead(Error::internal("no deployment named"));
         };
-        match self.0.watch(&ctx, &id).await {
+        match self.0.watch(&ctx, &id, false).await {
             Ok(true) => Progress::Again(PERIOD),
             Ok(false) => Progress::Done,
             Err(error) => Progress::Failed(error),

@@ -34,27 +34,38 @@ impl Service {
         self.change_settings(ctx, |was| Ok(logic::limit_micro(was, limit, self.now()))).await
     }
 
-    async fn stored_settings(&self, tenant: &TenantId) -> Result<DeploymentSettings> {
+    pub(super) async fn stored_settings(&self, tenant: &TenantId) -> Result<DeploymentSettings> {
         Ok(self.store.deployment_settings(tenant).await?.unwrap_or_default())
     }
 
     /// Returns what is kept for a tenant, from memory where it is known to be true.
-    async fn known_settings(&self, tenant: &TenantId) -> Result<Arc<DeploymentSettings>> {
+    pub(super) async fn known_settings(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<Arc<DeploymentSettings>> {
         let load = async || Ok(Arc::new(self.stored_settings(tenant).await?));
         self.settings.get_or_load(self.kernel.is_fresh(), tenant, "", load).await
     }
 
-    async fn change_settings(
+    pub(super) async fn change_settings(
         &self,
         ctx: &Ctx,
         decide: impl Fn(Option<DeploymentSettings>) -> Result<Commit<DeploymentSettings>>,
     ) -> Result<()> {
         let attempt = || async {
             let was = self.store.deployment_settings(&ctx.tenant).await?;
-            let write = |commit| self.store.commit_deployment_settings(&ctx.tenant, commit);
-            Ok(self.kernel.commit(ctx, &self.journal, decide(was)?, write).await?)
+            self.commit_settings(ctx, decide(was)?).await
         };
         self.kernel.retry(attempt).await
+    }
+
+    pub(super) async fn commit_settings(
+        &self,
+        ctx: &Ctx,
+        commit: Commit<DeploymentSettings>,
+    ) -> Result<()> {
+        let write = |commit| self.store.commit_deployment_settings(&ctx.tenant, commit);
+        Ok(self.kernel.commit(ctx, &self.journal, commit, write).await?)
     }
 
     pub(super) async fn forget_settings(&self, ctx: &Ctx) -> Result<()> {

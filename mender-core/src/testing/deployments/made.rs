@@ -152,6 +152,7 @@ pub(in crate::testing) fn full(deployment: &str, device: &str) -> DeviceDeployme
         failed: true,
         heard: Some(at(5)),
         fetching: true,
+        shares: true,
         outcome: Some(Outcome {
             reason: Reason::PhaseFull { phase: 3, next: Some(at(9)) },
             since: at(6),
@@ -168,5 +169,10 @@ pub(in crate::testing) fn full(deployment: &str, device: &str) -> DeviceDeployme
 
 /// Settings with something in every field.
 pub(in crate::testing) fn settings() -> DeploymentSettings {
-    DeploymentSettings { micro_limit: Some(1 << 50), version: Version(7) }
+    DeploymentSettings {
+        micro_limit: Some(1 << 50),
+        budget: Some(Budget { parallel: Some(3), bytes_per_second: Some(1 << 50) }),
+        refilled: Some(at(7)),
+        version: Version(7),
+    }
 }

@@ -51,6 +51,8 @@ pub(super) enum Order {
     Reset(Pair),
     Pause(Pair),
     Resume(Pair),
+    /// What all devices of a tenant may fetch at once.
+    Share(usize, Option<Budget>),
     Log(Pair, &'static str),
     List(usize, DeploymentQuery, PageRequest, Option<&'static str>),
     Devices(Pair, Vec<Status>, PageRequest),
@@ -151,7 +153,7 @@ fn query(env: &Env) -> DeploymentQuery {
 impl Order {
     pub(super) fn random(env: &Env) -> Self {
         let pair = pair(env);
-        match env.below(34) {
+        match env.below(35) {
             0..4 => Self::Create(pair, new(env)),
             4..6 => Self::Configure(pair, pick(env, &["{}", "{}", "{\"é\":1}", "\0"])),
             6..14 => Self::Poll(pair, request(env)),
@@ -167,6 +169,11 @@ impl Order {
             28..30 => Self::Devices(pair, statuses(env), page(env)),
             30..32 => Self::History(pair, statuses(env), page(env)),
             32 => Self::Pause(pair),
+            33 => {
+                let bytes_per_second = pick(env, &[None, Some(1 + env.below(100))]);
+                let budget = Budget { parallel: pick(env, &[None, Some(1)]), bytes_per_second };
+                Self::Share(pair.tenant, pick(env, &[None, Some(budget)]))
+            }
             _ => Self::Resume(pair),
         }
     }
@@ -236,6 +243,11 @@ impl Order {
             Self::Resume(p) => {
                 let (ctx, id) = side.nth(p).await?;
                 shown(deployments.resume(&ctx, &id).await)
+            }
+            Self::Share(tenant, budget) => {
+                let ctx = side.ctx(*tenant);
+                deployments.set_download_budget(&ctx, *budget).await?;
+                shown(deployments.download_budget(&ctx).await)
             }
             Self::Log(p, text) => {
                 let (ctx, id) = side.nth(p).await?;

@@ -130,6 +130,38 @@ pub(crate) struct Pause {
 
 impl FromBody for Pause {}
 
+/// What holds for all deployments together.
+#[derive(Default, Deserialize, Serialize, ToSchema)]
+pub(crate) struct TenantSettings {
+    /// What all devices of the tenant may fetch at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    download_budget: Option<Budget>,
+}
+
+impl FromBody for TenantSettings {}
+
+impl TenantSettings {
+    pub(in crate::deployments) fn of(budget: Option<deployments::Budget>) -> Self {
+        Self { download_budget: budget.map(Budget::of) }
+    }
+
+    pub(in crate::deployments) fn read(self) -> Option<deployments::Budget> {
+        self.download_budget.map(Budget::read)
+    }
+}
+
+impl Budget {
+    fn of(budget: deployments::Budget) -> Self {
+        let deployments::Budget { parallel, bytes_per_second } = budget;
+        Self { parallel_downloads: parallel, bytes_per_second }
+    }
+
+    fn read(self) -> deployments::Budget {
+        let Self { parallel_downloads, bytes_per_second } = self;
+        deployments::Budget { parallel: parallel_downloads, bytes_per_second }
+    }
+}
+
 fn utc() -> String {
     "UTC".into()
 }
@@ -231,10 +263,7 @@ impl Asked {
             silence_timeout_minutes: silence_minutes,
         } = self;
         let windows: Result<_, _> = maintenance_windows.into_iter().map(Window::read).collect();
-        let budget = download_budget.map(|budget| deployments::Budget {
-            parallel: budget.parallel_downloads,
-            bytes_per_second: budget.bytes_per_second,
-        });
+        let budget = download_budget.map(Budget::read);
         Ok(deployments::Course {
             priority,
             windows: windows?,
@@ -248,15 +277,11 @@ impl Asked {
 
 impl Shown {
     pub(super) fn of(rollout: &Rollout, conduct: Conduct) -> Self {
-        let budget = |budget: deployments::Budget| Budget {
-            parallel_downloads: budget.parallel,
-            bytes_per_second: budget.bytes_per_second,
-        };
         Self {
             priority: (rollout.priority != 0).then_some(rollout.priority),
             maintenance_windows: rollout.windows.iter().cloned().map(Window::of).collect(),
             thresholds: rollout.thresholds.iter().copied().map(Threshold::of).collect(),
-            download_budget: rollout.budget.map(budget),
+            download_budget: rollout.budget.map(Budget::of),
             silence_timeout_minutes: rollout.silence_minutes,
             paused: conduct.hold.map(|hold| Paused::of(hold, rollout)),
         }

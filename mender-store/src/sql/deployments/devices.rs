@@ -24,7 +24,7 @@ macro_rules! insert {
             "INSERT INTO deployments_devices (tenant_id, deployment_id, device_id, attempt,
         substate, started, finished, request, artifact_id, log, late, tries, failed, version,
         commit_id, outcome, status, open, current, ended_status, ended_at, stage, record_id,
-        created, deleted, replaced, bytes, phase, heard, fetching)
+        created, deleted, replaced, bytes, phase, heard, fetching, shares)
         ",
             $values,
             " ON CONFLICT (tenant_id, deployment_id, device_id, attempt) DO NOTHING"
@@ -35,7 +35,7 @@ macro_rules! insert {
 /// An id that is taken leaves no row written, which is a conflict.
 const INSERT: Stmt = sql!(insert!(
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-        $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)"
+        $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)"
 ));
 
 const FILL: Stmt = sql!(insert!("@rows($1)"));
@@ -71,9 +71,9 @@ const CHANGE: Stmt = sql!(update!(
     concat!(
         end!(),
         ", stage = $22, record_id = $23, created = $24, deleted = $25, replaced = $26, bytes = $27,
-        phase = $28, heard = $29, fetching = $30"
+        phase = $28, heard = $29, fetching = $30, shares = $31"
     ),
-    "$31"
+    "$32"
 ));
 
 const DELETE: Stmt = sql!(
@@ -154,7 +154,7 @@ fn end(row: &DeviceDeployment) -> [Val; 5] {
 }
 
 /// The columns that change once or twice in the life of a row.
-fn rest(row: &DeviceDeployment) -> StoreResult<[Val; 9]> {
+fn rest(row: &DeviceDeployment) -> StoreResult<[Val; 10]> {
     Ok([
         name(&row.stage)?.into(),
         row.record.as_str().into(),
@@ -165,6 +165,7 @@ fn rest(row: &DeviceDeployment) -> StoreResult<[Val; 9]> {
         row.phase.into(),
         row.heard.into(),
         row.fetching.into(),
+        row.shares.into(),
     ])
 }
 

@@ -89,6 +89,7 @@ pub(super) fn device(row: &Row) -> StoreResult<DeviceDeployment> {
         failed: row.flag("failed")?,
         heard: row.opt_time("heard")?,
         fetching: row.flag("fetching")?,
+        shares: row.flag("shares")?,
         outcome: match row.is_null("outcome")? {
             true => None,
             false => Some(row.json("outcome")?),

@@ -3,7 +3,7 @@
 use mender_core::{
     DeviceId, StoreResult, TenantId, Time, Version,
     deployments::{
-        Audience, Batch, Cause, Conduct, Deployment, DeploymentId, DeploymentQuery,
+        Audience, Batch, Budget, Cause, Conduct, Deployment, DeploymentId, DeploymentQuery,
         DeploymentSettings, DeviceDeployment, Ended, Hold, Log, Message, Outcome, Payload, Phase,
         Progress, Reason, Request, Rollout, Stage, State, Status, Store as _, Targets,
     },
@@ -174,7 +174,7 @@ impl Pair {
         row.phase = self.maybe(2).then(|| self.pick(&[0, 1, 7]));
         (row.tries, row.failed) = (self.pick(&[0, 1, 4]), self.maybe(4));
         row.heard = self.maybe(2).then(|| self.time());
-        row.fetching = self.maybe(4);
+        (row.fetching, row.shares) = (self.maybe(4), self.maybe(4));
         let reason = self.pick(&[Reason::Install, Reason::Unapproved { phase: 2 }]);
         row.outcome = self.maybe(2).then(|| Outcome { reason, since: self.time() });
         row.artifact = self.maybe(2).then(|| self.id().parse().unwrap());
@@ -193,7 +193,7 @@ impl Pair {
             4 => (to.phase, to.tries, to.failed) = (new.phase, new.tries, new.failed),
             1 => to.status = new.status,
             2 => (to.status, to.ended) = (new.status, new.ended),
-            3 => (to.heard, to.fetching) = (new.heard, new.fetching),
+            3 => (to.heard, to.fetching, to.shares) = (new.heard, new.fetching, new.shares),
             _ => (to.deleted, to.replaced) = (new.deleted, new.replaced),
         }
         to
@@ -293,8 +293,11 @@ impl Pair {
     pub(super) async fn deployment_settings(&self) {
         let tenant = self.tenant();
         let stored = both!(self, |s| s.deployment_settings(&tenant).await).unwrap();
+        let budget = |n| Budget { parallel: Some(n), bytes_per_second: None };
         let new = DeploymentSettings {
             micro_limit: self.maybe(2).then(|| self.time().0 - 1),
+            budget: self.maybe(2).then(|| budget(self.below(9))),
+            refilled: self.maybe(2).then(|| self.time()),
             version: Version(self.time().0),
         };
         let commit = self.stamp(&tenant, self.change(stored, new));

@@ -2,8 +2,8 @@ use mender_core::{
     StoreResult, Time, Version,
     commit::Change,
     deployments::{
-        Audience, Conduct, Deployment, DeviceDeployment, Ended, Log, Payload, Rollout, Stage,
-        State, Status, Store as _, Targets,
+        Audience, Conduct, Deployment, DeploymentSettings, DeviceDeployment, Ended, Log, Payload,
+        Rollout, Stage, State, Status, Store as _, Targets,
     },
 };
 
@@ -107,6 +107,12 @@ async fn device_rows(store: &SqlStore) -> StoreResult<()> {
     for commit in life(&log, second) {
         store.log(&tenant, &id, device).await?;
         store.commit_log(&tenant, commit).await?;
+    }
+    let settings = DeploymentSettings { version: Version(1), ..DeploymentSettings::default() };
+    let second = DeploymentSettings { version: Version(2), ..settings.clone() };
+    for commit in life(&settings, second) {
+        store.deployment_settings(&tenant).await?;
+        store.commit_deployment_settings(&tenant, commit).await?;
     }
     store.fill(&tenant, &[first]).await?;
     assert_eq!(store.erase_rows(&tenant, &id, 10).await?, 1);

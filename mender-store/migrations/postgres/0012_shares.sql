@@ -1,0 +1,2 @@
+-- `shares`: the device counts among those of its tenant that fetch.
+ALTER TABLE deployments_devices ADD COLUMN shares BIGINT NOT NULL DEFAULT 0;
