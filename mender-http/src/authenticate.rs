@@ -90,16 +90,27 @@ impl Authenticate for TrustGateway {
     }
 }
 
-/// What a user may see, as a service in front of this one decided: the groups of a header.
+/// What a user may see, as a service in front of this one decided: the groups and the tags of
+/// headers, one for each area. Of two lists of groups both hold.
 pub(crate) fn scope(headers: &HeaderMap) -> Scope {
-    let given = headers.get("x-men-rbac-inventory-groups").filter(|value| !value.is_empty());
-    let Some(given) = given else {
-        return Scope::All;
+    let list = |name: &str| -> Option<Vec<String>> {
+        let given = headers.get(name).filter(|value| !value.is_empty())?;
+        // What can't be read is no group, and no leave to see everything either.
+        let given = String::from_utf8_lossy(given.as_bytes());
+        let names = given.split(',').map(str::trim).filter(|name| !name.is_empty());
+        Some(names.map(str::to_owned).collect())
     };
-    // What can't be read is no group, and no leave to see everything either.
-    let given = String::from_utf8_lossy(given.as_bytes());
-    let groups = given.split(',').map(str::trim).filter(|group| !group.is_empty());
-    Scope::Only { groups: Some(groups.map(str::to_owned).collect()), tags: None }
+    let mut groups = list("x-men-rbac-inventory-groups");
+    if let Some(others) = list("x-men-rbac-deployments-groups") {
+        match &mut groups {
+            Some(groups) => groups.retain(|group| others.contains(group)),
+            None => groups = Some(others),
+        }
+    }
+    match (groups, list("x-men-rbac-releases-tags")) {
+        (None, None) => Scope::All,
+        (groups, tags) => Scope::Only { groups, tags },
+    }
 }
 
 fn parse<T: FromStr>(text: &str) -> Result<T, ApiError> {

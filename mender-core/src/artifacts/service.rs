@@ -243,11 +243,11 @@ fn visible(ctx: &Ctx) -> Option<Vec<String>> {
     ctx.scope.tags().map(<[String]>::to_vec)
 }
 
-/// Refuses callers who may not see every release.
+/// Refuses callers who are limited to some releases, or to some devices.
 fn check_scope(ctx: &Ctx) -> Result<()> {
-    match ctx.scope.tags() {
-        None => Ok(()),
-        Some(_) => Err(Error::forbidden("releases outside of the tags of the user")),
+    match (ctx.scope.tags(), ctx.scope.groups()) {
+        (None, None) => Ok(()),
+        _ => Err(Error::forbidden("for users who may reach all devices and releases")),
     }
 }
 

@@ -7,7 +7,7 @@ use http::{
     header::{ETAG, IF_MATCH, LOCATION},
 };
 use mender_core::{
-    Mender,
+    Ctx, Mender,
     artifacts::{DeltaQuery, DeltaSettings, DeltaSort},
     page::PageRequest,
 };
@@ -202,17 +202,24 @@ pub(super) async fn make(
     responses(
         (status = 200, description = "the job", body = wire::WorkflowJob),
         (status = 401, description = "no valid token", body = wire::ErrorBody),
+        (status = 403, description = "a deployment or a device that the user may not see",
+         body = wire::ErrorBody),
         (status = 404, description = "there is none", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]
 pub(super) async fn status(
     State(mender): State<Mender>,
     UserCaller(ctx): UserCaller,
-    Path((deployment, _)): Path<(String, String)>,
+    Path((deployment, device)): Path<(String, String)>,
 ) -> Result<Json<wire::WorkflowJob>, ApiError> {
-    let query = DeltaQuery { deployment: Some(deployment), ..DeltaQuery::default() };
+    let none = || ApiError::new(StatusCode::NOT_FOUND, "Resource not found");
+    let query = DeltaQuery { deployment: Some(deployment.clone()), ..DeltaQuery::default() };
+    let (Ok(id), Ok(device)) = (deployment.parse(), device.parse()) else { return Err(none()) };
+    let reach = mender.deployments().check_reach(&ctx, &id, &device).await;
+    reach.map_err(error::other)?;
+    // Whoever may see both may see what is made for them.
+    let ctx = Ctx::system(ctx.tenant.clone());
     let found = mender.artifacts().delta_jobs(&ctx, &query, PageRequest::new(1, 1)).await;
     let job = found.map_err(error::other)?.0.pop();
-    let job = job.ok_or_else(|| ApiError::new(StatusCode::NOT_FOUND, "Resource not found"))?;
-    Ok(Json(wire::WorkflowJob::of(job)))
+    Ok(Json(wire::WorkflowJob::of(job.ok_or_else(none)?)))
 }

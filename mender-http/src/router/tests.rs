@@ -256,6 +256,19 @@ async fn only_a_gateway_in_front_limits_users_to_groups() {
 }
 
 #[tokio::test]
+async fn of_two_areas_the_narrower_limits_hold() {
+    for (inventory, deployments, within) in
+        [("", "g1,g2", r#"Some(["g1", "g2"])"#), ("g1,g3", "g2,g3", r#"Some(["g3"])"#)]
+    {
+        let request = request(Method::GET, &format!("{DEVICES}/scope"))
+            .header("x-men-rbac-inventory-groups", inventory)
+            .header("x-men-rbac-deployments-groups", deployments);
+        let request = request.body(AxumBody::empty()).unwrap();
+        assert_eq!(answer(app().internal, request).await.1, within);
+    }
+}
+
+#[tokio::test]
 async fn panics_are_500_and_tell_nothing() {
     let (response, body) = send(Method::GET, &format!("{DEVICES}/panic")).await;
     assert_eq!(response.status(), 500);

@@ -10,7 +10,7 @@ use crate::{
         logic,
         model::{Artifact, ArtifactId, Release, Retired},
         query::{ArtifactQuery, ReleaseQuery},
-        service::{Service, blob_of, check_scope, releases, visible},
+        service::{Service, blob_of, releases, visible},
     },
     commit::Commit,
     ctx::Ctx,
@@ -153,22 +153,25 @@ impl Service {
         Err(Error::conflict("Artifact is used in active deployment"))
     }
 
-    /// Deletes releases with all of their artifacts; names that are none are no error. Where open
+    /// Deletes releases with all of their artifacts; names that are none are no error, nor are those
+    /// that the caller may not see, which stay. Where open
     /// deployments use one of them, nothing is deleted, and their ids are returned.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn delete_releases(&self, ctx: &Ctx, names: &[String]) -> Result<Vec<String>> {
-        if ctx.scope.tags().is_some() {
-            for name in names {
-                match self.release(ctx, name).await {
-                    Err(error) if error.kind != Kind::NotFound => return Err(error),
-                    Err(_) => check_scope(ctx)?,
-                    Ok(_) => {}
-                }
+        if ctx.scope.tags().is_none() {
+            return self.leave(ctx, names, |_| true).await;
+        }
+        let mut visible = Vec::new();
+        for name in names {
+            match self.release(ctx, name).await {
+                Ok(_) => visible.push(name.clone()),
+                Err(error) if error.kind == Kind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
-        self.leave(ctx, names, |_| true).await
+        self.leave(ctx, &visible, |_| true).await
     }
 
     /// Removes artifacts of releases, or none, where deployments use one of the releases:

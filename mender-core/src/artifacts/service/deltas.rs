@@ -58,8 +58,9 @@ impl Service {
     /// Returns how deltas are made for the tenant; `None`: nobody said so, and none are.
     ///
     /// # Errors
-    /// Those of the store.
+    /// `Forbidden` for users who are limited to some devices or releases, and those of the store.
     pub async fn delta_settings(&self, ctx: &Ctx) -> Result<Option<DeltaSettings>> {
+        check_scope(ctx)?;
         let own = self.settings(ctx).await?.delta.map(|own| *own);
         Ok(own.or_else(|| self.config.delta.enabled.then(|| self.usual_deltas())))
     }
@@ -90,13 +91,15 @@ impl Service {
     /// Chooses how deltas are encoded from now on. `seen`: as above.
     ///
     /// # Errors
-    /// As above, `NotFound` where nothing is configured, and `Forbidden` where none are made.
+    /// As above, `NotFound` where nothing is configured, and `Forbidden` where none are made, or for
+    /// users who are limited to some devices or releases.
     pub async fn choose_delta_args(
         &self,
         ctx: &Ctx,
         args: DeltaArgs,
         seen: Option<&str>,
     ) -> Result<()> {
+        check_scope(ctx)?;
         let usual = self.usual_deltas();
         let decide = |was: Option<ArtifactSettings>| {
             deltas::choose_args(was, args, seen, &usual, self.now())

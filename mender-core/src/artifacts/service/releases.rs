@@ -1,6 +1,6 @@
 //! Releases: lists, tags and notes.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     artifacts::{
@@ -101,16 +101,19 @@ impl Service {
         Ok(self.store.count_releases(&ctx.tenant, &scoped(ctx, query)).await?)
     }
 
-    /// Returns the tags that any release has, each once.
+    /// Returns the tags that any release has which the caller may see, each once.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn release_tags(&self, ctx: &Ctx) -> Result<Vec<String>> {
-        let mut tags = self.store.release_tags(&ctx.tenant).await?;
-        if let Some(visible) = ctx.scope.tags() {
-            tags.retain(|tag| visible.contains(tag));
+        if ctx.scope.tags().is_none() {
+            return Ok(self.store.release_tags(&ctx.tenant).await?);
         }
-        Ok(tags)
+        // A release that the caller may see shows all of its tags.
+        let visible = self.all_releases(ctx, ReleaseQuery::default()).await?;
+        let tags: BTreeSet<String> =
+            visible.into_iter().flat_map(|release| release.tags).map(String::from).collect();
+        Ok(tags.into_iter().collect())
     }
 
     /// Notes something about a release.

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use crate::{
     artifacts::{
         logic,
-        model::{ArtifactSettings, Policy, TrustedKey},
-        service::Service,
+        model::{ArtifactSettings, Policy, Release, TrustedKey},
+        query::ReleaseQuery,
+        service::{Service, check_scope},
     },
     blob::BlobSettings,
     commit::Commit,
@@ -71,18 +72,28 @@ impl Service {
     /// Says which artifacts may be stored from now on, and whose signatures are trusted.
     ///
     /// # Errors
-    /// `Invalid` for a key that can't be one, and those of the store.
+    /// `Invalid` for a key that can't be one, `Forbidden` for users who are limited to some devices or
+    /// releases, and those of the store.
     pub async fn trust(&self, ctx: &Ctx, policy: Policy, keys: &[TrustedKey]) -> Result<()> {
+        check_scope(ctx)?;
         let decide = |was| logic::trust(was, policy, keys.to_vec(), self.now());
         self.change_settings(ctx, decide).await
     }
 
-    /// Returns the payload types that were ever stored.
+    /// Returns the payload types that were ever stored; to users who are limited to some releases
+    /// those that these have.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn kinds(&self, ctx: &Ctx) -> Result<BTreeSet<String>> {
-        Ok(self.settings(ctx).await?.kinds)
+        if ctx.scope.tags().is_none() {
+            return Ok(self.settings(ctx).await?.kinds);
+        }
+        let visible = self.all_releases(ctx, ReleaseQuery::default()).await?;
+        let kinds = |release: &Release| -> Vec<String> {
+            release.kinds().into_iter().map(str::to_owned).collect()
+        };
+        Ok(visible.iter().flat_map(kinds).collect())
     }
 
     pub(super) async fn remember_kinds(&self, ctx: &Ctx, kinds: &[String]) -> Result<()> {

@@ -103,10 +103,12 @@ impl Service {
     /// Creates a deployment that brings a configuration to a device.
     ///
     /// # Errors
-    /// `Invalid` for bad names, `Conflict` where the id is taken, and those of the stores.
+    /// `Invalid` for bad names, `Conflict` where the id is taken, `Forbidden` for users who may not
+    /// reach the device, and those of the stores.
     pub async fn configure(&self, ctx: &Ctx, new: NewConfiguration) -> Result<()> {
         let NewConfiguration { id, device, name, configuration, retries, control_map } = new;
         check_names(&name, &name)?;
+        self.check_device(ctx, &device).await?;
         if configuration.contains('\0') {
             return Err(Error::invalid("configuration", "U+0000 can't be kept"));
         }

@@ -156,10 +156,12 @@ impl Service {
     /// # Errors
     /// `Invalid { devices }` where there are none, `Invalid { release }` where there is no such
     /// release, `Conflict` where the same is open, `Forbidden` for users who may not reach those
-    /// devices, `LimitReached` beyond the limit of active ones, and those of the stores.
+    /// devices or that release, `LimitReached` beyond the limit of active ones, and those of the
+    /// stores.
     pub async fn create(&self, ctx: &Ctx, new: NewDeployment) -> Result<DeploymentId> {
         let NewDeployment { name, artifact_name, force_installation, whom, course } = new;
         check_names(&name, &artifact_name)?;
+        self.check_whom(ctx, &whom).await?;
         let all = whom == Whom::All;
         let Resolved { audience, devices, max_devices } = self.resolve(ctx, whom).await?;
         let total = match &audience {
@@ -171,13 +173,12 @@ impl Service {
             return Err(Error::invalid("devices", "No devices for the deployment"));
         }
         let groups = self.groups_of(ctx, &audience, &devices).await?;
-        if ctx.scope.groups().is_some_and(|allowed| {
-            groups.is_empty() || !groups.iter().all(|group| allowed.contains(group))
-        }) {
-            return Err(Error::forbidden("devices outside of the groups of the user"));
-        }
         if !self.releases.is_visible(ctx, &artifact_name).await? {
-            return Err(no_artifact());
+            // Whether there is one is not told to those who may not see it.
+            return Err(match ctx.scope.tags() {
+                Some(_) => Error::forbidden("a release outside of the tags of the user"),
+                None => no_artifact(),
+            });
         }
         self.check_active(ctx).await?;
         let id = self.new_id()?;
@@ -208,6 +209,27 @@ impl Service {
         self.place(ctx, deployment, devices)
             .await
             .map_err(|error| if is_duplicate(&error) { duplicate() } else { error })
+    }
+
+    /// Refuses users of some groups what is for more than one of them, or for one device of them.
+    async fn check_whom(&self, ctx: &Ctx, whom: &Whom) -> Result<()> {
+        if ctx.scope.groups().is_none() {
+            return Ok(());
+        }
+        let may = match whom {
+            Whom::Devices(devices) => match &devices[..] {
+                [device, more @ ..] if more.iter().all(|other| other == device) => {
+                    return self.check_device(ctx, device).await;
+                }
+                _ => false,
+            },
+            Whom::Group(group) => ctx.scope.has_group(Some(group)),
+            Whom::All | Whom::Filter { .. } => false,
+        };
+        if may {
+            return Ok(());
+        }
+        Err(Error::forbidden("devices outside of the groups of the user"))
     }
 
     /// Refuses a deployment beyond as many as a tenant may have at a time.

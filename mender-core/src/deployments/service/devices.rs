@@ -139,6 +139,16 @@ impl Service {
         Err(Error::forbidden("a deployment outside of the groups of the user"))
     }
 
+    /// Refuses users who may not see a deployment, or a device.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such deployment, `Forbidden`, and those of the stores.
+    pub async fn check_reach(&self, ctx: &Ctx, id: &DeploymentId, device: &DeviceId) -> Result<()> {
+        let deployment = self.load(ctx, id).await?;
+        self.check_scope(ctx, &deployment)?;
+        self.check_device(ctx, device).await
+    }
+
     /// Refuses users who may not see a device.
     pub(super) async fn check_device(&self, ctx: &Ctx, device: &DeviceId) -> Result<()> {
         if ctx.scope.groups().is_none() {

@@ -52,8 +52,7 @@ impl Service {
     /// # Errors
     /// `NotFound` where it sent nothing, `Forbidden`, and those of the store.
     pub async fn log(&self, ctx: &Ctx, id: &DeploymentId, device: &DeviceId) -> Result<Log> {
-        let deployment = self.load(ctx, id).await?;
-        self.check_scope(ctx, &deployment)?;
+        self.check_reach(ctx, id, device).await?;
         self.store.log(&ctx.tenant, id, device).await?.ok_or_else(not_found)
     }
 }

@@ -8,6 +8,7 @@ mod dynamic;
 mod explain;
 mod pace;
 mod random;
+mod rights;
 mod safety;
 mod tiers;
 
