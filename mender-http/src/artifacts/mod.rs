@@ -77,6 +77,7 @@ use crate::{
     storage::read,
     storage::write,
     internal::new_tenant,
+    internal::delete_tenant,
     internal::upload,
     internal::storage,
     internal::set_storage,
@@ -184,6 +185,7 @@ fn internal_routes() -> Routes<Mender> {
         .get(STORAGE, internal::storage)
         .put(STORAGE, internal::set_storage)
         .post("/api/internal/v1/deployments/tenants", internal::new_tenant)
+        .delete("/api/internal/v1/deployments/tenants/{tenant}", internal::delete_tenant)
         .post("/api/internal/v1/deployments/tenants/{tenant}/artifacts", internal::upload)
         .streaming()
 }

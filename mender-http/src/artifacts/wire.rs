@@ -62,6 +62,7 @@ pub(super) struct Pair {
 
 /// One of the things that an artifact installs.
 #[derive(Serialize, ToSchema)]
+#[schema(as = ArtifactUpdate)]
 pub(super) struct Update {
     type_info: TypeInfo,
     files: Option<Vec<File>>,
@@ -351,6 +352,7 @@ impl FromBody for Tags {
 
 /// A tenant to prepare for.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = NewDeploymentsTenant)]
 pub(super) struct NewTenant {
     #[serde(default, deserialize_with = "or_default")]
     pub(super) tenant_id: String,
