@@ -9,7 +9,7 @@ use crate::{
     artifacts::{
         logic,
         model::{Artifact, ArtifactId, Release, Retired},
-        query::{ArtifactQuery, ReleaseQuery},
+        query::{ArtifactQuery, ReleaseKind, ReleaseQuery},
         service::{Service, blob_of, check_scope, releases, visible},
     },
     commit::Commit,
@@ -159,16 +159,30 @@ impl Service {
     /// # Errors
     /// Those of the store.
     pub async fn delete_releases(&self, ctx: &Ctx, names: &[String]) -> Result<Vec<String>> {
-        if ctx.scope.tags().is_some() {
-            for name in names {
-                match self.release(ctx, name).await {
-                    Err(error) if error.kind != Kind::NotFound => return Err(error),
-                    Err(_) => check_scope(ctx)?,
-                    Ok(_) => {}
+        self.delete_of(ctx, names, ReleaseKind::Release).await
+    }
+
+    /// Deletes what is of a kind; other names are those of nothing.
+    pub(super) async fn delete_of(
+        &self,
+        ctx: &Ctx,
+        names: &[String],
+        of: ReleaseKind,
+    ) -> Result<Vec<String>> {
+        let mut meant = Vec::with_capacity(names.len());
+        for name in names {
+            match self.store.release(&ctx.tenant, name).await? {
+                Some(release) if releases::is_visible(ctx, &release) => {
+                    if !of.fits(&release) {
+                        continue;
+                    }
                 }
+                _ => check_scope(ctx)?,
             }
+            meant.push(name.clone());
         }
-        self.leave(ctx, names, |_| true).await
+        let is_manifest = of == ReleaseKind::Manifest;
+        self.leave(ctx, &meant, |artifact| artifact.is_manifest() == is_manifest).await
     }
 
     /// Removes artifacts of releases, or none, where deployments use one of the releases:
