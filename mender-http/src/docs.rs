@@ -30,6 +30,10 @@ pub(crate) fn merge(documents: &[Value]) -> Value {
             if place.is_null() {
                 *place = Value::Object(Map::new());
             }
+            for (name, item) in items.as_object().into_iter().flatten() {
+                let known = place.get(name);
+                debug_assert!(known.is_none_or(|known| known == item), "two {kind} are {name}");
+            }
             extend(place, items);
         }
     }
@@ -105,5 +109,12 @@ mod tests {
         assert_eq!(all["paths"]["/x"].as_object().unwrap().len(), 2);
         assert!(all["components"]["schemas"]["B"].is_object());
         assert!(page(&all).contains("GET /x</code></dt><dd>&lt;a&gt;"));
+    }
+
+    #[test]
+    #[should_panic(expected = "two schemas are A")]
+    fn areas_call_no_two_things_alike() {
+        let schema = |kind: &str| json!({"components": {"schemas": {"A": {"type": kind}}}});
+        merge(&[schema("object"), schema("object"), schema("string")]);
     }
 }

@@ -14,11 +14,19 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use crate::{error::ApiError, query::unescape};
+use crate::{
+    error::ApiError,
+    query::{escape, unescape},
+};
 
 /// Decodes one segment; the error is an escape that is none.
 pub(crate) fn decode(segment: &str) -> Result<String, String> {
     unescape(segment)
+}
+
+/// Encodes one segment.
+pub(crate) fn encode(segment: &str) -> String {
+    escape(segment).replace('+', "%20")
 }
 
 /// Splits a path at its slashes and decodes each part; the error is an escape that is none.

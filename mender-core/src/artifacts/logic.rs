@@ -12,7 +12,7 @@ use crate::{
         },
     },
     blob::BlobSettings,
-    commit::{Commit, Draw},
+    commit::{Change, Commit, Draw},
     env::Time,
     error::{Error, Result},
     event::Fact,
@@ -95,7 +95,8 @@ pub fn check_description(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Adds an artifact to the release of its name, which begins with its first one.
+/// Adds an artifact to the release of its name, which begins with its first one. A manifest has
+/// no second one.
 ///
 /// # Errors
 /// `Conflict` because of [`Taken`], and `Invalid` as [`check`].
@@ -122,6 +123,9 @@ pub fn add(release: Option<Release>, artifact: Artifact, now: Time) -> Result<Co
                 let what = "an artifact with the same name and depends already exists";
                 return Err(Error::conflict(what).because(Taken(common)));
             }
+            if was.is_manifest() || artifact.is_manifest() {
+                return Err(name_taken(&name));
+            }
             let mut to = was.clone();
             to.artifacts.push(artifact);
             to.modified = now;
@@ -130,6 +134,30 @@ pub fn add(release: Option<Release>, artifact: Artifact, now: Time) -> Result<Co
     };
     let stored = ArtifactEvent::Stored { id, name: name.clone() };
     Ok(commit.charge(STORAGE, Draw::Take(size)).event(stored.event()).invalidate(TOPIC, name))
+}
+
+/// The refusal of a manifest where there is a release, or of the other way round.
+pub fn name_taken(name: &str) -> Error {
+    let name = ("artifact_name".to_owned(), name.to_owned());
+    Error::conflict("software with the same name already exists").because(Taken([name].into()))
+}
+
+/// Adds a manifest with its tags.
+///
+/// # Errors
+/// As [`add`], and `Invalid { tags }` for too many.
+pub fn add_manifest(
+    release: Option<Release>,
+    artifact: Artifact,
+    tags: Vec<Tag>,
+    now: Time,
+) -> Result<Commit<Release>> {
+    let tags = distinct(tags)?;
+    let mut commit = add(release, artifact, now)?;
+    if let Change::Insert(release) = &mut commit.change {
+        release.tags = tags;
+    }
+    Ok(commit)
 }
 
 /// Describes an artifact anew.
@@ -195,6 +223,12 @@ pub fn mark(was: Release, leaving: Option<Time>) -> Commit<Release> {
 /// # Errors
 /// `Invalid { notes }`.
 pub fn note(was: Release, notes: &str) -> Result<Commit<Release>> {
+    check_notes(notes)?;
+    let to = Release { notes: notes.to_owned(), ..was.clone() };
+    Ok(annotate(was, to))
+}
+
+fn check_notes(notes: &str) -> Result<()> {
     if notes.len() > MAX_NOTES {
         return Err(Error::invalid("notes", "release notes too long"));
     }
@@ -202,8 +236,7 @@ pub fn note(was: Release, notes: &str) -> Result<Commit<Release>> {
         let (c, at) = (hidden.as_str(), hidden.start());
         return Err(Error::invalid("notes", format!("invalid character '{c}' at offset {at}")));
     }
-    let to = Release { notes: notes.to_owned(), ..was.clone() };
-    Ok(annotate(was, to))
+    Ok(())
 }
 
 /// Gives a release these tags, and no others.
@@ -211,6 +244,15 @@ pub fn note(was: Release, notes: &str) -> Result<Commit<Release>> {
 /// # Errors
 /// `Invalid { tags }` for too many.
 pub fn tag(was: Release, tags: Vec<Tag>) -> Result<Commit<Release>> {
+    let to = Release { tags: distinct(tags)?, ..was.clone() };
+    Ok(annotate(was, to))
+}
+
+/// Returns each tag once.
+///
+/// # Errors
+/// `Invalid { tags }` for too many.
+pub fn distinct(tags: Vec<Tag>) -> Result<Vec<Tag>> {
     let mut once: Vec<Tag> = Vec::with_capacity(tags.len());
     for tag in tags {
         if !once.contains(&tag) {
@@ -221,7 +263,26 @@ pub fn tag(was: Release, tags: Vec<Tag>) -> Result<Commit<Release>> {
         let what = "the total number of tags per exceeded maximum of 20";
         return Err(Error::invalid("tags", what));
     }
-    let to = Release { tags: once, ..was.clone() };
+    Ok(once)
+}
+
+/// Gives a release other notes and tags, where they are given.
+///
+/// # Errors
+/// As [`note`] and [`tag`].
+pub fn note_and_tag(
+    was: Release,
+    notes: Option<&str>,
+    tags: Option<Vec<Tag>>,
+) -> Result<Commit<Release>> {
+    let mut to = was.clone();
+    if let Some(notes) = notes {
+        check_notes(notes)?;
+        notes.clone_into(&mut to.notes);
+    }
+    if let Some(tags) = tags {
+        to.tags = distinct(tags)?;
+    }
     Ok(annotate(was, to))
 }
 

@@ -4,6 +4,10 @@
 //! *release*; each of them fits other devices: no two fit one that provides the same. Their bytes
 //! are blobs; everything else is known from reading them once, when they arrive.
 //!
+//! A *manifest* says what the components of a system install. It is a release of one artifact, of
+//! a [payload](format::SystemManifest::PAYLOAD) that only the orchestrators of systems take, and
+//! shares the names with other releases, which are shown apart.
+//!
 //! An *upload* is an artifact on its way. It is stored before the first byte is, and tells whose
 //! the bytes are until the artifact is known:
 //!
@@ -45,11 +49,12 @@ pub use model::{
     Work,
 };
 pub use query::{
-    ArtifactQuery, ArtifactSort, DeltaQuery, DeltaSort, ReleaseQuery, ReleaseSort, Text, fold,
+    ArtifactQuery, ArtifactSort, DeltaQuery, DeltaSort, ReleaseKind, ReleaseQuery, ReleaseSort,
+    Text, fold,
 };
 pub use service::{
-    Config, DeltaConfig, DeltaRequest, DeltaState, Linked, NewArtifact, STORAGE_PATH, Service,
-    Storage,
+    Config, DeltaConfig, DeltaRequest, DeltaState, Linked, MAX_MANIFEST_ARTIFACT, NewArtifact,
+    NewManifest, STORAGE_PATH, Service, Storage,
 };
 pub(crate) use service::{Deltas, Parts, Sweep, Usage, Watch};
 pub use store::Store;

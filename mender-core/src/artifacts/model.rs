@@ -6,7 +6,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    artifacts::format::{Content, Depend},
+    artifacts::format::{Content, Depend, SystemManifest},
     commit::{Aggregate, IndexKey, Key},
     env::Time,
     id,
@@ -102,6 +102,12 @@ impl Artifact {
         (is_sum && self.kinds().any(|kind| kind == "rootfs-image")).then_some(sum)
     }
 
+    /// Tells whether it is for the orchestrators of systems.
+    #[must_use]
+    pub fn is_manifest(&self) -> bool {
+        self.kinds().any(|kind| kind == SystemManifest::PAYLOAD)
+    }
+
     /// Returns the names of what installs its payloads.
     pub fn kinds(&self) -> impl Iterator<Item = &str> {
         self.content.payloads.iter().filter_map(|payload| payload.kind.as_deref())
@@ -140,6 +146,12 @@ impl Release {
     #[must_use]
     pub fn is_leaving(&self, now: Time) -> bool {
         self.leaving.is_some_and(|since| now.since(since) < LEAVING)
+    }
+
+    /// Tells whether it is a manifest.
+    #[must_use]
+    pub fn is_manifest(&self) -> bool {
+        self.artifacts.iter().any(Artifact::is_manifest)
     }
 
     /// Returns the names of what installs its payloads, each once.

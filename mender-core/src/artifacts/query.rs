@@ -71,9 +71,28 @@ pub enum ReleaseSort {
     Tags,
 }
 
+/// What releases are.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum ReleaseKind {
+    /// Artifacts that devices install.
+    Release,
+    /// A manifest.
+    Manifest,
+}
+
+impl ReleaseKind {
+    /// Tells whether a release is this.
+    #[must_use]
+    pub fn fits(self, release: &Release) -> bool {
+        release.is_manifest() == (self == Self::Manifest)
+    }
+}
+
 /// Which releases are meant.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct ReleaseQuery {
+    /// What they are.
+    pub of: Option<ReleaseKind>,
     /// What their names must be.
     pub name: Option<Text>,
     /// What the description of one of their artifacts must be.
@@ -95,7 +114,8 @@ impl ReleaseQuery {
     #[must_use]
     pub fn fits(&self, release: &Release) -> bool {
         let artifacts = &release.artifacts;
-        fits(self.name.as_ref(), &release.name)
+        self.of.is_none_or(|of| of.fits(release))
+            && fits(self.name.as_ref(), &release.name)
             && fits_any(
                 self.description.as_ref(),
                 artifacts.iter().filter_map(|artifact| artifact.description.as_ref()),

@@ -45,11 +45,8 @@ impl Releases for Service {
     }
 
     async fn is_visible(&self, ctx: &Ctx, name: &str) -> Result<bool> {
-        match self.release(ctx, name).await {
-            Ok(_) => Ok(!self.artifacts_of(&ctx.tenant, name).await?.is_empty()),
-            Err(error) if error.kind == Kind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
+        let found = self.find(ctx, name, None).await?;
+        Ok(found.is_some() && !self.artifacts_of(&ctx.tenant, name).await?.is_empty())
     }
 
     async fn delta(

@@ -1,7 +1,7 @@
 use crate::{
     artifacts::{
         model::{Artifact, ArtifactId, ArtifactSettings, DeltaJob, Release, Retired, Upload},
-        query::{ArtifactQuery, DeltaQuery, ReleaseQuery},
+        query::{ArtifactQuery, DeltaQuery, ReleaseKind, ReleaseQuery},
     },
     commit::Stamped,
     id::TenantId,
@@ -43,8 +43,8 @@ port! {
         /// Counts artifacts.
         async fn count_artifacts(&self, tenant: &TenantId, query: &ArtifactQuery) -> u64;
 
-        /// Returns the tags that any release has, each once, in order.
-        async fn release_tags(&self, tenant: &TenantId) -> Vec<String>;
+        /// Returns the tags that any release has, or any of a kind, each once, in order.
+        async fn release_tags(&self, tenant: &TenantId, of: Option<ReleaseKind>) -> Vec<String>;
 
         /// Stores a change of a release, its charges and its events, or nothing.
         async fn commit_release(&self, tenant: &TenantId, commit: Stamped<Release>) -> ();

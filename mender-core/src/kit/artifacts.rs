@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use crate::{
     artifacts::{
         Artifact, ArtifactId, ArtifactQuery, ArtifactSettings, DeltaJob, DeltaQuery, DeltaSort,
-        Release, ReleaseQuery, ReleaseSort, Retired, Store, Text, Upload,
+        Release, ReleaseKind, ReleaseQuery, ReleaseSort, Retired, Store, Text, Upload,
+        format::SystemManifest,
     },
     commit::{Aggregate, Stamped},
     error::StoreResult,
@@ -17,14 +18,25 @@ use crate::{
 /// The index text of the only settings of a tenant.
 const SETTINGS: &str = "settings";
 
+/// What the index has of releases of a kind.
+fn is_of(of: ReleaseKind) -> Clause {
+    let manifests = vec![Span::At(field("kind", SystemManifest::PAYLOAD))];
+    match of {
+        ReleaseKind::Manifest => Clause::some(manifests),
+        ReleaseKind::Release => Clause::none(manifests),
+    }
+}
+
 /// What an index can tell of a query; it may find more than is meant.
 fn plan_of(
     tenant: &TenantId,
     name: Option<&Text>,
     kind: Option<&str>,
     tags: &[Vec<String>],
+    of: Option<ReleaseKind>,
 ) -> Plan {
     let mut plan = Plan::new(Release::KIND, tenant);
+    plan.all.extend(of.map(is_of));
     if let Some(Text::Is(names)) = name {
         plan.ids = Some(names.clone());
     }
@@ -44,7 +56,7 @@ impl<D: DocStore> Kit<D> {
     /// Returns the releases of a query in no order. Texts that are no names are looked for in all.
     async fn fitting(&self, tenant: &TenantId, query: &ReleaseQuery) -> StoreResult<Vec<Release>> {
         let kind = query.kind.as_deref();
-        let plan = plan_of(tenant, query.name.as_ref(), kind, &query.tags);
+        let plan = plan_of(tenant, query.name.as_ref(), kind, &query.tags, query.of);
         let mut releases: Vec<Release> = self.load_all(&plan).await?;
         releases.retain(|release| query.fits(release));
         Ok(releases)
@@ -55,7 +67,7 @@ impl<D: DocStore> Kit<D> {
         tenant: &TenantId,
         query: &ArtifactQuery,
     ) -> StoreResult<Vec<Artifact>> {
-        let mut plan = plan_of(tenant, query.name.as_ref(), None, &query.tags);
+        let mut plan = plan_of(tenant, query.name.as_ref(), None, &query.tags, None);
         if let Some(image) = &query.image {
             plan = plan.any([field("image", image)]);
         }
@@ -126,7 +138,8 @@ impl<D: DocStore> Store for Kit<D> {
             && query.device_type.is_none();
         if by_index {
             let kind = query.kind.as_deref();
-            let mut plan = plan_of(tenant, query.name.as_ref(), kind, &query.tags).limit(limit);
+            let plan = plan_of(tenant, query.name.as_ref(), kind, &query.tags, query.of);
+            let mut plan = plan.limit(limit);
             plan.sorts = sorts_of(query);
             plan.skip = skip;
             return self.load_all(&plan).await;
@@ -156,10 +169,15 @@ impl<D: DocStore> Store for Kit<D> {
         Ok(self.fitting_artifacts(tenant, query).await?.len() as u64)
     }
 
-    async fn release_tags(&self, tenant: &TenantId) -> StoreResult<Vec<String>> {
+    async fn release_tags(
+        &self,
+        tenant: &TenantId,
+        of: Option<ReleaseKind>,
+    ) -> StoreResult<Vec<String>> {
         let mut plan = Plan::new(Release::KIND, tenant);
         // Long ones are found by their hash.
         plan.all.push(Clause::some(vec![Span::beginning("tag="), Span::beginning("tag#")]));
+        plan.all.extend(of.map(is_of));
         let mut tags = BTreeSet::new();
         for release in self.load_all::<Release>(&plan).await? {
             tags.extend(release.tags.into_iter().map(String::from));

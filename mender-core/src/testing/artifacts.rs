@@ -85,7 +85,7 @@ async fn an_unknown_release_is_none(h: &Harness) {
         assert_eq!(get(h, &t, name).await, None);
     }
     assert_eq!(by_artifact(h, &t, "ghost").await, None);
-    assert_eq!(h.stores.release_tags(&t).await.unwrap(), [""; 0]);
+    assert_eq!(h.stores.release_tags(&t, None).await.unwrap(), [""; 0]);
     assert_eq!(count(h, &t).await, (0, 0));
 }
 
@@ -146,7 +146,7 @@ async fn a_release_is_returned_as_it_was_stored(h: &Harness) {
     commit(h, &t, Commit::delete(back)).await.unwrap();
     assert_eq!(get(h, &t, "whole é").await, None);
     assert_eq!(by_artifact(h, &t, "a1").await, None);
-    assert_eq!(h.stores.release_tags(&t).await.unwrap(), [""; 0]);
+    assert_eq!(h.stores.release_tags(&t, None).await.unwrap(), [""; 0]);
     assert_eq!(count(h, &t).await, (0, 0));
 }
 
@@ -314,7 +314,7 @@ async fn a_change_applies_to_its_version_only(h: &Harness) {
     is_conflict(commit(h, &t, Commit::delete(first.clone()).event(fact("r"))).await);
     assert_eq!(get(h, &t, "r").await.as_ref(), quiet.aggregate());
     assert_eq!(by_artifact(h, &t, "a2").await, None);
-    assert_eq!(h.stores.release_tags(&t).await.unwrap(), [""; 0]);
+    assert_eq!(h.stores.release_tags(&t, None).await.unwrap(), [""; 0]);
     assert_eq!(count(h, &t).await, (1, 1));
     assert_eq!(h.events().await, []);
 }
@@ -465,7 +465,7 @@ async fn releases_of_other_tenants_do_not_exist(h: &Harness) {
         assert_eq!(count(h, tenant).await, (0, 0));
         assert_eq!(h.stores.releases(tenant, &ReleaseQuery::default(), 0, 9).await.unwrap(), []);
         assert_eq!(h.stores.artifacts(tenant, &ArtifactQuery::default(), 0, 9).await.unwrap(), []);
-        assert_eq!(h.stores.release_tags(tenant).await.unwrap(), [""; 0]);
+        assert_eq!(h.stores.release_tags(tenant, None).await.unwrap(), [""; 0]);
         is_conflict(commit(h, tenant, Commit::update(mine.clone(), mine.clone())).await);
         is_conflict(commit(h, tenant, Commit::delete(mine.clone())).await);
     }
@@ -474,5 +474,5 @@ async fn releases_of_other_tenants_do_not_exist(h: &Harness) {
     commit(h, &other, Commit::delete(theirs)).await.unwrap();
     assert_eq!(get(h, &t, "r").await.as_ref(), Some(&mine));
     assert_eq!(by_artifact(h, &t, "a1").await, Some(mine));
-    assert_eq!(h.stores.release_tags(&t).await.unwrap(), ["a"]);
+    assert_eq!(h.stores.release_tags(&t, None).await.unwrap(), ["a"]);
 }

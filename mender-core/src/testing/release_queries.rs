@@ -2,10 +2,14 @@
 
 #![expect(clippy::expect_used, reason = "two stores that cannot even be filled are a failed test")]
 
+use std::collections::BTreeSet;
+
 use crate::{
     artifacts::{
-        Artifact, ArtifactQuery, ArtifactSort, Release, ReleaseQuery, ReleaseSort, Tag, Text,
-        format::Payload, logic,
+        Artifact, ArtifactQuery, ArtifactSort, Release, ReleaseKind, ReleaseQuery, ReleaseSort,
+        Tag, Text,
+        format::{Component, Payload, SystemManifest},
+        logic,
     },
     commit::{Aggregate, Commit, Stamped},
     env::{Env, Time},
@@ -107,6 +111,34 @@ pub fn random_artifact(env: &Env, id: &str, of: &str) -> Artifact {
     new
 }
 
+/// An artifact that is a manifest, of which more may be known or not.
+#[must_use]
+pub fn random_manifest(env: &Env, id: &str, of: &str) -> Artifact {
+    let mut new = random_artifact(env, id, of);
+    let kind = Some(SystemManifest::PAYLOAD.to_owned());
+    new.content.payloads.push(Payload { kind, ..Payload::default() });
+    let component = |env: &Env| Component {
+        artifact_name: (env.below(2) == 0).then(|| text(env)),
+        artifact_path: Some(text(env)),
+        order: u32::try_from(env.below(100)).unwrap_or_default(),
+    };
+    new.content.system = (env.below(4) > 0).then(|| {
+        let component_types = some(env, 3, |env| (text(env), component(env)));
+        Box::new(SystemManifest {
+            name: of.to_owned(),
+            system_types: new.content.device_types.clone(),
+            component_types: component_types.into_iter().collect(),
+        })
+    });
+    new
+}
+
+/// What is asked for of releases and manifests.
+#[must_use]
+pub fn kind_of_release(env: &Env) -> Option<ReleaseKind> {
+    pick(env, &[None, Some(ReleaseKind::Release), Some(ReleaseKind::Manifest)])
+}
+
 /// A checksum of an image, or what is none.
 fn image(env: &Env) -> String {
     pick(env, &["ab", "01", "0", ""]).repeat(32)
@@ -148,6 +180,7 @@ pub fn release_query(env: &Env, seed: u64) -> ReleaseQuery {
     use ReleaseSort::{Artifacts, Modified, Name, Tags};
     let is_one_of = |n: u64| env.below(n) == 0;
     ReleaseQuery {
+        of: kind_of_release(env),
         name: is_one_of(3).then(|| wanted_name(env, seed)),
         description: is_one_of(5).then(|| wanted(env)),
         device_type: is_one_of(5).then(|| wanted(env)),
@@ -188,7 +221,8 @@ fn stamped<A: Aggregate>(env: &Env, commit: Commit<A>) -> Stamped<A> {
 /// What becomes of a release, or of the name of one.
 fn happens(env: &Env, name: &str, was: Option<Release>) -> Commit<Release> {
     let Some(was) = was else {
-        let new = random_artifact(env, &env.uuid(), name);
+        let make = if env.below(4) == 0 { random_manifest } else { random_artifact };
+        let new = make(env, &env.uuid(), name);
         return logic::add(None, new, time(env)).unwrap_or_else(|_| Commit::nothing());
     };
     let ids: Vec<_> = was.artifacts.iter().map(|artifact| artifact.id.clone()).collect();
@@ -262,8 +296,14 @@ pub async fn releases_alike(seed: u64, left: &impl Stores, right: &impl Stores) 
         assert_eq!(left.count_artifacts(&tenant, &query).await.expect("a count"), count, "{what}");
         assert_eq!(right.count_artifacts(&tenant, &query).await.expect("a count"), count, "{what}");
     }
-    let tags = left.release_tags(&tenant).await.expect("tags");
-    assert_eq!(right.release_tags(&tenant).await.expect("tags"), tags, "seed {seed}");
+    for of in [None, Some(ReleaseKind::Release), Some(ReleaseKind::Manifest)] {
+        let fits = |release: &&Release| of.is_none_or(|of| of.fits(release));
+        let tags = all.iter().filter(fits).flat_map(|release| &release.tags);
+        let tags: BTreeSet<String> = tags.map(|tag| tag.as_str().to_owned()).collect();
+        let tags: Vec<String> = tags.into_iter().collect();
+        assert_eq!(left.release_tags(&tenant, of).await.expect("tags"), tags, "seed {seed}");
+        assert_eq!(right.release_tags(&tenant, of).await.expect("tags"), tags, "seed {seed}");
+    }
     for release in all {
         for one in &release.artifacts {
             let found = right.release_of(&tenant, &one.id).await.expect("a release");

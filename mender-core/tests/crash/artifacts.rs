@@ -8,7 +8,7 @@ use mender_core::{
     commit::Aggregate as _,
     ctx::Actor,
     error::Kind,
-    testing::release_queries::random_artifact,
+    testing::release_queries::{random_artifact, random_manifest},
 };
 
 use crate::crash::harness::{World, answer_or, use_cases};
@@ -60,6 +60,12 @@ async fn stored(w: &World) {
     }
 }
 
+async fn manifests(w: &World) {
+    stored(w).await;
+    let new = random_manifest(w.mender.env(), "m1", "system");
+    store(w, "system", new, "m1").await;
+}
+
 /// Images for the same devices, whose bytes nobody put anywhere.
 async fn images(w: &World) {
     for (of, name) in [("one", "a1"), ("two", "a2")] {
@@ -83,6 +89,13 @@ async fn make_delta(w: &World) -> Result<()> {
 
 async fn delete(w: &World, name: &str) -> Result<()> {
     answer_or(w.mender.artifacts().delete_artifact(&w.ctx, &id(name)).await, Kind::NotFound)
+}
+
+async fn delete_manifests(w: &World) -> Result<()> {
+    let names = ["system", "ghost", "one"].map(str::to_owned);
+    let used = w.mender.artifacts().delete_manifests(&w.ctx, &names).await?;
+    assert_eq!(used, [""; 0]);
+    Ok(())
 }
 
 async fn delete_releases(w: &World) -> Result<()> {
@@ -139,6 +152,24 @@ use_cases! {
         then async |w| {
             assert_eq!(release(w, "two").await, None);
             assert_eq!(jobs(w).await, []);
+        };
+    changing_a_manifest:
+        given manifests,
+        when async |w| {
+            let tags = [Tag::new("a").unwrap()];
+            let artifacts = w.mender.artifacts();
+            artifacts.annotate_manifest(&w.ctx, "system", Some("noted"), Some(&tags)).await
+        },
+        then async |w| {
+            let manifest = release(w, "system").await.unwrap();
+            assert_eq!((manifest.notes.as_str(), manifest.tags.len()), ("noted", 1));
+        };
+    deleting_manifests:
+        given manifests,
+        when async |w| delete_manifests(w).await,
+        then async |w| {
+            assert_eq!(release(w, "system").await, None);
+            assert_eq!(release(w, "one").await.unwrap().leaving, None);
         };
     deleting_releases:
         given stored,

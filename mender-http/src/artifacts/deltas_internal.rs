@@ -45,6 +45,7 @@ pub(super) async fn config(
     responses(
         (status = 204, description = "from now on"),
         (status = 400, description = "a malformed configuration", body = wire::ErrorBody),
+        (status = 401, description = "never; kept for readers of older documents"),
         (status = 412, description = "it has another ETag", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),
     ))]

@@ -38,7 +38,6 @@ pub(super) fn notes(error: Error) -> ApiError {
         Kind::Invalid { .. } => {
             ApiError::bad_request(format!("invalid request body: {}", error.what))
         }
-        Kind::LimitReached => ApiError::new(StatusCode::CONFLICT, error.what),
         _ => other(error),
     }
 }
@@ -67,6 +66,19 @@ pub(super) fn generate(error: Error) -> ApiError {
             ApiError::bad_request(format!("api: invalid form parameters: args: {}.", error.what))
         }
         _ => other(error),
+    }
+}
+
+/// The answer to a manifest that was refused.
+pub(super) fn manifest(error: Error) -> ApiError {
+    match error.kind {
+        Kind::Invalid { field: "manifest" } => {
+            ApiError::bad_request(format!("invalid manifest: {}", error.what))
+        }
+        Kind::Invalid { field: "tags" } => {
+            ApiError::bad_request(format!("invalid request body: {}", error.what))
+        }
+        _ => upload(error),
     }
 }
 

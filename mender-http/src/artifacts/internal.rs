@@ -3,7 +3,7 @@ use axum::{
     response::Response,
 };
 use http::StatusCode;
-use mender_core::{Mender, TenantId, quota::NO_LIMIT};
+use mender_core::{Mender, TenantId, lifecycle::Forget as _, quota::NO_LIMIT};
 
 use super::{
     error,
@@ -36,6 +36,23 @@ pub(super) async fn new_tenant(
         return Err(ApiError::bad_request("tenant_id must be provided"));
     }
     Ok(StatusCode::CREATED)
+}
+
+/// Forgets deployments, releases and artifacts of a tenant.
+#[utoipa::path(delete, path = "/api/internal/v1/deployments/tenants/{tenant}", tag = TAG,
+    params(("tenant" = String, Path, description = "the tenant")),
+    responses(
+        (status = 204, description = "forgotten"),
+        (status = 500, description = "internal error", body = wire::ErrorBody),
+    ))]
+pub(super) async fn delete_tenant(
+    State(mender): State<Mender>,
+    Internal(ctx): Internal,
+) -> Result<StatusCode, ApiError> {
+    // First what uses the others.
+    mender.deployments().forget_tenant(&ctx.tenant).await?;
+    mender.artifacts().forget_tenant(&ctx.tenant).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Stores an artifact, under a given id if one is given.

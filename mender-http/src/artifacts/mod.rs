@@ -7,6 +7,7 @@ mod error;
 pub(crate) mod form;
 mod internal;
 mod management;
+mod manifests;
 mod pace;
 mod releases;
 mod releases_v1;
@@ -20,7 +21,7 @@ pub(crate) use wire::Artifact;
 use axum::response::{IntoResponse as _, Response};
 use mender_core::{
     Ctx, Mender,
-    artifacts::{ArtifactId, Release, ReleaseQuery, ReleaseSort, Text, fold},
+    artifacts::{ArtifactId, Release, ReleaseKind, ReleaseQuery, ReleaseSort, Tag, Text, fold},
 };
 use serde::Serialize;
 use utoipa::OpenApi;
@@ -61,6 +62,12 @@ use crate::{
     releases::kinds,
     software::list,
     software::tags,
+    manifests::upload,
+    manifests::generate,
+    manifests::list,
+    manifests::get,
+    manifests::change,
+    manifests::delete,
     deltas::config,
     deltas::choose,
     deltas::jobs,
@@ -77,6 +84,7 @@ use crate::{
     storage::read,
     storage::write,
     internal::new_tenant,
+    internal::delete_tenant,
     internal::upload,
     internal::storage,
     internal::set_storage,
@@ -100,6 +108,7 @@ pub fn routes(mender: &Mender) -> Routes<Mender> {
         .merge(if has_limits { limit_routes() } else { Routes::new() })
         .merge(if config.direct_upload { direct_routes() } else { Routes::new() })
         .merge(release_routes())
+        .merge(manifest_routes())
         .merge(delta_routes())
         .get("/api/devices/v1/deployments/artifacts", devices::list)
         .get("/api/devices/v1/deployments/artifacts/{id}", devices::get)
@@ -155,6 +164,20 @@ fn release_routes() -> Routes<Mender> {
         .get("/api/management/v1alpha1/deployments/software/tags", software::tags)
 }
 
+fn manifest_routes() -> Routes<Mender> {
+    const MANIFESTS: &str = "/api/management/v1alpha1/deployments/manifests";
+    const MANIFEST: &str = "/api/management/v1alpha1/deployments/manifests/{name}";
+    Routes::new()
+        .post(MANIFESTS, manifests::upload)
+        .streaming()
+        .get(MANIFESTS, manifests::list)
+        .delete(MANIFESTS, manifests::delete)
+        .post("/api/management/v1alpha1/deployments/manifests/generate", manifests::generate)
+        .streaming()
+        .get(MANIFEST, manifests::get)
+        .patch(MANIFEST, manifests::change)
+}
+
 fn delta_routes() -> Routes<Mender> {
     const JOBS: &str = "/api/management/v2/deployments/deployments/releases/delta/jobs";
     const JOB: &str = "/api/management/v2/deployments/deployments/releases/delta/jobs/{id}";
@@ -188,6 +211,7 @@ fn internal_routes() -> Routes<Mender> {
         .get(STORAGE, internal::storage)
         .put(STORAGE, internal::set_storage)
         .post("/api/internal/v1/deployments/tenants", internal::new_tenant)
+        .delete("/api/internal/v1/deployments/tenants/{tenant}", internal::delete_tenant)
         .post("/api/internal/v1/deployments/tenants/{tenant}/artifacts", internal::upload)
         .streaming()
 }
@@ -207,11 +231,12 @@ pub(crate) fn is_uuid(text: &str) -> bool {
         && parts.iter().all(|part| part.chars().all(|c| c.is_ascii_hexdigit()))
 }
 
-/// A query for releases by what every list of them takes.
+/// A query for releases by what every list of them takes; manifests are listed apart.
 fn release_query(query: &Query) -> ReleaseQuery {
     let (sort, descending) = sorted(query).unwrap_or_default();
     let tags: Vec<String> = query.all("tag").map(fold).collect();
     ReleaseQuery {
+        of: Some(ReleaseKind::Release),
         name: query.given("name").map(Text::contains),
         kind: query.given("update_type").map(str::to_owned),
         tags: if tags.is_empty() { Vec::new() } else { vec![tags] },
@@ -233,6 +258,30 @@ fn sorted(query: &Query) -> Option<(ReleaseSort, bool)> {
         _ => return None,
     };
     Some((sort, direction == "desc"))
+}
+
+/// How releases shall be sorted, where nothing else will do.
+fn strictly_sorted(query: &Query) -> Result<(ReleaseSort, bool), ApiError> {
+    let Some(text) = query.given("sort") else { return Ok((ReleaseSort::Name, false)) };
+    let has_direction = text.ends_with(":asc") || text.ends_with(":desc");
+    match sorted(query) {
+        Some((sort, descending)) if sort != ReleaseSort::Artifacts && has_direction => {
+            Ok((sort, descending))
+        }
+        _ => Err(ApiError::bad_request("sort: must be a valid value.")),
+    }
+}
+
+/// Reads the name of a release in a path.
+fn named(name: String) -> Result<String, ApiError> {
+    // Compat: no path leads to a name with a slash.
+    if name.contains('/') { Err(ApiError::no_route()) } else { Ok(name) }
+}
+
+/// Reads tags.
+fn tags_of<'a>(texts: impl IntoIterator<Item = &'a String>) -> Result<Vec<Tag>, ApiError> {
+    let tags: Result<Vec<Tag>, _> = texts.into_iter().map(|tag| Tag::new(tag)).collect();
+    tags.map_err(|why| ApiError::bad_request(format!("invalid request body: {why}")))
 }
 
 /// Shows a page of releases, and links to the others.

@@ -3,22 +3,16 @@ use axum::{
     response::Response,
 };
 use http::StatusCode;
-use mender_core::{Mender, artifacts::Tag};
+use mender_core::{Mender, artifacts::ReleaseKind};
 use serde_json::json;
 
-use super::{error, release_page, release_query, wire};
+use super::{error, named, release_page, release_query, tags_of, wire};
 use crate::{
     authenticate::UserCaller, body::Body, error::ApiError, json::Json, page::Paging, path::Path,
     query::Query,
 };
 
 const TAG: &str = "releases";
-
-/// Reads the name of a release in a path.
-fn named(name: String) -> Result<String, ApiError> {
-    // Compat: no path leads to a name with a slash.
-    if name.contains('/') { Err(ApiError::no_route()) } else { Ok(name) }
-}
 
 /// Lists releases page by page.
 #[utoipa::path(get, path = "/api/management/v2/deployments/deployments/releases", tag = TAG,
@@ -108,8 +102,7 @@ pub(super) async fn tag(
     Path(name): Path<String>,
     Body(wire::Tags(tags)): Body<wire::Tags>,
 ) -> Result<StatusCode, ApiError> {
-    let tags: Result<Vec<Tag>, _> = tags.iter().map(|tag| Tag::new(tag)).collect();
-    let tags = tags.map_err(|why| ApiError::bad_request(format!("invalid request body: {why}")))?;
+    let tags = tags_of(&tags)?;
     mender.artifacts().tag(&ctx, &named(name)?, &tags).await.map_err(error::notes)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -154,7 +147,8 @@ pub(super) async fn tags(
     State(mender): State<Mender>,
     UserCaller(ctx): UserCaller,
 ) -> Result<Json<Vec<String>>, ApiError> {
-    Ok(Json(mender.artifacts().release_tags(&ctx).await.map_err(error::other)?))
+    let tags = mender.artifacts().release_tags(&ctx, Some(ReleaseKind::Release)).await;
+    Ok(Json(tags.map_err(error::other)?))
 }
 
 /// Lists the types of payloads that were ever stored.

@@ -1,21 +1,15 @@
 use axum::{
     extract::{OriginalUri, State},
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use mender_core::{
     Mender,
-    artifacts::{ReleaseQuery, ReleaseSort, Text},
+    artifacts::{ReleaseKind, ReleaseQuery, Text},
     page::MAX_PAGE,
 };
 
-use super::{error, release_page, release_query, sorted, wire};
-use crate::{
-    authenticate::UserCaller,
-    error::ApiError,
-    json::Json,
-    page::{Paging, Rest},
-    query::Query,
-};
+use super::{error, release_page, release_query, strictly_sorted, wire};
+use crate::{authenticate::UserCaller, error::ApiError, json::Json, page::Paging, query::Query};
 
 const TAG: &str = "software";
 
@@ -31,24 +25,17 @@ fn query_of(query: &Query) -> Result<ReleaseQuery, ApiError> {
         (false, None) => Some(Text::Is(names)),
         (true, prefix) => prefix.map(|prefix| Text::Starts(prefix.to_owned())),
     };
-    let is_sorted = query.given("sort").is_some();
-    let sort = match sorted(query) {
-        Some((sort, _)) if sort != ReleaseSort::Artifacts && has_direction(query) => sort,
-        None if !is_sorted => ReleaseSort::Name,
-        _ => return Err(ApiError::bad_request("sort: must be a valid value.")),
-    };
-    Ok(ReleaseQuery { name, sort, ..release_query(query) })
+    let (sort, descending) = strictly_sorted(query)?;
+    let of = kind(query.given("kind"), "kind")?;
+    Ok(ReleaseQuery { of, name, sort, descending, ..release_query(query) })
 }
 
-fn has_direction(query: &Query) -> bool {
-    query.first("sort").is_some_and(|sort| sort.ends_with(":asc") || sort.ends_with(":desc"))
-}
-
-/// Whether releases are wanted: manifests are no releases, and there are none.
-fn wants_releases(kind: Option<&str>, name: &str) -> Result<bool, ApiError> {
+/// What is wanted.
+fn kind(kind: Option<&str>, name: &str) -> Result<Option<ReleaseKind>, ApiError> {
     match kind {
-        None | Some("release") => Ok(true),
-        Some("manifest") => Ok(false),
+        None => Ok(None),
+        Some("release") => Ok(Some(ReleaseKind::Release)),
+        Some("manifest") => Ok(Some(ReleaseKind::Manifest)),
         Some("") => Err(ApiError::bad_request(format!("{name}: cannot be blank."))),
         Some(_) => Err(ApiError::bad_request(format!("{name}: must be a valid value."))),
     }
@@ -82,11 +69,7 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let paging = Paging::of(&uri, MAX_PAGE)?;
     let wanted = query_of(&query)?;
-    if wants_releases(query.given("kind"), "kind")? {
-        return release_page(&mender, &ctx, wanted, &paging, wire::Software::of).await;
-    }
-    let none: Vec<wire::Software> = Vec::new();
-    Ok((paging.headers(Rest::Total(0)), Json(none)).into_response())
+    release_page(&mender, &ctx, wanted, &paging, wire::Software::of).await
 }
 
 /// Lists the tags of what can be installed.
@@ -106,8 +89,6 @@ pub(super) async fn tags(
     if query.all("kind").count() > 1 {
         return Err(ApiError::bad_request("only one kind query argument can be specified"));
     }
-    if !wants_releases(query.first("kind"), "Kind")? {
-        return Ok(Json(Vec::new()));
-    }
-    Ok(Json(mender.artifacts().release_tags(&ctx).await.map_err(error::other)?))
+    let of = kind(query.first("kind"), "Kind")?;
+    Ok(Json(mender.artifacts().release_tags(&ctx, of).await.map_err(error::other)?))
 }

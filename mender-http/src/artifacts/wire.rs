@@ -18,13 +18,18 @@ use crate::{
 
 mod deltas;
 mod forms;
+mod manifests;
 mod settings;
 
 pub(super) use deltas::{
     ChosenArgs, DeltaJob, DeltaJobDetails, DeploymentsConfig, NewDelta, TenantDeltas, WorkerStatus,
     WorkflowJob,
 };
-pub(super) use forms::{ArtifactForm, GenerateForm, NamedStorageSettings, NumberedArtifactForm};
+pub(super) use forms::{
+    ArtifactForm, GenerateForm, GenerateManifestForm, ManifestForm, NamedStorageSettings,
+    NumberedArtifactForm,
+};
+pub(super) use manifests::{Manifest, ManifestChange, ManifestsInUse};
 pub(super) use settings::{NewLimit, StorageSettings, TenantLimit, Verifying};
 
 pub(super) use crate::error::ErrorBody;
@@ -62,6 +67,7 @@ pub(super) struct Pair {
 
 /// One of the things that an artifact installs.
 #[derive(Serialize, ToSchema)]
+#[schema(as = ArtifactUpdate)]
 pub(super) struct Update {
     type_info: TypeInfo,
     files: Option<Vec<File>>,
@@ -159,6 +165,7 @@ impl Artifact {
             depends,
             clears,
             scripts: _,
+            system: _,
         } = content;
         Self {
             id: id.to_string(),
@@ -232,7 +239,7 @@ impl ReleaseV1 {
     }
 }
 
-/// A release, as what can be installed.
+/// A release or a manifest, as what can be installed.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Software {
     name: String,
@@ -240,22 +247,23 @@ pub(super) struct Software {
     modified: Time,
     tags: Vec<String>,
     notes: String,
-    /// `release`.
+    /// `release` or `manifest`.
     kind: &'static str,
-    /// The device types of all artifacts.
+    /// The types of devices, or of systems, of all artifacts.
     compatible_types: Vec<String>,
 }
 
 impl Software {
     pub(super) fn of(release: artifacts::Release) -> Self {
         let tags = tags(&release);
+        let kind = if release.is_manifest() { "manifest" } else { "release" };
         let types = release.artifacts.into_iter().flat_map(|a| a.content.device_types);
         Self {
             name: release.name,
             modified: release.modified,
             tags,
             notes: release.notes,
-            kind: "release",
+            kind,
             compatible_types: types.collect(),
         }
     }
@@ -351,6 +359,7 @@ impl FromBody for Tags {
 
 /// A tenant to prepare for.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = NewDeploymentsTenant)]
 pub(super) struct NewTenant {
     #[serde(default, deserialize_with = "or_default")]
     pub(super) tenant_id: String,

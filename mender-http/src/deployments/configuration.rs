@@ -73,6 +73,7 @@ pub(super) fn update(
         (status = 200, description = "the artifact", content_type = "application/vnd.mender-artifact",
          body = Vec<u8>),
         (status = 400, description = "a parameter is missing", body = wire::ErrorBody),
+        (status = 401, description = "never; kept for readers of older documents"),
         (status = 403, description = "not ours, or expired", body = wire::ErrorBody),
         (status = 404, description = "there is none", body = wire::ErrorBody),
         (status = 500, description = "internal error", body = wire::ErrorBody),

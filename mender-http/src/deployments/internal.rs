@@ -12,6 +12,21 @@ use crate::{
 
 const TAG: &str = "deployments, internal";
 
+/// Tells that the server runs.
+#[utoipa::path(get, path = "/api/internal/v1/deployments/alive", tag = TAG,
+    responses((status = 204, description = "it does")))]
+#[expect(dead_code, reason = "documents a route that all areas share")]
+pub(super) fn alive() {}
+
+/// Tells whether the server can work.
+#[utoipa::path(get, path = "/api/internal/v1/deployments/health", tag = TAG,
+    responses(
+        (status = 204, description = "it can"),
+        (status = 503, description = "something is missing", body = wire::ErrorBody),
+    ))]
+#[expect(dead_code, reason = "documents a route that all areas share")]
+pub(super) fn health() {}
+
 /// Lists the deployments of a tenant page by page.
 #[utoipa::path(get, path = "/api/internal/v1/deployments/tenants/{tenant}/deployments", tag = TAG,
     params(

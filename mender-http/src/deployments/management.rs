@@ -169,7 +169,7 @@ pub(super) async fn abort(
     params(("id" = String, Path, description = "the deployment")),
     responses(
         (status = 200, description = "how many have which status",
-         body = std::collections::BTreeMap<String, u64>),
+         body = wire::Counts),
         (status = 400, description = "no id", body = wire::ErrorBody),
         (status = 401, description = "no valid token", body = wire::ErrorBody),
         (status = 404, description = "there is none", body = wire::ErrorBody),

@@ -49,6 +49,8 @@ use crate::{artifacts::is_uuid, error::ApiError, routes::Routes};
     devices::put_log,
     configuration::download,
     configuration::create,
+    internal::alive,
+    internal::health,
     internal::list,
     internal::records,
     internal::history,

@@ -1,6 +1,6 @@
 //! Bodies of requests and answers, as clients know them.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use mender_core::{
@@ -13,7 +13,10 @@ use mender_core::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema, schema::ObjectBuilder},
+};
 
 mod asked;
 mod course;
@@ -32,8 +35,24 @@ use crate::artifacts::Artifact;
 pub(super) use crate::error::ErrorBody;
 
 /// How many devices have which status.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 pub(super) struct Counts(BTreeMap<&'static str, u64>);
+
+impl PartialSchema for Counts {
+    fn schema() -> RefOr<Schema> {
+        let all = ObjectBuilder::new().description(Some("How many devices have which status."));
+        let with = |all: ObjectBuilder, status: Status| {
+            all.property(status.as_str(), u64::schema()).required(status.as_str())
+        };
+        Status::ALL.into_iter().fold(all, with).into()
+    }
+}
+
+impl ToSchema for Counts {
+    fn name() -> Cow<'static, str> {
+        "StatusCounts".into()
+    }
+}
 
 impl Counts {
     pub(super) fn of(tally: &Tally) -> Self {
@@ -43,6 +62,7 @@ impl Counts {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = DeploymentStatistics)]
 pub(super) struct Statistics {
     id: String,
     stats: Counts,
@@ -89,8 +109,7 @@ pub(super) struct Deployment {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     dynamic: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    filter: Option<Value>,
+    filter: Option<Filter>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     groups: Vec<String>,
     /// `software` or `configuration`.
@@ -113,12 +132,41 @@ pub(super) struct Deployment {
     safety: safety::Shown,
 }
 
-fn term(Predicate { name, op, value }: &Predicate) -> Value {
-    json!({ "scope": name.scope, "attribute": name.name, "type": op, "value": value })
+/// A condition on devices.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeploymentFilterTerm)]
+struct Term {
+    scope: String,
+    attribute: String,
+    /// An operator such as `$eq`.
+    #[schema(value_type = String)]
+    r#type: Value,
+    value: Value,
+}
+
+/// The devices that a deployment is for, as conditions on them.
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeploymentFilter)]
+struct Filter {
+    /// The filter that it was created for; empty where it was none.
+    id: String,
+    name: String,
+    terms: Vec<Term>,
+}
+
+impl Term {
+    fn of(Predicate { name, op, value }: &Predicate) -> Self {
+        Self {
+            scope: name.scope.clone(),
+            attribute: name.name.clone(),
+            r#type: json!(op),
+            value: json!(value),
+        }
+    }
 }
 
 /// What was asked, as conditions on devices.
-fn filter(shown: &Shown) -> Option<Value> {
+fn filter(shown: &Shown) -> Option<Filter> {
     let (scope, attribute, kind, value) =
         match (&shown.deployment.audience, &shown.deployment.payload) {
             (_, Payload::Configuration(_)) => return None,
@@ -126,12 +174,13 @@ fn filter(shown: &Shown) -> Option<Value> {
             (Audience::All, _) => ("identity", "status", "$eq", json!("accepted")),
             (Audience::Devices, _) => ("identity", "id", "$in", json!(shown.named)),
             (Audience::Filter { id, name, terms, initial: _ }, _) => {
-                let terms: Vec<Value> = terms.iter().map(term).collect();
-                return Some(json!({ "id": id, "name": name, "terms": terms }));
+                let terms = terms.iter().map(Term::of).collect();
+                return Some(Filter { id: id.to_string(), name: name.clone(), terms });
             }
         };
-    let term = json!({ "scope": scope, "attribute": attribute, "type": kind, "value": value });
-    Some(json!({ "id": "", "name": "", "terms": [term] }))
+    let (scope, attribute, r#type) = (scope.into(), attribute.into(), kind.into());
+    let terms = vec![Term { scope, attribute, r#type, value }];
+    Some(Filter { id: String::new(), name: String::new(), terms })
 }
 
 /// How much of a value of a configuration is shown.
@@ -224,6 +273,7 @@ impl Deployment {
 
 /// A device of a deployment.
 #[derive(Serialize, ToSchema)]
+#[schema(as = DeploymentDevice)]
 pub(super) struct Device {
     id: String,
     #[schema(value_type = String, format = DateTime)]
@@ -333,6 +383,7 @@ struct ToInstall {
 
 /// What a device is to do.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Instructions)]
 pub(super) struct Update {
     id: String,
     artifact: ToInstall,
@@ -386,6 +437,7 @@ impl Update {
 
 /// The groups that a deployment concerns.
 #[derive(Serialize, ToSchema)]
+#[schema(as = DeploymentGroups)]
 pub(super) struct Groups {
     pub(super) groups: Vec<String>,
 }

@@ -220,6 +220,7 @@ impl From<inventory::Statistics> for Statistics {
 
 /// A tenant that exists elsewhere.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = NewInventoryTenant)]
 pub(super) struct NewTenant {
     #[serde(default, deserialize_with = "or_default")]
     #[schema(required)]
@@ -289,6 +290,7 @@ impl FromBody for DevicesInGroups {
 
 /// An error.
 #[derive(Serialize, ToSchema)]
+#[schema(as = InventoryErrorBody)]
 pub(super) struct ErrorBody {
     error: String,
     request_id: String,

@@ -90,6 +90,7 @@ pub(super) struct GeoBoxFilter {
 
 /// A search.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ReportSearch)]
 pub(super) struct Search {
     page: Option<i64>,
     per_page: Option<i64>,
@@ -299,6 +300,7 @@ impl Aggregate {
 
 /// An attribute of a device.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReportAttribute)]
 pub(super) struct Attribute {
     name: String,
     #[schema(value_type = Object)]
@@ -308,6 +310,7 @@ pub(super) struct Attribute {
 
 /// A device.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReportDevice)]
 pub(super) struct Device {
     id: String,
     attributes: Vec<Attribute>,

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use mender_core::artifacts::format::{Content, Parsed};
+use mender_core::artifacts::format::{Component, Content, Parsed, SystemManifest};
 use serde_json::json;
 
 pub(super) fn json(parsed: &Parsed) -> String {
-    let Parsed { content, manifest: _, signature, size, scripts: _ } = parsed;
+    let Parsed { content, manifest: _, signature, size, scripts: _, system_fault: _ } = parsed;
     let object = json!({ "content": content, "signature": signature, "size": size });
     format!("{object:#}")
 }
@@ -22,6 +22,7 @@ pub(super) fn text(parsed: &Parsed) -> String {
         depends,
         clears,
         scripts,
+        system,
     } = &parsed.content;
     let signed = if *signed { "yes, by a signature that was not verified" } else { "no" };
     let mut text = String::new();
@@ -57,5 +58,24 @@ pub(super) fn text(parsed: &Parsed) -> String {
             line(4, "SHA-256", &file.checksum);
         }
     }
+    if let Some(fault) = &parsed.system_fault {
+        line(0, "Manifest", &format!("none that servers show: {fault}"));
+    }
+    if let Some(manifest) = system {
+        line(0, "Manifest for systems", &manifest.system_types.join(", "));
+        for (kind, component) in in_order(manifest) {
+            let Component { artifact_name, artifact_path, order } = component;
+            let from: Vec<&str> =
+                [artifact_path, artifact_name].into_iter().flatten().map(String::as_str).collect();
+            line(2, &format!("Component {kind}"), &format!("{}, order {order}", from.join(" or ")));
+        }
+    }
     text
+}
+
+/// The components as they are installed.
+fn in_order(manifest: &SystemManifest) -> Vec<(&String, &Component)> {
+    let mut all: Vec<_> = manifest.component_types.iter().collect();
+    all.sort_by_key(|(_, component)| component.order);
+    all
 }

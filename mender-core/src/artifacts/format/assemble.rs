@@ -10,6 +10,7 @@ use super::{
     headers::{Headers, PayloadHeaders, ROOTFS},
     limits::Limits,
     manifest::Manifest,
+    system::InvalidManifest,
 };
 
 /// A file that may come in a data archive.
@@ -25,6 +26,8 @@ pub(super) struct Assembled {
     pub(super) content: Content,
     /// For each payload, the files that may come.
     pub(super) files: Vec<Vec<Expected>>,
+    /// Why a payload for orchestrators has no manifest of this artifact.
+    pub(super) fault: Option<InvalidManifest>,
 }
 
 pub(super) fn assemble(
@@ -68,9 +71,10 @@ pub(super) fn assemble(
         depends,
         clears,
         scripts,
+        system: None,
     };
     check(&content, limits)?;
-    Ok(Assembled { content, files })
+    Ok(Assembled { content, files, fault: None })
 }
 
 /// Shares out the entries of the manifests among the payloads.

@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::SystemManifest;
+
 /// What a device will provide: keys and values.
 pub type Provides = BTreeMap<String, String>;
 
@@ -59,7 +61,7 @@ pub struct Payload {
     pub meta_data: Map<String, Value>,
 }
 
-/// What is known of an artifact without its files' content.
+/// What is known of an artifact without its files' content, but for a manifest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Content {
     /// The version of the format: 2 or 3.
@@ -80,4 +82,7 @@ pub struct Content {
     pub clears: Vec<String>,
     /// The names of its state scripts.
     pub scripts: Vec<String>,
+    /// What its first payload for orchestrators says, where it was read and is a manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<Box<SystemManifest>>,
 }

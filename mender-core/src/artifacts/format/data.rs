@@ -7,6 +7,7 @@ use super::{
     headers::short,
     manifest::Manifest,
     sum::hex,
+    system::{Kept, SystemManifest},
     tar::{Event, Kind, Member},
 };
 
@@ -48,6 +49,8 @@ struct Current {
     size: u64,
     modified: i64,
     sum: Context,
+    /// The content, where it should be a manifest.
+    kept: Option<Kept>,
 }
 
 impl DataMember {
@@ -92,6 +95,9 @@ impl Files {
             Event::Data(piece) => {
                 if let Some(current) = &mut self.current {
                     current.sum.update(piece);
+                    if let Some(kept) = &mut current.kept {
+                        kept.push(piece);
+                    }
                     sink.write(piece);
                 }
                 Ok(())
@@ -119,8 +125,12 @@ impl Files {
         if std::mem::replace(&mut files[index].seen, true) {
             return Err(FormatError::Invalid(format!("Payload: data file twice: {name}")));
         }
-        let (size, modified) = (member.size, member.modified);
-        self.current = Some(Current { index, size, modified, sum: Context::new(&SHA256) });
+        let (size, modified, sum) = (member.size, member.modified, Context::new(&SHA256));
+        let Assembled { content, fault, .. } = assembled;
+        let is_first = content.system.is_none() && fault.is_none();
+        let kind = content.payloads.get(self.payload).and_then(|payload| payload.kind.as_deref());
+        let kept = (is_first && kind == Some(SystemManifest::PAYLOAD)).then(Kept::default);
+        self.current = Some(Current { index, size, modified, sum, kept });
         sink.begin(self.payload, name, size);
         Ok(())
     }
@@ -132,9 +142,9 @@ impl Files {
         sums: &mut Manifest,
         sink: &mut dyn Sink,
     ) -> Result<(), FormatError> {
-        let Current { index, size, modified, sum } = current;
+        let Current { index, size, modified, sum, kept } = current;
         let checksum = hex(sum, &[]);
-        let Assembled { content, files } = assembled;
+        let Assembled { content, files, fault } = assembled;
         let Expected { name, shown, .. } = &files[self.payload][index];
         sums.check(&format!("data/{:04}/{name}", self.payload), &checksum)?;
         let payload = &mut content.payloads[self.payload];
@@ -142,6 +152,11 @@ impl Files {
             file.checksum = checksum;
             file.size = size;
             file.modified = modified;
+        }
+        match kept.map(|kept| kept.read(content)) {
+            Some(Ok(manifest)) => content.system = Some(Box::new(manifest)),
+            Some(Err(why)) => *fault = Some(why),
+            None => {}
         }
         sink.end();
         Ok(())

@@ -32,6 +32,8 @@ pub struct Parsed {
     pub size: u64,
     /// The state scripts, where [`Parser::keep_scripts`] was asked for.
     pub scripts: Vec<Script>,
+    /// Why its payload for orchestrators is no manifest of this artifact.
+    pub system_fault: Option<String>,
 }
 
 /// Parses an artifact as its bytes come, and verifies all checksums.
@@ -163,7 +165,8 @@ impl Parser {
         self.size
     }
 
-    /// Stops after the headers: of files only the names are known, however much was pushed.
+    /// Stops after the headers: of files only the names are known, however much was pushed, and a
+    /// manifest where all of it was.
     ///
     /// # Errors
     /// What is wrong with the artifact, or that the headers are not complete.
@@ -179,7 +182,8 @@ impl Parser {
         }
         let manifest = state.manifest.ok_or_else(fields)?;
         let State { signature, scripts, .. } = state;
-        Ok(Parsed { content, manifest, signature, size: self.size, scripts })
+        let (size, system_fault) = (self.size, None);
+        Ok(Parsed { content, manifest, signature, size, scripts, system_fault })
     }
 
     /// Ends the artifact.
@@ -201,9 +205,10 @@ impl Parser {
         let assembled = state.assembled.ok_or_else(fields)?;
         let manifest = state.manifest.ok_or_else(fields)?;
         state.sums.finish()?;
-        let content = assembled.content;
+        let (content, system_fault) = (assembled.content, assembled.fault);
+        let system_fault = system_fault.map(|fault| fault.to_string());
         let State { signature, scripts, .. } = state;
-        Ok(Parsed { content, manifest, signature, size: self.size, scripts })
+        Ok(Parsed { content, manifest, signature, size: self.size, scripts, system_fault })
     }
 
     fn take(&mut self, bytes: &mut &[u8], sink: &mut dyn Sink) -> Result<(), FormatError> {

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Compression, FileRecipe, PayloadRecipe, Provides, Recipe, RecipeError, headers::ROOTFS, text,
+    Compression, FileRecipe, PayloadRecipe, Provides, Recipe, RecipeError, SystemManifest,
+    headers::ROOTFS, text,
 };
 
 /// How a device names the software that an artifact installs.
@@ -120,6 +121,20 @@ impl Recipe {
             software.apply(&prefix, name, &mut payload);
         }
         Self::new(name, device_types).payload(payload)
+    }
+
+    /// An artifact with the manifest of a name, which is for systems of these types and has so
+    /// many bytes.
+    #[must_use]
+    pub fn system_manifest(
+        name: &str,
+        system_types: impl IntoIterator<Item = impl Into<String>>,
+        size: u64,
+    ) -> Self {
+        let files = vec![FileRecipe::new(SystemManifest::FILE, size)];
+        let software =
+            Software { filesystem: Some("data-partition".to_owned()), ..Software::default() };
+        Self::module(SystemManifest::PAYLOAD, name, system_types, files, Some(&software))
     }
 
     /// An artifact that applies a configuration; it has no files, and is not packed: the smallest

@@ -9,7 +9,7 @@ use crate::{
     artifacts::{
         logic,
         model::{Artifact, ArtifactId, Release, Retired},
-        query::{ArtifactQuery, ReleaseQuery},
+        query::{ArtifactQuery, ReleaseKind, ReleaseQuery},
         service::{Service, blob_of, releases, visible},
     },
     commit::Commit,
@@ -160,18 +160,27 @@ impl Service {
     /// # Errors
     /// Those of the store.
     pub async fn delete_releases(&self, ctx: &Ctx, names: &[String]) -> Result<Vec<String>> {
-        if ctx.scope.tags().is_none() {
-            return self.leave(ctx, names, |_| true).await;
-        }
-        let mut visible = Vec::new();
+        self.delete_of(ctx, names, ReleaseKind::Release).await
+    }
+
+    /// Deletes what is of a kind; other names are those of nothing, and so are those that the
+    /// caller may not see.
+    pub(super) async fn delete_of(
+        &self,
+        ctx: &Ctx,
+        names: &[String],
+        of: ReleaseKind,
+    ) -> Result<Vec<String>> {
+        let mut meant = Vec::with_capacity(names.len());
         for name in names {
-            match self.release(ctx, name).await {
-                Ok(_) => visible.push(name.clone()),
-                Err(error) if error.kind == Kind::NotFound => {}
-                Err(error) => return Err(error),
+            match self.store.release(&ctx.tenant, name).await? {
+                Some(release) if !releases::is_visible(ctx, &release) || !of.fits(&release) => {}
+                None if ctx.scope.tags().is_some() => {}
+                _ => meant.push(name.clone()),
             }
         }
-        self.leave(ctx, &visible, |_| true).await
+        let is_manifest = of == ReleaseKind::Manifest;
+        self.leave(ctx, &meant, |artifact| artifact.is_manifest() == is_manifest).await
     }
 
     /// Removes artifacts of releases, or none, where deployments use one of the releases:

@@ -14,7 +14,7 @@ use crate::{
             Service,
             bounded::Bounds,
             check_scope, raw_of,
-            upload::{Claimed, check_policy},
+            upload::{Claimed, Role, check_policy},
         },
     },
     blob::ByteStream,
@@ -170,7 +170,7 @@ impl Service {
         let bounds = Bounds::new(None, self.config.max_size)?;
         let bytes = written(writer, file.preamble(), content);
         let description = Some(generate.description);
-        Box::pin(self.receive(ctx, claimed, description, bounds, bytes)).await.map(drop)
+        Box::pin(self.receive(ctx, claimed, description, &Role::Any, bounds, bytes)).await.map(drop)
     }
 
     /// Refuses what would conflict with an artifact that every device of a type may install.

@@ -6,12 +6,12 @@ use crate::{
     artifacts::{
         logic,
         model::{Artifact, Release, Tag},
-        query::ReleaseQuery,
+        query::{ReleaseKind, ReleaseQuery},
         service::{Service, check_scope, visible},
     },
     commit::Commit,
     ctx::Ctx,
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     id::TenantId,
     page::PageRequest,
 };
@@ -63,10 +63,23 @@ impl Service {
     /// Returns a release.
     ///
     /// # Errors
-    /// `NotFound`, also for one that the caller may not see, and those of the store.
+    /// `NotFound`, also for a manifest and for one that the caller may not see, and those of the
+    /// store.
     pub async fn release(&self, ctx: &Ctx, name: &str) -> Result<Release> {
+        let release = self.find(ctx, name, Some(ReleaseKind::Release)).await?;
+        release.ok_or_else(not_found)
+    }
+
+    /// Returns a release or a manifest, or what is of a kind, where the caller may see it.
+    pub(in crate::artifacts) async fn find(
+        &self,
+        ctx: &Ctx,
+        name: &str,
+        of: Option<ReleaseKind>,
+    ) -> Result<Option<Release>> {
         let release = self.store.release(&ctx.tenant, name).await?;
-        release.filter(|release| is_visible(ctx, release)).ok_or_else(not_found)
+        let fits = |release: &Release| of.is_none_or(|of| of.fits(release));
+        Ok(release.filter(|release| fits(release) && is_visible(ctx, release)))
     }
 
     /// Returns a page of releases.
@@ -101,16 +114,16 @@ impl Service {
         Ok(self.store.count_releases(&ctx.tenant, &scoped(ctx, query)).await?)
     }
 
-    /// Returns the tags that any release has which the caller may see, each once.
+    /// Returns the tags that any release has which the caller may see, or any of a kind, each once.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn release_tags(&self, ctx: &Ctx) -> Result<Vec<String>> {
+    pub async fn release_tags(&self, ctx: &Ctx, of: Option<ReleaseKind>) -> Result<Vec<String>> {
         if ctx.scope.tags().is_none() {
-            return Ok(self.store.release_tags(&ctx.tenant).await?);
+            return Ok(self.store.release_tags(&ctx.tenant, of).await?);
         }
         // A release that the caller may see shows all of its tags.
-        let visible = self.all_releases(ctx, ReleaseQuery::default()).await?;
+        let visible = self.all_releases(ctx, ReleaseQuery { of, ..ReleaseQuery::default() }).await?;
         let tags: BTreeSet<String> =
             visible.into_iter().flat_map(|release| release.tags).map(String::from).collect();
         Ok(tags.into_iter().collect())
@@ -121,7 +134,8 @@ impl Service {
     /// # Errors
     /// `NotFound`, `Invalid` for what can't be noted, and those of the store.
     pub async fn note(&self, ctx: &Ctx, name: &str, notes: &str) -> Result<()> {
-        self.change_release(ctx, name, |was| logic::note(was, notes)).await
+        let of = ReleaseKind::Release;
+        self.change_of(ctx, name, of, not_found, |was| logic::note(was, notes)).await
     }
 
     /// Gives a release these tags, and no others.
@@ -132,25 +146,34 @@ impl Service {
     pub async fn tag(&self, ctx: &Ctx, name: &str, tags: &[Tag]) -> Result<()> {
         check_scope(ctx)?;
         self.release(ctx, name).await?;
-        let mut known = self.store.release_tags(&ctx.tenant).await?;
+        self.check_tags(ctx, tags).await?;
+        let of = ReleaseKind::Release;
+        self.change_of(ctx, name, of, not_found, |was| logic::tag(was, tags.to_vec())).await
+    }
+
+    /// Checks how many different tags the tenant would have.
+    pub(super) async fn check_tags(&self, ctx: &Ctx, tags: &[Tag]) -> Result<()> {
+        let mut known = self.store.release_tags(&ctx.tenant, None).await?;
         known.extend(tags.iter().map(|tag| tag.as_str().to_owned()));
         known.sort();
         known.dedup();
         if known.len() > MAX_TAGS {
             let what = "the total number of unique tags (100) has been exceeded";
-            return Err(Error::new(Kind::LimitReached, what));
+            return Err(Error::conflict(what));
         }
-        self.change_release(ctx, name, |was| logic::tag(was, tags.to_vec())).await
+        Ok(())
     }
 
-    async fn change_release(
+    pub(super) async fn change_of(
         &self,
         ctx: &Ctx,
         name: &str,
+        of: ReleaseKind,
+        missing: fn() -> Error,
         decide: impl Fn(Release) -> Result<Commit<Release>>,
     ) -> Result<()> {
         let attempt = || async {
-            let release = self.release(ctx, name).await?;
+            let release = self.find(ctx, name, Some(of)).await?.ok_or_else(missing)?;
             self.commit(ctx, decide(release)?).await
         };
         self.kernel.retry(attempt).await

@@ -4,6 +4,7 @@
 
 mod deltas;
 mod deployed;
+mod manifests;
 mod rights;
 mod uploads;
 
@@ -235,7 +236,7 @@ async fn a_name_that_is_used_again_begins_without_tags() {
     let tags = [Tag::new("Stable").unwrap()];
     w.artifacts().tag(&w.ctx, "r1", &tags).await.unwrap();
     w.artifacts().note(&w.ctx, "r1", "fine").await.unwrap();
-    assert_eq!(w.artifacts().release_tags(&w.ctx).await.unwrap(), ["stable"]);
+    assert_eq!(w.artifacts().release_tags(&w.ctx, None).await.unwrap(), ["stable"]);
     w.artifacts().delete_artifact(&w.ctx, &id).await.unwrap();
     w.put(&bytes("r1", "pump")).await.unwrap();
     let release = w.artifacts().release(&w.ctx, "r1").await.unwrap();

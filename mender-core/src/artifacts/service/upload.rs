@@ -13,10 +13,10 @@ use crate::{
         format::{self, Content, FormatError, Limits, Parsed, Parser},
         logic,
         model::{
-            Artifact, ArtifactId, ArtifactSettings, Described, Policy, Upload, UploadState,
+            Artifact, ArtifactId, ArtifactSettings, Described, Policy, Tag, Upload, UploadState,
             Verification, Work,
         },
-        service::{Service, blob_of, bounded::Bounds, check_scope, lease, raw_of},
+        service::{Service, blob_of, bounded::Bounds, check_scope, lease, manifests, raw_of},
     },
     blob::ByteStream,
     commit::Commit,
@@ -49,6 +49,14 @@ pub struct NewArtifact {
     pub description: Option<String>,
     /// How many bytes it has, where that is known.
     pub size: Option<u64>,
+}
+
+/// What an artifact that comes in shall be.
+pub(super) enum Role {
+    /// Anything.
+    Any,
+    /// A manifest, which gets these tags.
+    Manifest(Vec<Tag>),
 }
 
 /// The refusal of an id that another artifact has, or is about to have.
@@ -149,6 +157,18 @@ impl Service {
         check_scope(ctx)?;
         logic::check_description(new.description.as_deref().unwrap_or_default())?;
         let bounds = Bounds::new(new.size, self.config.max_size)?;
+        Box::pin(self.take_in(ctx, new, &Role::Any, bounds, bytes)).await
+    }
+
+    /// Stores an artifact that shall be what is said, or nothing.
+    pub(super) async fn take_in(
+        &self,
+        ctx: &Ctx,
+        new: NewArtifact,
+        role: &Role,
+        bounds: Bounds,
+        bytes: impl Stream<Item = Result<Bytes>> + Send,
+    ) -> Result<ArtifactId> {
         let id = match new.id {
             Some(id) => id,
             None => self.new_id()?,
@@ -159,7 +179,8 @@ impl Service {
         let stored = if self.is_known(&ctx.tenant, &id).await? {
             Err(taken())
         } else {
-            claimed.work(self.receive(ctx, &claimed, new.description, bounds, bytes)).await
+            let received = self.receive(ctx, &claimed, new.description, role, bounds, bytes);
+            claimed.work(received).await
         };
         self.settle(ctx, claimed, stored).await
     }
@@ -235,16 +256,20 @@ impl Service {
         ctx: &Ctx,
         claimed: &Claimed<'_>,
         description: Option<String>,
+        role: &Role,
         bounds: Bounds,
         bytes: impl Stream<Item = Result<Bytes>> + Send,
     ) -> Result<ArtifactId> {
         let id = claimed.upload.lock().await.id.clone();
         let parsed = self.read_into_store(&ctx.tenant, &id, bounds, bytes).await?;
+        if let Role::Manifest(_) = role {
+            manifests::check(&parsed)?;
+        }
         let verification = self.verify(ctx, &parsed).await?;
         let Parsed { content, size, .. } = parsed;
         let artifact = self.artifact_of(id.clone(), description, content, size, verification);
         claimed.renew().await?;
-        self.record(ctx, artifact).await?;
+        self.record_as(ctx, artifact, role).await?;
         Ok(id)
     }
 
@@ -272,7 +297,7 @@ impl Service {
         let raw = raw.ok_or_else(|| Error::not_found("bytes"))?;
         let bounds = Bounds::new(None, self.config.max_size)?;
         let bytes = raw.map(|piece| piece.map_err(Error::from));
-        self.receive(ctx, claimed, None, bounds, bytes).await.map(drop)
+        self.receive(ctx, claimed, None, &Role::Any, bounds, bytes).await.map(drop)
     }
 
     /// Makes an artifact known whose headers alone are read; its files are taken for what the
@@ -290,7 +315,7 @@ impl Service {
         let bytes = blobs.blob(&key, None).await?;
         let mut bytes = bytes.ok_or_else(|| Error::not_found("bytes"))?;
         let mut reading = Reading(Box::new(Parser::new(Limits::default())));
-        while reading.0.headers().is_none() {
+        while manifests::is_wanted(&reading.0) {
             reading = match bytes.next().await {
                 Some(piece) => reading.push(piece?).await?,
                 None => break,
@@ -346,12 +371,21 @@ impl Service {
 
     /// Makes an artifact known: its bytes are stored.
     pub(super) async fn record(&self, ctx: &Ctx, artifact: Artifact) -> Result<()> {
+        self.record_as(ctx, artifact, &Role::Any).await
+    }
+
+    async fn record_as(&self, ctx: &Ctx, artifact: Artifact, role: &Role) -> Result<()> {
         logic::check(&artifact)?;
         let kinds: Vec<String> = artifact.kinds().map(str::to_owned).collect();
         self.remember_kinds(ctx, &kinds).await?;
         let attempt = || async {
             let release = self.store.release(&ctx.tenant, &artifact.content.name).await?;
-            self.commit(ctx, logic::add(release, artifact.clone(), self.now())?).await
+            let (artifact, now) = (artifact.clone(), self.now());
+            let commit = match role {
+                Role::Any => logic::add(release, artifact, now)?,
+                Role::Manifest(tags) => logic::add_manifest(release, artifact, tags.clone(), now)?,
+            };
+            self.commit(ctx, commit).await
         };
         match self.kernel.retry(attempt).await {
             Err(error) if error.kind == Kind::LimitReached => {

@@ -1,7 +1,11 @@
 #![expect(clippy::unwrap_used, reason = "a case that fails panics")]
 
 use crate::{
-    artifacts::{Artifact, ArtifactQuery, ArtifactSort, Release, ReleaseQuery, ReleaseSort, Text},
+    artifacts::{
+        Artifact, ArtifactQuery, ArtifactSort, Release, ReleaseKind, ReleaseQuery, ReleaseSort,
+        Text,
+        format::{Payload, SystemManifest},
+    },
     commit::Commit,
     testing::{
         artifacts::{
@@ -24,6 +28,7 @@ claims!["artifacts":
     conditions_hold_together,
     every_query_finds_what_core_means,
     tags_are_listed_once,
+    manifests_are_told_from_other_releases,
 ];
 
 /// Releases that differ in everything that they are sorted by.
@@ -387,13 +392,42 @@ async fn every_query_finds_what_core_means(h: &Harness) {
 async fn tags_are_listed_once(h: &Harness) {
     fill(h).await;
     let t = tenant();
-    assert_eq!(h.stores.release_tags(&t).await.unwrap(), ["a", "b", "m", "n", "y", "z"]);
+    assert_eq!(h.stores.release_tags(&t, None).await.unwrap(), ["a", "b", "m", "n", "y", "z"]);
     let all = fleet();
     let change = Commit::update(all[0].clone(), tagged(all[0].clone(), &["m", "a", "0"]));
     commit(h, &t, change).await.unwrap();
-    assert_eq!(h.stores.release_tags(&t).await.unwrap(), ["0", "a", "b", "m", "n", "y"]);
+    assert_eq!(h.stores.release_tags(&t, None).await.unwrap(), ["0", "a", "b", "m", "n", "y"]);
     commit(h, &t, Commit::delete(all[1].clone())).await.unwrap();
     commit(h, &t, Commit::delete(all[3].clone())).await.unwrap();
-    assert_eq!(h.stores.release_tags(&t).await.unwrap(), ["0", "a", "m"]);
-    assert_eq!(h.stores.release_tags(&other_tenant()).await.unwrap(), ["a", "m", "other"]);
+    assert_eq!(h.stores.release_tags(&t, None).await.unwrap(), ["0", "a", "m"]);
+    assert_eq!(h.stores.release_tags(&other_tenant(), None).await.unwrap(), ["a", "m", "other"]);
+}
+
+async fn manifests_are_told_from_other_releases(h: &Harness) {
+    fill(h).await;
+    let t = tenant();
+    let manifest = |name: &str, tags: &[&str]| {
+        let mut artifact = artifact(name, name);
+        let kind = Some(SystemManifest::PAYLOAD.to_owned());
+        artifact.content.payloads.push(Payload { kind, ..Payload::default() });
+        tagged(release(name, vec![artifact]), tags)
+    };
+    for manifest in [manifest("b.1", &["a", "x"]), manifest("z", &["y"])] {
+        put(h, &t, &manifest).await;
+    }
+    put(h, &other_tenant(), &manifest("m", &["mine"])).await;
+    let (releases, manifests) = (Some(ReleaseKind::Release), Some(ReleaseKind::Manifest));
+    let all = ReleaseQuery::default;
+    assert_eq!(names(h, all()).await, ["B", "a_1", "b", "b.1", "b.2", "z", "É-1.0"]);
+    let of = |of| ReleaseQuery { of, ..all() };
+    assert_eq!(names(h, of(releases)).await, ["B", "a_1", "b", "b.2", "É-1.0"]);
+    assert_eq!(names(h, of(manifests)).await, ["b.1", "z"]);
+    let named = ReleaseQuery { name: Some(Text::contains("B.")), ..of(manifests) };
+    assert_eq!(names(h, named).await, ["b.1"]);
+    let tagged = ReleaseQuery { tags: vec![vec!["y".into()]], descending: true, ..of(releases) };
+    assert_eq!(names(h, tagged).await, ["a_1"]);
+    let tags = async |of| h.stores.release_tags(&t, of).await.unwrap();
+    assert_eq!(tags(None).await, ["a", "b", "m", "n", "x", "y", "z"]);
+    assert_eq!(tags(releases).await, ["a", "b", "m", "n", "y", "z"]);
+    assert_eq!(tags(manifests).await, ["a", "x", "y"]);
 }

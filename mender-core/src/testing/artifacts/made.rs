@@ -24,6 +24,7 @@ pub(in crate::testing) fn artifact(name: &str, of: &str) -> Artifact {
         depends: [].into(),
         clears: vec!["rootfs-image.*".into()],
         scripts: Vec::new(),
+        system: None,
     };
     let artifact = Artifact {
         id: id(name),

@@ -3,8 +3,8 @@
 use super::command::{index, pick, shown};
 use crate::{
     artifacts::{
-        Artifact, ArtifactId, ArtifactQuery, DeltaArgs, DeltaQuery, Policy, Release, ReleaseQuery,
-        Tag, logic,
+        Artifact, ArtifactId, ArtifactQuery, DeltaArgs, DeltaQuery, Policy, Release, ReleaseKind,
+        ReleaseQuery, Tag, logic,
     },
     ctx::{Ctx, Scope},
     env::Env,
@@ -12,7 +12,10 @@ use crate::{
     page::PageRequest,
     testing::{
         lockstep::{Side, TENANTS},
-        release_queries::{artifact_query, name, random_artifact, release_query, tag},
+        release_queries::{
+            artifact_query, kind_of_release, name, random_artifact, random_manifest, release_query,
+            tag,
+        },
     },
 };
 
@@ -39,7 +42,10 @@ pub(super) enum Handling {
     Show(Which, usize),
     Releases(usize, ReleaseQuery, PageRequest, Option<Vec<Tag>>),
     Artifacts(usize, ArtifactQuery, PageRequest, Option<Vec<Tag>>),
-    Tags(usize),
+    Tags(usize, Option<ReleaseKind>),
+    AddManifest(Which, Box<Artifact>, Vec<Tag>),
+    RemoveManifests(usize, Vec<String>),
+    ChangeManifest(Which, Option<&'static str>, Option<Vec<Tag>>),
     Trust(usize, Policy),
     ChooseDeltaArgs(usize, u64),
     MakeDelta(Which, String),
@@ -61,7 +67,7 @@ impl Handling {
     pub(super) fn random(env: &Env) -> Self {
         let (tenant, n) = (index(env, TENANTS), index(env, 3));
         let scope = || (env.below(4) == 0).then(|| tags(env));
-        match env.below(22) {
+        match env.below(25) {
             0..6 => {
                 let which = which(env);
                 let new = random_artifact(env, "none yet", &which.name);
@@ -79,7 +85,17 @@ impl Handling {
             13 => Self::Show(which(env), n),
             14..16 => Self::Releases(tenant, release_query(env, SEED), page(env), scope()),
             16..18 => Self::Artifacts(tenant, artifact_query(env, SEED), page(env), scope()),
-            18 => Self::Tags(tenant),
+            18 => Self::Tags(tenant, kind_of_release(env)),
+            22 => {
+                let which = which(env);
+                let new = random_manifest(env, "none yet", &which.name);
+                Self::AddManifest(which, Box::new(new), tags(env))
+            }
+            23 => Self::RemoveManifests(tenant, vec![name(env, SEED), name(env, SEED)]),
+            24 => {
+                let notes = pick(env, &[None, Some("noted"), Some("\u{0}")]);
+                Self::ChangeManifest(which(env), notes, scope())
+            }
             19 => Self::ChooseDeltaArgs(tenant, env.below(12)),
             20 => Self::MakeDelta(which(env), name(env, SEED)),
             _ => Self::Trust(tenant, pick(env, &[Policy::Any, Policy::Signed])),
@@ -132,7 +148,23 @@ impl Handling {
                 let count = artifacts.count_artifacts(&ctx, query.clone()).await;
                 shown(count.map(|count| (count, found)))
             }
-            Self::Tags(t) => shown(artifacts.release_tags(&side.ctx(*t)).await),
+            Self::Tags(t, of) => shown(artifacts.release_tags(&side.ctx(*t), *of).await),
+            Self::AddManifest(w, new, tags) => {
+                let (ctx, env) = (side.ctx(w.tenant), side.mender.env());
+                let id = env.uuid().parse().map_err(|_| Error::internal("id"))?;
+                let new = Artifact { id, stored: env.now(), ..(**new).clone() };
+                let was = artifacts.manifest(&ctx, &w.name).await.ok();
+                let commit = logic::add_manifest(was, new, tags.clone(), env.now())?;
+                shown(side.mender.commit_release(&ctx, commit).await)
+            }
+            Self::RemoveManifests(t, names) => {
+                shown(artifacts.delete_manifests(&side.ctx(*t), names).await)
+            }
+            Self::ChangeManifest(w, notes, tags) => {
+                let ctx = side.ctx(w.tenant);
+                let changed = artifacts.annotate_manifest(&ctx, &w.name, *notes, tags.as_deref());
+                shown(changed.await)
+            }
             Self::ChooseDeltaArgs(t, level) => {
                 let args = DeltaArgs { compression_level: Some(*level), ..DeltaArgs::default() };
                 shown(artifacts.choose_delta_args(&side.ctx(*t), args, None).await)
@@ -163,7 +195,7 @@ impl Side {
         Ok(vec![
             shown(artifacts.releases(&ctx, ReleaseQuery::default(), page).await)?,
             shown(artifacts.all_artifacts(&ctx, ArtifactQuery::default()).await)?,
-            shown(artifacts.release_tags(&ctx).await)?,
+            shown(artifacts.release_tags(&ctx, None).await)?,
             shown(artifacts.settings(&ctx).await)?,
             shown(artifacts.delta_jobs(&ctx, &DeltaQuery::default(), page).await)?,
         ])

@@ -49,6 +49,30 @@ pub(in crate::artifacts) struct GenerateForm {
     file: String,
 }
 
+/// The parts of a form with an artifact that is a manifest.
+#[derive(ToSchema)]
+pub(in crate::artifacts) struct ManifestForm {
+    description: Option<String>,
+    /// May come several times, and have several tags with commas between them.
+    tags: Option<Vec<String>>,
+    /// Bytes of the file, where that is known.
+    size: Option<u64>,
+    /// The file: the last part.
+    #[schema(format = Binary)]
+    artifact: String,
+}
+
+/// The parts of a form with a `manifest.yaml`.
+#[derive(ToSchema)]
+pub(in crate::artifacts) struct GenerateManifestForm {
+    description: Option<String>,
+    /// May come several times, and have several tags with commas between them.
+    tags: Option<Vec<String>>,
+    /// The file: the last part.
+    #[schema(format = Binary)]
+    file: String,
+}
+
 /// Where the bytes of a tenant's artifacts are, with the names that fields have for Azure.
 /// Answers have those for S3.
 #[derive(ToSchema)]

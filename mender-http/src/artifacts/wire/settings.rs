@@ -6,7 +6,7 @@ use mender_core::{
     blob::{BlobSettings, BlobStoreType},
     secret::Secret,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use utoipa::ToSchema;
 
 use crate::{
@@ -201,6 +201,11 @@ pub(in crate::artifacts) struct NewLimit {
     /// -1: there is none.
     #[serde(default)]
     pub(in crate::artifacts) limit: Option<i64>,
+    /// What is stored counts.
+    #[serde(default)]
+    #[schema(value_type = Option<i64>)]
+    #[expect(dead_code, reason = "documents what clients say beside")]
+    usage: IgnoredAny,
 }
 
 impl FromBody for NewLimit {

@@ -2,7 +2,10 @@
 
 use mender_core::{
     TenantId,
-    artifacts::{ArtifactQuery, ArtifactSort, ReleaseQuery, ReleaseSort, Text},
+    artifacts::{
+        ArtifactQuery, ArtifactSort, ReleaseKind, ReleaseQuery, ReleaseSort, Text,
+        format::SystemManifest,
+    },
     secret::token_hash,
 };
 
@@ -144,9 +147,20 @@ impl Draft {
 
     /// Writes `r WHERE …`: the releases of a query.
     fn releases(&mut self, query: &ReleaseQuery) -> String {
-        let ReleaseQuery { name, description, device_type, kind, tags, sort: _, descending: _ } =
+        let ReleaseQuery { of, name, description, device_type, kind, tags, sort: _, descending: _ } =
             query;
         let mut all = vec!["r.tenant_id = $1".to_owned()];
+        if let Some(of) = of {
+            let kind = self.push(kind_hash(SystemManifest::PAYLOAD));
+            let not = match of {
+                ReleaseKind::Release => "NOT ",
+                ReleaseKind::Manifest => "",
+            };
+            all.push(format!(
+                "{not}EXISTS (SELECT 1 FROM artifacts_kinds AS m WHERE m.tenant_id = $1 \
+                 AND m.kind_hash = ${kind} AND m.release_id = r.id)"
+            ));
+        }
         if let Some(name) = name {
             all.push(self.name("r.id", name));
         }

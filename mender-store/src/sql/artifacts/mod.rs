@@ -12,7 +12,8 @@ use mender_core::{
     Stamped, StoreResult, TenantId,
     artifacts::{
         Artifact, ArtifactId, ArtifactQuery, ArtifactSettings, ArtifactSort, DeltaJob, DeltaQuery,
-        Release, ReleaseQuery, ReleaseSort, Retired, Store, Text, Upload,
+        Release, ReleaseKind, ReleaseQuery, ReleaseSort, Retired, Store, Text, Upload,
+        format::SystemManifest,
     },
 };
 
@@ -69,18 +70,39 @@ const BY_ARTIFACT: Stmt = sql!(concat!(
         WHERE r.tenant_id = $1 AND r.id = f.release_id ORDER BY a.added, a.nth"
 ));
 
-/// Jumps from tag to tag: costs what it finds, whatever the number of releases.
-const TAGS: Stmt = sql!(
-    "WITH RECURSIVE t (tag) AS (
+macro_rules! tags {
+    () => {
+        "WITH RECURSIVE t (tag) AS (
         SELECT (SELECT MIN(g.tag) FROM artifacts_tags AS g WHERE g.tenant_id = $1)
         UNION ALL
         SELECT (SELECT MIN(g.tag) FROM artifacts_tags AS g
             WHERE g.tenant_id = $1 AND g.tag > t.tag)
         FROM t WHERE t.tag IS NOT NULL)
-        SELECT tag FROM t WHERE tag IS NOT NULL ORDER BY tag"
-);
+        SELECT t.tag FROM t WHERE t.tag IS NOT NULL"
+    };
+}
 
-const READS: &[Stmt] = &[BY_NAME, BY_ARTIFACT, TAGS];
+/// Jumps from tag to tag: costs what it finds, whatever the number of releases.
+const TAGS: Stmt = sql!(concat!(tags!(), " ORDER BY t.tag"));
+
+/// Looks at the releases with a tag until one is of the kind.
+const TAGS_OF_MANIFESTS: Stmt = sql!(concat!(
+    tags!(),
+    " AND EXISTS (SELECT 1 FROM artifacts_tags AS h WHERE h.tenant_id = $1 AND h.tag = t.tag
+        AND EXISTS (SELECT 1 FROM artifacts_kinds AS k
+            WHERE k.tenant_id = $1 AND k.kind_hash = $2 AND k.release_id = h.release_id))
+        ORDER BY t.tag"
+));
+
+const TAGS_OF_OTHERS: Stmt = sql!(concat!(
+    tags!(),
+    " AND EXISTS (SELECT 1 FROM artifacts_tags AS h WHERE h.tenant_id = $1 AND h.tag = t.tag
+        AND NOT EXISTS (SELECT 1 FROM artifacts_kinds AS k
+            WHERE k.tenant_id = $1 AND k.kind_hash = $2 AND k.release_id = h.release_id))
+        ORDER BY t.tag"
+));
+
+const READS: &[Stmt] = &[BY_NAME, BY_ARTIFACT, TAGS, TAGS_OF_MANIFESTS, TAGS_OF_OTHERS];
 
 /// The id of the only settings of a tenant.
 const ONLY: &str = "settings";
@@ -114,8 +136,10 @@ fn forms() -> Vec<Query> {
 pub(super) fn pages() -> Vec<Query> {
     let (tenant, page) = (TenantId::default(), (1, 10));
     let releases = release_queries().into_iter().filter(|q| {
-        let ReleaseQuery { sort, descending, .. } = *q;
-        *q == ReleaseQuery { sort, descending, ..ReleaseQuery::default() }
+        let ReleaseQuery { of, sort, descending, .. } = *q;
+        let in_order = ReleaseQuery { of, sort, descending, ..ReleaseQuery::default() };
+        // Manifests are few, and sorted.
+        *q == in_order && of != Some(ReleaseKind::Manifest)
     });
     let artifacts = artifact_queries().into_iter().filter(|q| {
         let ArtifactQuery { sort, descending, .. } = *q;
@@ -151,7 +175,9 @@ pub(super) fn release_queries() -> Vec<ReleaseQuery> {
     let mut queries = Vec::new();
     for sort in [Name, Modified, Artifacts, Tags] {
         for descending in [false, true] {
-            queries.push(ReleaseQuery { sort, descending, ..all() });
+            for of in [None, Some(ReleaseKind::Release), Some(ReleaseKind::Manifest)] {
+                queries.push(ReleaseQuery { of, sort, descending, ..all() });
+            }
         }
     }
     for text in texts() {
@@ -163,6 +189,7 @@ pub(super) fn release_queries() -> Vec<ReleaseQuery> {
     queries.push(ReleaseQuery { kind: Some("a".into()), ..all() });
     queries.push(ReleaseQuery { tags: tags(), sort: Modified, ..all() });
     queries.push(ReleaseQuery {
+        of: Some(ReleaseKind::Release),
         name: Some(Text::Starts("a".into())),
         description: Some(Text::Contains("a".into())),
         device_type: Some(Text::StartsAnyCase("a".into())),
@@ -266,8 +293,18 @@ impl Store for SqlStore {
         self.count(draft::count_artifacts(tenant, query)).await
     }
 
-    async fn release_tags(&self, tenant: &TenantId) -> StoreResult<Vec<String>> {
-        let rows = self.sql.read(TAGS, vals![tenant]).await?;
+    async fn release_tags(
+        &self,
+        tenant: &TenantId,
+        of: Option<ReleaseKind>,
+    ) -> StoreResult<Vec<String>> {
+        let kind = || vals![tenant, draft::kind_hash(SystemManifest::PAYLOAD)];
+        let (stmt, vals) = match of {
+            None => (TAGS, vals![tenant]),
+            Some(ReleaseKind::Release) => (TAGS_OF_OTHERS, kind()),
+            Some(ReleaseKind::Manifest) => (TAGS_OF_MANIFESTS, kind()),
+        };
+        let rows = self.sql.read(stmt, vals).await?;
         rows.iter().map(|row: &Row| row.text("tag").map(str::to_owned)).collect()
     }
 

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use mender_core::{
     Stamped, StoreResult, TenantId, Time, Version,
     artifacts::{
-        self, ArtifactSettings, DeltaJob, DeltaSizes, DeltaStatus, Release, Retired, Store as _,
-        Upload, UploadState, Work,
+        self, ArtifactSettings, DeltaJob, DeltaSizes, DeltaStatus, Release, ReleaseKind, Retired,
+        Store as _, Upload, UploadState, Work,
     },
     auth::{AuthSet, AuthTenant, Device, Identity, Seen, Status, Store as _, Tier},
     commit::{Aggregate, Change, Topic},
@@ -345,7 +345,9 @@ async fn artifacts_area(store: &SqlStore) -> StoreResult<()> {
     for (n, change) in (1..).zip(changes) {
         store.release(&tenant, "r").await?;
         store.release_of(&tenant, &"a1".parse().unwrap()).await?;
-        store.release_tags(&tenant).await?;
+        for of in [None, Some(ReleaseKind::Release), Some(ReleaseKind::Manifest)] {
+            store.release_tags(&tenant, of).await?;
+        }
         for query in releases::release_queries() {
             store.releases(&tenant, &query, 1, 10).await?;
             store.count_releases(&tenant, &query).await?;
@@ -427,7 +429,7 @@ async fn kept_artifacts(store: &SqlStore) -> StoreResult<()> {
 async fn pages_come_in_order_from_an_index() {
     let db = super::support::sqlite().await;
     let pages = [releases::pages(), orders::pages()].concat();
-    assert_eq!(pages.len(), 36);
+    assert_eq!(pages.len(), 44);
     for (stmt, vals) in pages {
         let explain = Stmt::dynamic(format!("EXPLAIN QUERY PLAN {}", stmt.texts().0));
         let plan = texts(&db.store.sql.read(explain, vals).await.unwrap(), 3);

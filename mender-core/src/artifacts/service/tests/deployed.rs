@@ -5,7 +5,7 @@ use crate::deployments::{Course, DeploymentId, NewDeployment, Whom};
 
 impl World {
     /// Orders a device to have a release.
-    async fn deploy(&self, release: &str) -> DeploymentId {
+    pub(super) async fn deploy(&self, release: &str) -> DeploymentId {
         let new = NewDeployment {
             name: "d".into(),
             artifact_name: release.into(),

@@ -7,7 +7,9 @@ use mender_core::{
         DeltaSort, DeltaStatus, Generate, Policy, Release, Retired, Store as _, Tag, Upload,
         UploadState, Work,
     },
-    testing::release_queries::{artifact_query, random_artifact, release_query},
+    testing::release_queries::{
+        artifact_query, kind_of_release, random_artifact, random_manifest, release_query,
+    },
 };
 
 use super::{Pair, text};
@@ -20,8 +22,10 @@ impl Pair {
     /// Artifacts of a release in any order, each once; of another release's ids never.
     fn artifacts(&self, name: &str) -> Vec<Artifact> {
         let mut known = std::collections::HashSet::new();
-        let make =
-            |pair: &Self| random_artifact(&pair.env, &format!("{name} {}", pair.below(6)), name);
+        let make = |pair: &Self| {
+            let make = if pair.maybe(6) { random_manifest } else { random_artifact };
+            make(&pair.env, &format!("{name} {}", pair.below(6)), name)
+        };
         let mut all = self.some(5, make);
         all.truncate(usize::try_from(self.below(6)).unwrap());
         all.retain(|artifact| known.insert(artifact.id.clone()));
@@ -93,7 +97,8 @@ impl Pair {
             let id: ArtifactId = format!("{} {}", self.id(), self.below(6)).parse().unwrap();
             let _ = both!(self, |s| s.release_of(&tenant, &id).await);
         }
-        let _ = both!(self, |s| s.release_tags(&tenant).await);
+        let of = kind_of_release(&self.env);
+        let _ = both!(self, |s| s.release_tags(&tenant, of).await);
     }
 
     fn work(&self) -> Work {
