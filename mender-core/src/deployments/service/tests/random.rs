@@ -150,7 +150,7 @@ impl Story {
         self.check().await;
         match (step.act, step.answer) {
             (Act::Poll(request), Answer::Update(update)) => {
-                self.model.check_offer(before, &device, &request, &update, now);
+                self.model.check_offer(&before, &device, &request, &update, now);
             }
             (Act::Report { deployment, status, .. }, Answer::Done) if status.is_final() => {
                 self.model.note_end(&device, &deployment);

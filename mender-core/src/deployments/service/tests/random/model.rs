@@ -182,7 +182,7 @@ impl Model {
     /// A device was told to install something.
     pub(super) fn check_offer(
         &self,
-        before: Before,
+        before: &Before,
         device: &DeviceId,
         request: &Request,
         update: &Update,
@@ -212,7 +212,7 @@ impl Model {
         let row = before.rows.iter().filter(|row| row.deployment == *id && row.deleted.is_none());
         let has_begun = row.clone().any(|row| row.status != Status::Pending);
         if !has_begun {
-            self.check_beginning(&before, device, deployment, now);
+            self.check_beginning(before, device, deployment, now);
         }
     }
 
