@@ -52,6 +52,8 @@ enum Command {
     /// Manage the search index that answers reports.
     #[command(subcommand)]
     Search(Search),
+    /// Explain why a device gets an update, or gets none.
+    Explain(Explain),
     /// Look for what is wrong, and say how to mend it. Exits with 1 if anything is.
     Doctor,
     /// Manage keys.
@@ -72,6 +74,15 @@ enum Command {
         #[arg(long, default_value = "text")]
         output: Output,
     },
+}
+
+#[derive(Args)]
+pub(crate) struct Explain {
+    /// The id of the device.
+    pub(crate) device: String,
+    /// The tenant of the device, where there are tenants.
+    #[arg(long, value_name = "ID")]
+    pub(crate) tenant: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -296,6 +307,7 @@ pub(crate) async fn run(
             commands::inventory::run(parts, &settings, inventory).await
         }
         Command::Search(search) => commands::search::run(parts, &settings, search).await,
+        Command::Explain(explain) => commands::explain::run(parts, &settings, explain).await,
         Command::Doctor => commands::doctor::run(parts, &settings).await,
         _ => commands::print(&settings::show(&given)),
     }

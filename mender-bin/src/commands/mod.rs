@@ -3,6 +3,7 @@
 pub(crate) mod artifact;
 pub(crate) mod doctor;
 pub(crate) mod events;
+pub(crate) mod explain;
 pub(crate) mod inventory;
 pub(crate) mod key;
 mod progress;

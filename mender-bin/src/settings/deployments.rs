@@ -15,6 +15,9 @@ settings! {
         update_expires: Duration = "24h",
         /// For how long devices may fetch a configuration.
         configuration_expires: Duration = "15m",
+        /// How many deployments of software a tenant may have that have not ended; empty: no
+        /// limit.
+        max_active_deployments: Option<u64> = "",
     }
 }
 
@@ -25,6 +28,7 @@ impl Deployments {
             selection: self.artifact_selection.0,
             link_expires: self.update_expires,
             configuration_expires: self.configuration_expires,
+            max_active: self.max_active_deployments,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What others are told.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -20,6 +20,10 @@ use crate::{
 impl Releases for Service {
     async fn of_release(&self, tenant: &TenantId, name: &str) -> Result<Vec<Artifact>> {
         self.artifacts_of(tenant, name).await
+    }
+
+    async fn kept(&self, tenant: &TenantId, name: &str) -> Result<Arc<[Artifact]>> {
+        self.kept_artifacts_of(tenant, name).await
     }
 
     async fn by_id(

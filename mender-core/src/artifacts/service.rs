@@ -6,7 +6,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     artifacts::{
-        model::{ArtifactId, ArtifactSettings, Release, Retired, Upload},
+        logic,
+        model::{Artifact, ArtifactId, ArtifactSettings, Release, Retired, Upload},
         store::Store,
     },
     blob::{BlobKey, BlobSettings, Blobs, OpenBlobs},
@@ -14,6 +15,7 @@ use crate::{
     ctx::Ctx,
     env::Time,
     error::{Error, Result},
+    feed::Cache,
     id::{DeviceId, TenantId},
     kernel::Kernel,
     lifecycle::Forget,
@@ -43,6 +45,9 @@ pub use links::{Linked, PATH as STORAGE_PATH};
 pub use settings::Storage;
 pub use upload::NewArtifact;
 pub(crate) use watch::Watch;
+
+/// How many releases are kept in memory: some have many artifacts.
+const KEPT: usize = 100;
 
 /// How artifacts are kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -121,6 +126,8 @@ pub struct Service {
     delta_slots: Arc<Semaphore>,
     /// Work that outlasts the job that began it.
     tasks: TaskTracker,
+    /// What releases have, for those who ask often.
+    kept: Arc<Cache<Arc<[Artifact]>>>,
 }
 
 /// What the service is made of.
@@ -167,6 +174,8 @@ impl Service {
         let Parts { kernel, store, journal, quotas, blobs, open, usage, keys, config } = parts;
         let delta_slots = Arc::new(Semaphore::new(config.delta.parallel));
         let tasks = TaskTracker::new();
+        let kept = Arc::new(Cache::new(logic::TOPIC, KEPT));
+        kernel.register(kept.clone());
         Self {
             kernel,
             store,
@@ -179,6 +188,7 @@ impl Service {
             config,
             delta_slots,
             tasks,
+            kept,
         }
     }
 

@@ -28,6 +28,28 @@ pub enum DeploymentEvent {
         /// A user ended it.
         aborted: bool,
     },
+    /// No further device begins, for now.
+    #[serde(rename = "deployment.paused")]
+    Paused {
+        /// The deployment.
+        id: DeploymentId,
+        /// A threshold was passed; otherwise a user wanted it.
+        by_threshold: bool,
+    },
+    /// Devices begin again.
+    #[serde(rename = "deployment.resumed")]
+    Resumed {
+        /// The deployment.
+        id: DeploymentId,
+    },
+    /// A phase may begin.
+    #[serde(rename = "deployment.phase_approved")]
+    PhaseApproved {
+        /// The deployment.
+        id: DeploymentId,
+        /// The phase.
+        phase: String,
+    },
     /// A device reached a final status.
     #[serde(rename = "deployment.device_ended")]
     DeviceEnded {

@@ -9,7 +9,7 @@ use crate::{
     commit::{Commit, Draw},
     deployments::{
         events::DeploymentEvent,
-        model::{Deployment, DeploymentId, DeviceDeployment, Ended, Stage, State, Status},
+        model::{Deployment, DeploymentId, DeviceDeployment, Ended, Reason, Stage, State, Status},
     },
     env::Time,
     error::{Error, Result},
@@ -20,7 +20,8 @@ mod poll;
 mod rollout;
 mod safety;
 
-pub use poll::{Answer, Offer, Selection, choose, contact, is_member, target};
+pub(super) use poll::is_installed;
+pub use poll::{Answer, Offer, Selection, choose, contact, held, is_member, target};
 use rollout::begin_in;
 pub use rollout::{
     Gate, MAX_PHASES, MAX_RETRIES, NewPhase, Phases, devices_quota, gate, plan, quota_of, why_full,
@@ -197,7 +198,8 @@ pub fn supersede(
     record: String,
     now: Time,
 ) -> Commit<DeviceDeployment> {
-    let was = DeviceDeployment { substate: format!("superseded by {by}"), ..was };
+    let mut was = DeviceDeployment { substate: format!("superseded by {by}"), ..was };
+    was.note(Reason::Superseded, now);
     take_out(was, Status::Aborted, record, now)
 }
 
@@ -259,7 +261,8 @@ pub fn report(
     if to.status.is_final() {
         return Ok(scored(ended(was, to), deployment));
     }
-    let is_watched = deployment.rollout.silence_minutes.is_some() || to.fetching;
+    let fetches = to.fetching && to.status == Status::Downloading;
+    let is_watched = deployment.rollout.silence_minutes.is_some() || fetches;
     to.heard = (is_watched && to.status != Status::Pending).then_some(now);
     Ok(scored(moved(was, to).quiet("others hear how it ends"), deployment))
 }
@@ -271,6 +274,14 @@ fn heard(was: DeviceDeployment, now: Time) -> Commit<DeviceDeployment> {
     }
     let to = DeviceDeployment { heard: Some(now), ..was.clone() };
     moved(was, to).quiet("it says nothing new")
+}
+
+/// Returns for how long devices may be silent before anything comes of it.
+#[must_use]
+pub fn patience(deployment: &Deployment) -> Duration {
+    let minutes = deployment.rollout.silence_minutes.map(u64::from);
+    let silence = minutes.map_or(Duration::MAX, |minutes| Duration::from_secs(minutes * 60));
+    if deployment.rollout.budget.is_some() { silence.min(BEGINS) } else { silence }
 }
 
 /// Ends the try of a device that was silent for too long, or takes its place among those that

@@ -23,7 +23,7 @@ mod windows;
 pub use conduct::{Approval, Cause, Conduct, Hold};
 pub use device::{DeviceDeployment, Ended, Request, Stage};
 pub use log::{Log, Message};
-pub use reason::Reason;
+pub use reason::{Outcome, Reason};
 pub use rollout::{Batch, Phase, Rollout, Uniform};
 pub use safety::{Budget, Remedy, Score, Side, Threshold};
 pub use status::{Status, Tally, UnknownStatus};

@@ -1,17 +1,17 @@
 //! What others hear, and are told.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 
 use crate::{
     artifacts::Usage,
     ctx::Ctx,
-    deployments::{events::DeploymentEvent, service::Service, store::Store},
+    deployments::{events::DeploymentEvent, model::DeploymentId, service::Service, store::Store},
     env::Time,
     error::{Error, Result},
     event::{Event, Fact as _, Kinds, Outcome, Subscriber},
-    id::TenantId,
+    id::{DeviceId, TenantId},
 };
 
 /// Tells artifacts which releases deployments use.
@@ -34,20 +34,40 @@ impl Usage for UsageOf {
 /// ended, and what begins when a device does.
 pub(crate) struct Settle(pub(crate) Arc<Service>);
 
-impl Settle {
-    async fn settle(&self, event: &Event) -> Result<()> {
-        let ctx = Ctx::system(event.tenant.clone());
+/// What is to be done after an event; of several events often the same.
+#[derive(Eq, Ord, PartialEq, PartialOrd)]
+enum Due {
+    /// To settle a deployment.
+    Settle(TenantId, DeploymentId),
+    /// To complete the entry of a device.
+    Entry(TenantId, DeploymentId, DeviceId),
+}
+
+impl Due {
+    fn after(event: &Event) -> Result<Option<Self>> {
+        let tenant = event.tenant.clone();
         let fact = DeploymentEvent::of(event).map_err(|e| Error::internal("event").because(e))?;
-        match fact {
-            DeploymentEvent::DeviceEnded { id, .. } => {
-                self.0.judge_now(&ctx, &id).await?;
-                self.0.settle(&ctx, &id).await
-            }
+        Ok(match fact {
+            DeploymentEvent::DeviceEnded { id, .. } => Some(Self::Settle(tenant, id)),
             DeploymentEvent::DeviceJoined { id, device }
-            | DeploymentEvent::DeviceAgain { id, device } => {
-                self.0.complete_entry(&ctx, &id, &device).await.map(|_| ())
+            | DeploymentEvent::DeviceAgain { id, device } => Some(Self::Entry(tenant, id, device)),
+            DeploymentEvent::Created { .. }
+            | DeploymentEvent::Finished { .. }
+            | DeploymentEvent::Paused { .. }
+            | DeploymentEvent::Resumed { .. }
+            | DeploymentEvent::PhaseApproved { .. } => None,
+        })
+    }
+}
+
+impl Settle {
+    async fn see_to(&self, due: &Due) -> Result<()> {
+        match due {
+            Due::Settle(tenant, id) => self.0.settle(&Ctx::system(tenant.clone()), id).await,
+            Due::Entry(tenant, id, device) => {
+                let ctx = Ctx::system(tenant.clone());
+                self.0.complete_entry(&ctx, id, device).await.map(|_| ())
             }
-            DeploymentEvent::Created { .. } | DeploymentEvent::Finished { .. } => Ok(()),
         }
     }
 }
@@ -68,11 +88,19 @@ impl Subscriber for Settle {
 
     async fn handle(&self, events: &[Event]) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(events.len());
+        let mut seen_to = BTreeSet::new();
         for event in events {
-            outcomes.push(match self.settle(event).await {
-                Ok(()) => Outcome::Done,
-                Err(error) => Outcome::Retry(error),
-            });
+            let outcome = match Due::after(event) {
+                Ok(Some(due)) if !seen_to.contains(&due) => {
+                    let outcome = self.see_to(&due).await;
+                    if outcome.is_ok() {
+                        seen_to.insert(due);
+                    }
+                    outcome
+                }
+                due => due.map(|_| ()),
+            };
+            outcomes.push(outcome.map_or_else(Outcome::Retry, |()| Outcome::Done));
         }
         outcomes
     }

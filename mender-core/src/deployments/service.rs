@@ -29,6 +29,7 @@ mod configuration;
 mod create;
 mod devices;
 mod end;
+mod explain;
 mod fill;
 mod logs;
 mod poll;
@@ -37,6 +38,7 @@ mod safety;
 
 pub use configuration::{ConfigurationLink, NewConfiguration};
 pub use create::{Course, NewDeployment, Whom};
+pub use explain::{Considered, Explanation};
 pub(crate) use fill::{Complete, Walk};
 pub use poll::Instructions;
 pub use read::{Shown, ShownDevice};
@@ -54,6 +56,9 @@ pub struct Config {
     pub link_expires: Duration,
     /// For how long they may fetch a configuration.
     pub configuration_expires: Duration,
+    /// How many deployments of software a tenant may have that have not ended; `None`: as many as
+    /// it likes. Creations at the same moment may go beyond it by as many.
+    pub max_active: Option<u64>,
 }
 
 impl Default for Config {
@@ -62,6 +67,7 @@ impl Default for Config {
             selection: Selection::default(),
             link_expires: Duration::from_secs(24 * 3600),
             configuration_expires: Duration::from_secs(15 * 60),
+            max_active: None,
         }
     }
 }
@@ -71,6 +77,9 @@ impl Default for Config {
 pub(crate) trait Releases: Send + Sync + 'static {
     /// Returns the artifacts of a release; none where there is none, or where it is leaving.
     async fn of_release(&self, tenant: &TenantId, name: &str) -> Result<Vec<Artifact>>;
+
+    /// As above, from memory where it is known to be true: for polls.
+    async fn kept(&self, tenant: &TenantId, name: &str) -> Result<Arc<[Artifact]>>;
 
     /// Returns artifacts by id, also those that left their releases.
     async fn by_id(
@@ -235,12 +244,15 @@ impl Service {
         self.kernel.retry(attempt).await
     }
 
-    /// Ends a deployment whose devices have all ended.
+    /// Ends a deployment whose devices have all ended, and stops one whose devices fared worse
+    /// than its thresholds allow.
     pub(crate) async fn settle(&self, ctx: &Ctx, id: &DeploymentId) -> Result<()> {
         let attempt = || async {
             let Some(deployment) = self.store.deployment(&ctx.tenant, id).await? else {
                 return Ok(());
             };
+            // What is stopped is as good as settled: another device's end does the rest.
+            self.judge(ctx, &deployment).await?;
             if !deployment.is_open() || !self.is_done(ctx, &deployment).await? {
                 return Ok(());
             }
@@ -274,6 +286,14 @@ impl Service {
         }
         let artifacts = self.artifacts(&ctx.tenant, deployment).await?;
         Ok(artifacts.into_iter().map(|artifact| artifact.id).collect())
+    }
+
+    /// Returns what a deployment has to give, from memory where it is known to be true.
+    async fn kept(&self, tenant: &TenantId, deployment: &Deployment) -> Result<Arc<[Artifact]>> {
+        match deployment.payload {
+            Payload::Configuration(_) => Ok(Arc::new([])),
+            Payload::Software => self.releases.kept(tenant, &deployment.artifact_name).await,
+        }
     }
 
     async fn artifacts(&self, tenant: &TenantId, deployment: &Deployment) -> Result<Vec<Artifact>> {

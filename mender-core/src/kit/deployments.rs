@@ -361,7 +361,11 @@ impl<D: DocStore> Store for Kit<D> {
         limit: usize,
     ) -> StoreResult<Vec<DeviceDeployment>> {
         let order = [("heard", false), ("device", false), ("attempt", false)];
-        let plan = sorted(rows(tenant, "watched", deployment.as_str()), &order);
+        let mut plan = sorted(rows(tenant, "watched", deployment.as_str()), &order);
+        if heard.start == Time(i64::MIN) {
+            // Nobody was heard of before: the first ones are meant.
+            plan = plan.limit(limit);
+        }
         let mut found: Vec<DeviceDeployment> = self.load_all(&plan).await?;
         found.retain(|row| row.heard.is_some_and(|at| heard.contains(&at)));
         found.truncate(limit);

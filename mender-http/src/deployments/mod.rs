@@ -35,6 +35,7 @@ use crate::{artifacts::is_uuid, error::ApiError, routes::Routes};
     records::list,
     records::log,
     records::history,
+    records::explain,
     records::abort_device,
     records::reset,
     devices::next,
@@ -90,6 +91,7 @@ fn management_routes() -> Routes<Mender> {
         .get("/api/management/v1/deployments/deployments/{id}/devices/list", records::list)
         .get(LOG, records::log)
         .get(DEVICE, records::history)
+        .get("/api/management/v1/deployments/devices/{device}/explain", records::explain)
         .delete(DEVICE, records::abort_device)
         .delete(HISTORY, records::reset)
         .get("/api/management/v2/deployments/deployments", lists::v2)

@@ -187,6 +187,29 @@ pub(super) async fn history(
     page_of(&mender, &ctx, &device, &uri, &query).await
 }
 
+/// Explains what a device would be told if it asked now, and what it was told last.
+#[utoipa::path(get, path = "/api/management/v1/deployments/devices/{device}/explain", tag = TAG,
+    params(("device" = String, Path, description = "the device")),
+    responses(
+        (status = 200, description = "why it gets an update, or gets none",
+         body = wire::Explanation),
+        (status = 401, description = "no valid token", body = wire::ErrorBody),
+        (status = 403, description = "a device that the user may not reach",
+         body = wire::ErrorBody),
+        (status = 404, description = "no id of a device", body = wire::ErrorBody),
+        (status = 500, description = "internal error", body = wire::ErrorBody),
+    ))]
+pub(super) async fn explain(
+    State(mender): State<Mender>,
+    UserCaller(ctx): UserCaller,
+    Path(device): Path<String>,
+) -> Result<Json<wire::Explanation>, ApiError> {
+    let none = || ApiError::new(StatusCode::NOT_FOUND, "Resource not found");
+    let device = device_id(&device).ok_or_else(none)?;
+    let explained = mender.deployments().explain(&ctx, &device).await.map_err(error::other)?;
+    Ok(Json(wire::Explanation::of(explained)))
+}
+
 /// Takes a device out of every deployment that it has not ended.
 #[utoipa::path(delete, path = "/api/management/v1/deployments/deployments/devices/{device}",
     tag = TAG,

@@ -17,8 +17,10 @@ use utoipa::ToSchema;
 
 mod asked;
 mod course;
+mod explain;
 mod safety;
 
+pub(super) use explain::Explanation;
 pub(super) use safety::Pause;
 
 pub(super) use asked::{
@@ -272,6 +274,7 @@ impl Device {
             failed: _,
             heard: _,
             fetching: _,
+            outcome: _,
             artifact: _,
             bytes: _,
             log,

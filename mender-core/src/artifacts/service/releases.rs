@@ -1,5 +1,7 @@
 //! Releases: lists, tags and notes.
 
+use std::sync::Arc;
+
 use crate::{
     artifacts::{
         logic,
@@ -42,6 +44,20 @@ impl Service {
         let release = self.store.release(tenant, name).await?;
         let stays = release.filter(|release| !release.is_leaving(self.now()));
         Ok(stays.map_or_else(Vec::new, |release| release.artifacts))
+    }
+
+    /// Returns the artifacts of a release from memory, where it is known to be true. One that is
+    /// leaving has them: nobody knows yet whether it may.
+    pub(crate) async fn kept_artifacts_of(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+    ) -> Result<Arc<[Artifact]>> {
+        let load = async || {
+            let release = self.store.release(tenant, name).await?;
+            Ok(release.map_or_else(Vec::new, |release| release.artifacts).into())
+        };
+        self.kept.get_or_load(self.kernel.is_fresh(), tenant, name, load).await
     }
 
     /// Returns a release.

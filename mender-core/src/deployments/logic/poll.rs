@@ -9,7 +9,9 @@ use crate::{
     deployments::{
         events::DeploymentEvent,
         logic::{Gate, begin_in, end_row, ended, fail, handed, moved, scored},
-        model::{Deployment, DeploymentId, DeviceDeployment, Payload, Request, Stage, Status},
+        model::{
+            Deployment, DeploymentId, DeviceDeployment, Payload, Reason, Request, Stage, Status,
+        },
     },
     env::Time,
     event::Fact as _,
@@ -103,7 +105,11 @@ fn fits(artifact: &Artifact, request: &Request, selection: Selection) -> bool {
 }
 
 /// Tells whether a device has what an artifact brings.
-fn is_installed(artifact: &Artifact, request: &Request, selection: Selection) -> bool {
+pub(in crate::deployments) fn is_installed(
+    artifact: &Artifact,
+    request: &Request,
+    selection: Selection,
+) -> bool {
     let brings: Vec<_> =
         artifact.content.provides.iter().filter(|(key, _)| *key != "artifact_name").collect();
     if selection == Selection::DeviceType || request.provides.is_empty() || brings.is_empty() {
@@ -167,6 +173,7 @@ pub fn contact(
         (to.request, to.artifact) = (None, None);
     }
     let answer = answer(&mut to, offer, request, now);
+    to.note(why(&answer, to.status), now);
     let is_handed = matches!(answer, Answer::Install(_))
         && offer.deployment.rollout.budget.is_some()
         && !to.fetching
@@ -180,6 +187,27 @@ pub fn contact(
         commit = handed(commit, offer.deployment, bytes);
     }
     (begin_in(commit, offer.deployment, offer.gate, offer.joins), answer)
+}
+
+/// Says why a device was told what it was.
+fn why(answer: &Answer, status: Status) -> Reason {
+    match (answer, status) {
+        (Answer::Install(_) | Answer::Configure, _) => Reason::Install,
+        (Answer::Conflict, _) => Reason::Contradiction,
+        (Answer::Nothing, Status::NoArtifact) => Reason::NoArtifact,
+        (Answer::Nothing, Status::AlreadyInstalled) => Reason::AlreadyInstalled,
+        (Answer::Nothing, _) => Reason::MakingDelta,
+    }
+}
+
+/// Notes why a device has to wait, where that is new.
+pub fn held(was: DeviceDeployment, reason: Reason, now: Time) -> Commit<DeviceDeployment> {
+    let mut to = was.clone();
+    to.note(reason, now);
+    if to == was {
+        return Commit::nothing();
+    }
+    moved(was, to).quiet("it explains, and changes nothing")
 }
 
 /// Decides what a device is told, and what that makes of its row.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     commit::{Change, Commit, Draw},
     deployments::{
+        events::DeploymentEvent,
         logic::told,
         model::{
             Approval, Batch, Budget, Cause, Conduct, Deployment, DeploymentId, DeviceDeployment,
@@ -13,6 +14,7 @@ use crate::{
     },
     env::Time,
     error::{Error, Result},
+    event::Fact as _,
     id::UserId,
     quota::UNLIMITED,
 };
@@ -170,8 +172,10 @@ pub fn pause(was: Deployment, cause: Cause, now: Time) -> Result<Commit<Deployme
     if was.conduct.hold.is_some() {
         return Ok(Commit::nothing());
     }
-    let hold = Some(Hold { since: now, cause });
-    Ok(conducted(was.clone(), Conduct { hold, ..was.conduct }, "devices that ask find out"))
+    let by_threshold = matches!(cause, Cause::Threshold { .. });
+    let event = DeploymentEvent::Paused { id: was.id.clone(), by_threshold };
+    let conduct = Conduct { hold: Some(Hold { since: now, cause }), ..was.conduct.clone() };
+    Ok(conducted(was, conduct).event(event.event()))
 }
 
 /// Has devices begin again. What thresholds counted so far is forgiven.
@@ -185,8 +189,9 @@ pub fn resume(was: Deployment, scores: Vec<(Part, Score)>) -> Result<Commit<Depl
     if was.conduct.hold.is_none() {
         return Ok(Commit::nothing());
     }
+    let event = DeploymentEvent::Resumed { id: was.id.clone() };
     let conduct = Conduct { hold: None, forgiven: scores, ..was.conduct.clone() };
-    Ok(conducted(was, conduct, "devices that ask find out"))
+    Ok(conducted(was, conduct).event(event.event()))
 }
 
 /// Lets a phase begin.
@@ -211,12 +216,13 @@ pub fn approve(was: Deployment, phase: &str, by: UserId, now: Time) -> Result<Co
     }
     let mut conduct = was.conduct.clone();
     conduct.approvals.push(Approval { phase: phase.to_owned(), by, at: now });
-    Ok(conducted(was, conduct, "devices that ask find out"))
+    let event = DeploymentEvent::PhaseApproved { id: was.id.clone(), phase: phase.to_owned() };
+    Ok(conducted(was, conduct).event(event.event()))
 }
 
-fn conducted(was: Deployment, conduct: Conduct, why: &'static str) -> Commit<Deployment> {
+fn conducted(was: Deployment, conduct: Conduct) -> Commit<Deployment> {
     let to = Deployment { conduct, ..was.clone() };
-    told(Commit::update(was, to).quiet(why))
+    told(Commit::update(was, to))
 }
 
 /// What a passed threshold asks for.
@@ -241,7 +247,8 @@ pub fn bytes_quota(deployment: &DeploymentId) -> String {
 pub fn refilled(was: Deployment, bytes: i64, now: Time) -> Commit<Deployment> {
     let quota = bytes_quota(&was.id);
     let conduct = Conduct { refilled: Some(now), ..was.conduct.clone() };
-    conducted(was, conduct, "devices that ask find out").charge(quota, Draw::Move(bytes))
+    let commit = conducted(was, conduct).quiet("devices that ask find out");
+    commit.charge(quota, Draw::Move(bytes))
 }
 
 /// The quotas of a budget, and what sets them.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     artifacts::ArtifactId,
     commit::{Aggregate, IndexKey, Key},
-    deployments::model::{DeploymentId, Status},
+    deployments::model::{DeploymentId, Outcome, Reason, Status},
     env::Time,
     id::{DeviceId, Version},
 };
@@ -98,6 +98,8 @@ pub struct DeviceDeployment {
     pub heard: Option<Time>,
     /// It counts among those that fetch.
     pub fetching: bool,
+    /// What was decided when it last asked, where it was about this row.
+    pub outcome: Option<Outcome>,
     /// What it was told to install.
     pub artifact: Option<ArtifactId>,
     /// How many bytes that has.
@@ -140,6 +142,7 @@ impl DeviceDeployment {
             failed: false,
             heard: None,
             fetching: false,
+            outcome: None,
             artifact: None,
             bytes: 0,
             log: false,
@@ -154,6 +157,13 @@ impl DeviceDeployment {
     pub fn again(&self) -> Self {
         let new = Self::new(&self.deployment, self.device.clone(), self.created, self.attempt + 1);
         Self { phase: self.phase, ..new }
+    }
+
+    /// Notes what was decided when the device asked, where that is new.
+    pub(in crate::deployments) fn note(&mut self, reason: Reason, now: Time) {
+        if self.outcome.is_none_or(|known| known.reason != reason) {
+            self.outcome = Some(Outcome { reason, since: now });
+        }
     }
 
     /// Tells whether it is a record that was not reset.

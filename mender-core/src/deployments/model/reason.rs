@@ -1,5 +1,7 @@
 //! Why a device gets something, or nothing.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::env::Time;
@@ -62,7 +64,76 @@ pub enum Reason {
     Later,
 }
 
+/// What was decided about a row when its device asked, and since when it is so.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// What decided.
+    #[serde(flatten)]
+    pub reason: Reason,
+    /// When the device first got this answer.
+    pub since: Time,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Install => f.write_str("the device is told to install it"),
+            Self::Filling => f.write_str("it is still being created"),
+            Self::Ended => f.write_str("it has ended"),
+            Self::Done => f.write_str("the device has ended it"),
+            Self::Older => f.write_str("the device has ended a newer one since"),
+            Self::Superseded => f.write_str("a newer one of higher priority came first"),
+            Self::Scheduled { starts } => write!(f, "it begins at {starts}"),
+            Self::PhaseFull { phase, next: Some(next) } => {
+                write!(f, "phase {phase} is full; the next one begins at {next}")
+            }
+            Self::PhaseFull { phase, next: None } => write!(f, "phase {phase} is full"),
+            Self::Unapproved { phase } => write!(f, "phase {phase} has yet to be approved"),
+            Self::Paused => f.write_str("it is paused"),
+            Self::OutsideWindow { opens } => {
+                write!(f, "no maintenance window is open; the next one opens at {opens}")
+            }
+            Self::BudgetUsed => f.write_str("as much is being fetched as may be"),
+            Self::DevicesReached => f.write_str("as many devices have joined as may"),
+            Self::NoMatch => f.write_str("the device is not accepted, or does not fit the filter"),
+            Self::MakingDelta => f.write_str("a delta is being made for the device"),
+            Self::NoArtifact => f.write_str("no artifact of the release fits the device"),
+            Self::AlreadyInstalled => f.write_str("the device has it already"),
+            Self::Contradiction => {
+                f.write_str("the device said something else than when it first asked")
+            }
+            Self::Later => f.write_str("another one comes first"),
+        }
+    }
+}
+
 impl Reason {
+    /// Returns its name, as it is stored and on the wire.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Install => "install",
+            Self::Filling => "filling",
+            Self::Ended => "ended",
+            Self::Done => "done",
+            Self::Older => "older",
+            Self::Superseded => "superseded",
+            Self::Scheduled { .. } => "scheduled",
+            Self::PhaseFull { .. } => "phase_full",
+            Self::Unapproved { .. } => "unapproved",
+            Self::Paused => "paused",
+            Self::OutsideWindow { .. } => "outside_window",
+            Self::BudgetUsed => "budget_used",
+            Self::DevicesReached => "devices_reached",
+            Self::NoMatch => "no_match",
+            Self::MakingDelta => "making_delta",
+            Self::NoArtifact => "no_artifact",
+            Self::AlreadyInstalled => "already_installed",
+            Self::Contradiction => "contradiction",
+            Self::Later => "later",
+        }
+    }
+
     /// Returns what would have to change for the device to get it; nothing where it gets it.
     #[must_use]
     pub fn remedy(&self) -> Option<&'static str> {

@@ -9,7 +9,7 @@ use crate::{
         logic,
         model::{Audience, Deployment, DeploymentId, DeviceDeployment, Payload, Stage, Status},
     },
-    error::Result,
+    error::{Error, Result},
     id::{DeviceId, TenantId},
     inventory::Device,
 };
@@ -110,7 +110,7 @@ impl Service {
     }
 
     /// Returns the deployments of rows.
-    async fn known(
+    pub(super) async fn known(
         &self,
         tenant: &TenantId,
         rows: &[DeviceDeployment],
@@ -118,10 +118,15 @@ impl Service {
         let mut known = BTreeMap::new();
         for row in rows {
             let id = &row.deployment;
-            let load = async || self.loaded(tenant, id).await;
+            let mut loaded = None;
+            // Configurations are for one device and may be long: they are not kept.
+            let load = async || {
+                loaded = self.store.deployment(tenant, id).await?.map(Arc::new);
+                Ok::<_, Error>(loaded.clone().filter(|known| known.payload == Payload::Software))
+            };
             let fresh = self.kernel.is_fresh();
             let kept = self.known.get_or_load(fresh, tenant, id.as_str(), load).await?;
-            let deployment = match kept {
+            let deployment = match kept.or(loaded) {
                 Some(deployment) => Some(deployment),
                 None => self.store.deployment(tenant, id).await?.map(Arc::new),
             };
@@ -130,19 +135,8 @@ impl Service {
         Ok(known)
     }
 
-    /// Returns what is kept in memory of a deployment: nothing of configurations, which are for
-    /// one device and may be long.
-    async fn loaded(
-        &self,
-        tenant: &TenantId,
-        id: &DeploymentId,
-    ) -> Result<Option<Arc<Deployment>>> {
-        let deployment = self.store.deployment(tenant, id).await?;
-        Ok(deployment.filter(|known| known.payload == Payload::Software).map(Arc::new))
-    }
-
     /// Returns the dynamic deployments that are open.
-    async fn dynamic(&self, tenant: &TenantId) -> Result<Arc<[Arc<Deployment>]>> {
+    pub(super) async fn dynamic(&self, tenant: &TenantId) -> Result<Arc<[Arc<Deployment>]>> {
         let load = async || {
             let open = self.store.dynamic_deployments(tenant).await?;
             Ok(open.into_iter().map(Arc::new).collect())

@@ -12,9 +12,10 @@ use crate::{
             Audience, Budget, CHUNK, Conduct, Deployment, DeploymentId, DeviceDeployment, Payload,
             Rollout, State, Targets, Threshold, Window,
         },
+        query::{DeploymentQuery, Progress},
     },
     env::Time,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     id::{DeviceId, UserId, Version},
     inventory::{Filter, FilterId},
     secret::token_hash,
@@ -155,7 +156,7 @@ impl Service {
     /// # Errors
     /// `Invalid { devices }` where there are none, `Invalid { release }` where there is no such
     /// release, `Conflict` where the same is open, `Forbidden` for users who may not reach those
-    /// devices, and those of the stores.
+    /// devices, `LimitReached` beyond the limit of active ones, and those of the stores.
     pub async fn create(&self, ctx: &Ctx, new: NewDeployment) -> Result<DeploymentId> {
         let NewDeployment { name, artifact_name, force_installation, whom, course } = new;
         check_names(&name, &artifact_name)?;
@@ -178,6 +179,7 @@ impl Service {
         if !self.releases.is_visible(ctx, &artifact_name).await? {
             return Err(no_artifact());
         }
+        self.check_active(ctx).await?;
         let id = self.new_id()?;
         let rollout = self.rollout(&id, course, total)?;
         let mut same = json!([name, artifact_name, devices, all, force_installation]);
@@ -206,6 +208,26 @@ impl Service {
         self.place(ctx, deployment, devices)
             .await
             .map_err(|error| if is_duplicate(&error) { duplicate() } else { error })
+    }
+
+    /// Refuses a deployment beyond as many as a tenant may have at a time.
+    async fn check_active(&self, ctx: &Ctx) -> Result<()> {
+        let Some(limit) = self.config.max_active else { return Ok(()) };
+        let mut active = 0;
+        for progress in [Progress::Scheduled, Progress::Pending, Progress::InProgress] {
+            let query = DeploymentQuery {
+                progress: Some(progress),
+                now: self.now(),
+                kind: Some(Payload::Software.kind()),
+                ..DeploymentQuery::default()
+            };
+            active += self.store.count_deployments(&ctx.tenant, &query).await?;
+        }
+        if active < limit {
+            return Ok(());
+        }
+        let what = format!("no more than {limit} deployments may be active");
+        Err(Error::new(Kind::LimitReached, what))
     }
 
     /// Plans how a deployment for so many devices goes about it.

@@ -52,11 +52,7 @@ impl Service {
             self.commit_device(ctx, commit).await
         };
         self.kernel.retry(attempt).await?;
-        if !status.is_final() {
-            return Ok(());
-        }
-        self.judge_now(ctx, id).await?;
-        self.settle(ctx, id).await
+        if status.is_final() { self.settle(ctx, id).await } else { Ok(()) }
     }
 
     /// Says anew where the devices of a deployment wait for a word.

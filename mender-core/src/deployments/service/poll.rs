@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{Delta, Service, candidate::Candidate, not_found};
 use crate::{
-    artifacts::Artifact,
+    artifacts::{Artifact, ArtifactId},
     blob::Link,
     ctx::Ctx,
     deployments::{
@@ -12,7 +12,7 @@ use crate::{
         model::{Deployment, DeploymentId, Request},
     },
     error::{Error, Kind, Result},
-    id::DeviceId,
+    id::{DeviceId, TenantId},
 };
 
 /// What a device is to do.
@@ -68,18 +68,16 @@ impl Service {
         let Candidate { row, deployment, joins, superseded } = candidate;
         let now = self.now();
         let gate = self.gate(ctx, &row, &deployment).await?;
-        if matches!(gate, Gate::Closed(_)) {
+        if let Gate::Closed(reason) = gate {
+            if !joins && row.deleted.is_none() {
+                self.commit_device(ctx, logic::held(row, reason, now)).await?;
+            }
             return Ok(None);
         }
-        let mut known = match &row.artifact {
-            Some(id) if !row.failed => {
-                self.releases.by_id(&ctx.tenant, from_ref(id)).await?.remove(id)
-            }
-            _ => None,
-        };
-        let release = match known {
-            Some(_) => Vec::new(),
-            None => self.artifacts(&ctx.tenant, &deployment).await?,
+        let release = self.kept(&ctx.tenant, &deployment).await?;
+        let mut known = match row.artifact.as_ref().filter(|_| !row.failed) {
+            Some(id) => self.given(&ctx.tenant, &release, id).await?,
+            None => None,
         };
         let mut is_made = false;
         if known.is_none() && deployment.rollout.delta {
@@ -114,7 +112,6 @@ impl Service {
             return Ok(None);
         }
         if has_ended {
-            self.judge_now(ctx, &deployment.id).await?;
             self.settle(ctx, &deployment.id).await?;
         }
         let id = match answer {
@@ -128,13 +125,26 @@ impl Service {
             }
             Answer::Install(id) => id,
         };
-        let chosen = known.into_iter().chain(release).find(|artifact| artifact.id == id);
+        let chosen = known.or_else(|| release.iter().find(|artifact| artifact.id == id).cloned());
         let artifact = chosen.ok_or_else(|| Error::internal("an artifact that is not there"))?;
         let valid_for = self.config.link_expires;
         let link = self.releases.link(&ctx.tenant, &artifact, valid_for, base).await?;
         let control_map = deployment.rollout.control_map.clone().filter(|_| request.control_map);
         let (deployment, artifact) = (deployment.id.clone(), Box::new(artifact));
         Ok(Some(Instructions::Install { deployment, artifact, link, control_map }))
+    }
+
+    /// Returns what a device was given before; the release may have lost it since.
+    async fn given(
+        &self,
+        tenant: &TenantId,
+        release: &[Artifact],
+        id: &ArtifactId,
+    ) -> Result<Option<Artifact>> {
+        if let Some(artifact) = release.iter().find(|artifact| artifact.id == *id) {
+            return Ok(Some(artifact.clone()));
+        }
+        Ok(self.releases.by_id(tenant, from_ref(id)).await?.remove(id))
     }
 
     /// Returns the delta that a device gets in place of an artifact, and whether one is being made.

@@ -90,47 +90,60 @@ impl Service {
         Ok(Score { failed: count(&failed).await?, succeeded: count(&succeeded).await? })
     }
 
-    /// Stops a deployment whose devices fared worse than its thresholds allow. Tells whether it
-    /// did.
-    pub(super) async fn judge(&self, ctx: &Ctx, deployment: &Deployment) -> Result<bool> {
+    /// Tells what is to become of a deployment whose devices fared worse than its thresholds
+    /// allow.
+    async fn verdict(&self, ctx: &Ctx, deployment: &Deployment) -> Result<Option<(Remedy, Cause)>> {
         if deployment.conduct.hold.is_some() || deployment.is_finished() {
-            return Ok(false);
+            return Ok(None);
         }
         for (part, thresholds) in logic::judged(deployment) {
             let score = self.score(ctx, &deployment.id, part).await?;
-            let Some(threshold) = logic::passed(deployment, part, thresholds, score) else {
-                continue;
-            };
-            let (remedy, cause) = logic::remedy(part, threshold, score);
-            match remedy {
-                Remedy::Pause => {
-                    let pause = |was| logic::pause(was, cause.clone(), self.now());
-                    self.change(ctx, &deployment.id, pause).await
-                }
-                Remedy::Abort => self.abort(&Ctx::system(ctx.tenant.clone()), &deployment.id).await,
+            if let Some(threshold) = logic::passed(deployment, part, thresholds, score) {
+                return Ok(Some(logic::remedy(part, threshold, score)));
             }
-            .or_else(|error| match error.kind {
-                // It ended meanwhile.
-                Kind::Conflict if !error.is_stale() => Ok(()),
-                _ => Err(error),
-            })?;
-            return Ok(true);
         }
-        Ok(false)
+        Ok(None)
     }
 
-    /// Judges a deployment as it is now, where thresholds look at what becomes of its devices.
-    pub(crate) async fn judge_now(&self, ctx: &Ctx, id: &DeploymentId) -> Result<()> {
-        match self.store.deployment(&ctx.tenant, id).await? {
-            Some(deployment) if deployment.rollout.has_thresholds() => {
-                self.judge(ctx, &deployment).await.map(|_| ())
+    /// Stops a deployment whose devices fared worse than its thresholds allow. Tells whether it
+    /// did.
+    pub(super) async fn judge(&self, ctx: &Ctx, deployment: &Deployment) -> Result<bool> {
+        let Some((remedy, cause)) = self.verdict(ctx, deployment).await? else {
+            return Ok(false);
+        };
+        let stopped = match remedy {
+            Remedy::Pause => {
+                let pause = |was| logic::pause(was, cause.clone(), self.now());
+                self.change(ctx, &deployment.id, pause).await
             }
-            _ => Ok(()),
+            Remedy::Abort => self.abort(&Ctx::system(ctx.tenant.clone()), &deployment.id).await,
+        };
+        match stopped {
+            // It ended meanwhile.
+            Err(error) if error.kind == Kind::Conflict && !error.is_stale() => Ok(true),
+            stopped => stopped.map(|()| true),
         }
     }
 
-    /// Tells whether a device may begin, as far as can be told without beginning, and where.
+    /// Tells whether a device may begin, as far as can be told without beginning, and where; sees
+    /// to what is due.
     pub(super) async fn gate(
+        &self,
+        ctx: &Ctx,
+        row: &DeviceDeployment,
+        deployment: &Deployment,
+    ) -> Result<Gate> {
+        let gate = self.look(ctx, row, deployment).await?;
+        match gate {
+            // The counters are ahead of what is decided by them.
+            Gate::Closed(Reason::Paused) => self.judge(ctx, deployment).await.map(|_| gate),
+            Gate::Open | Gate::Phase { .. } => self.refill(ctx, deployment).await.map(|()| gate),
+            Gate::Passed | Gate::Closed(_) => Ok(gate),
+        }
+    }
+
+    /// As above, and changes nothing.
+    pub(super) async fn look(
         &self,
         ctx: &Ctx,
         row: &DeviceDeployment,
@@ -142,8 +155,7 @@ impl Service {
         if matches!(gate, Gate::Passed | Gate::Closed(_)) {
             return Ok(gate);
         }
-        // The counters are ahead of what is decided by them.
-        if deployment.rollout.has_thresholds() && self.judge(ctx, deployment).await? {
+        if self.verdict(ctx, deployment).await?.is_some() {
             return Ok(Gate::Closed(Reason::Paused));
         }
         if let Gate::Phase { number, is_limited: true } = gate {
@@ -175,32 +187,42 @@ impl Service {
         Ok(value.map(str::to_owned))
     }
 
-    /// Tells whether one more device may fetch; fills up what time has given.
+    /// Tells whether one more device may fetch.
     async fn has_budget(&self, ctx: &Ctx, deployment: &Deployment) -> Result<bool> {
         let Some(budget) = deployment.rollout.budget else { return Ok(true) };
-        let (tenant, id) = (&ctx.tenant, &deployment.id);
         if budget.parallel.is_some() {
-            let slots = self.quotas.quota(tenant, &logic::slots_quota(id)).await?;
-            if slots.free <= 0 {
+            let quota = logic::slots_quota(&deployment.id);
+            if self.quotas.quota(&ctx.tenant, &quota).await?.free <= 0 {
                 return Ok(false);
             }
         }
         let Some(rate) = budget.bytes_per_second else { return Ok(true) };
-        let left = self.quotas.quota(tenant, &logic::bytes_quota(id)).await?.free;
-        let earned = |deployment: &Deployment| {
-            let since = deployment.conduct.refilled.unwrap_or(deployment.created);
-            logic::refill(rate, since, self.now(), left)
-        };
-        if left > 0 || earned(deployment) == 0 {
-            return Ok(left > 0);
+        let (left, earned) = self.bytes(ctx, deployment, rate).await?;
+        Ok(left.saturating_add(earned) > 0)
+    }
+
+    /// Returns how many bytes of a budget are left, and how many time has given since.
+    async fn bytes(&self, ctx: &Ctx, deployment: &Deployment, rate: u64) -> Result<(i64, i64)> {
+        let quota = logic::bytes_quota(&deployment.id);
+        let left = self.quotas.quota(&ctx.tenant, &quota).await?.free;
+        let since = deployment.conduct.refilled.unwrap_or(deployment.created);
+        Ok((left, logic::refill(rate, since, self.now(), left)))
+    }
+
+    /// Fills up a budget that is used up with what time has given.
+    async fn refill(&self, ctx: &Ctx, deployment: &Deployment) -> Result<()> {
+        let rate = deployment.rollout.budget.and_then(|budget| budget.bytes_per_second);
+        let Some(rate) = rate else { return Ok(()) };
+        if self.bytes(ctx, deployment, rate).await?.0 > 0 {
+            return Ok(());
         }
-        // What is known here may be out of date: it is decided on what is stored.
-        let Some(stored) = self.store.deployment(tenant, id).await? else { return Ok(false) };
-        let bytes = earned(&stored);
-        if bytes > 0 {
-            self.commit(ctx, logic::refilled(stored, bytes, self.now())).await?;
+        // What is kept in memory may be out of date: it is decided on what is stored.
+        let stored = self.load(ctx, &deployment.id).await?;
+        let (left, earned) = self.bytes(ctx, &stored, rate).await?;
+        if left > 0 || earned == 0 {
+            return Ok(());
         }
-        Ok(left.saturating_add(bytes) > 0)
+        self.commit(ctx, logic::refilled(stored, earned, self.now())).await
     }
 
     /// Has devices looked after that may fall silent.
@@ -230,9 +252,10 @@ impl Service {
             Payload::Software => self.config.link_expires,
             Payload::Configuration(_) => self.config.configuration_expires,
         };
-        let (mut from, mut limit) = (Time(0), CHUNK);
+        let (mut from, mut limit) = (Time(i64::MIN), CHUNK);
+        let until = Time((now - logic::patience(&deployment)).0 + 1);
         loop {
-            let rows = self.store.silent_rows(tenant, id, from..now, limit).await?;
+            let rows = self.store.silent_rows(tenant, id, from..until, limit).await?;
             let last = rows.last().and_then(|row| row.heard).filter(|_| rows.len() == limit);
             for row in rows {
                 let device = row.device.clone();
@@ -246,7 +269,6 @@ impl Service {
                 None => break,
             }
         }
-        self.judge_now(ctx, id).await?;
         self.settle(ctx, id).await?;
         Ok(true)
     }

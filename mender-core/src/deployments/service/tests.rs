@@ -4,6 +4,7 @@
 
 mod course;
 mod dynamic;
+mod explain;
 mod random;
 mod safety;
 
@@ -140,6 +141,22 @@ async fn a_large_deployment_is_seen_at_once_and_offered_once_it_is_whole() {
     assert_eq!(w.state(&id).await, (State::Open, Progress::Pending));
     assert_eq!(w.told(0).await, Some(id.clone()));
     assert_eq!(w.service().targets(&w.ctx, &id).await.unwrap(), devices(MANY));
+}
+
+#[tokio::test]
+async fn as_many_deployments_are_active_as_may() {
+    let w = World::new().await;
+    let config = super::Config { max_active: Some(2), ..super::Config::default() };
+    let mender = Mender::in_memory().env(w.time.env()).deployments_config(config).build().unwrap();
+    let w = World { mender, ..w };
+    let files = vec![FileRecipe::new("file", 1)];
+    w.upload(Recipe::module("script", "r", ["pump"], files, Some(&Software::default())), b"x")
+        .await;
+    let first = w.create(&w.ctx, "first", devices(1)).await.unwrap();
+    w.create(&w.ctx, "second", devices(1)).await.unwrap();
+    assert_eq!(refusal(w.create(&w.ctx, "third", devices(1)).await).0, Kind::LimitReached);
+    w.service().abort(&w.ctx, &first).await.unwrap();
+    w.create(&w.ctx, "third", devices(1)).await.unwrap();
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use serde_json::{Map, json};
 use crate::{
     deployments::{
         Approval, Audience, Batch, Budget, Cause, Conduct, Deployment, DeviceDeployment, Ended,
-        Hold, Payload, Phase, Remedy, Request, Rollout, Score, Side, Stage, State, Status,
-        Threshold, Uniform, Window, Zone,
+        Hold, Outcome, Payload, Phase, Reason, Remedy, Request, Rollout, Score, Side, Stage, State,
+        Status, Threshold, Uniform, Window, Zone,
     },
     id::Version,
     inventory::{AttributeName, Op, Operand, Predicate, Value},
@@ -152,6 +152,10 @@ pub(in crate::testing) fn full(deployment: &str, device: &str) -> DeviceDeployme
         failed: true,
         heard: Some(at(5)),
         fetching: true,
+        outcome: Some(Outcome {
+            reason: Reason::PhaseFull { phase: 3, next: Some(at(9)) },
+            since: at(6),
+        }),
         artifact: Some(id("artifact é")),
         bytes: 1 << 50,
         log: true,

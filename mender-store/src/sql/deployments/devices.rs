@@ -23,8 +23,8 @@ macro_rules! insert {
         concat!(
             "INSERT INTO deployments_devices (tenant_id, deployment_id, device_id, attempt,
         substate, started, finished, request, artifact_id, log, late, tries, failed, version,
-        commit_id, status, open, current, ended_status, ended_at, stage, record_id, created,
-        deleted, replaced, bytes, phase, heard, fetching)
+        commit_id, outcome, status, open, current, ended_status, ended_at, stage, record_id,
+        created, deleted, replaced, bytes, phase, heard, fetching)
         ",
             $values,
             " ON CONFLICT (tenant_id, deployment_id, device_id, attempt) DO NOTHING"
@@ -35,7 +35,7 @@ macro_rules! insert {
 /// An id that is taken leaves no row written, which is a conflict.
 const INSERT: Stmt = sql!(insert!(
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-        $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29)"
+        $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30)"
 ));
 
 const FILL: Stmt = sql!(insert!("@rows($1)"));
@@ -45,7 +45,7 @@ macro_rules! update {
         concat!(
             "UPDATE deployments_devices SET substate = $5, started = $6, finished = $7,
         request = $8, artifact_id = $9, log = $10, late = $11, tries = $12, failed = $13,
-        version = $14, commit_id = $15",
+        version = $14, commit_id = $15, outcome = $16",
             $columns,
             " WHERE tenant_id = $1 AND deployment_id = $2 AND device_id = $3 AND attempt = $4
         AND version = ",
@@ -56,24 +56,24 @@ macro_rules! update {
 
 macro_rules! end {
     () => {
-        ", status = $16, open = $17, current = $18, ended_status = $19, ended_at = $20"
+        ", status = $17, open = $18, current = $19, ended_status = $20, ended_at = $21"
     };
 }
 
 /// Names no column of an index: SQLite writes every index whose columns a statement names.
-const UPDATE: Stmt = sql!(update!("", "$16"));
+const UPDATE: Stmt = sql!(update!("", "$17"));
 
-const MOVE: Stmt = sql!(update!(", status = $16", "$17"));
+const MOVE: Stmt = sql!(update!(", status = $17", "$18"));
 
-const END: Stmt = sql!(update!(end!(), "$21"));
+const END: Stmt = sql!(update!(end!(), "$22"));
 
 const CHANGE: Stmt = sql!(update!(
     concat!(
         end!(),
-        ", stage = $21, record_id = $22, created = $23, deleted = $24, replaced = $25, bytes = $26,
-        phase = $27, heard = $28, fetching = $29"
+        ", stage = $22, record_id = $23, created = $24, deleted = $25, replaced = $26, bytes = $27,
+        phase = $28, heard = $29, fetching = $30"
     ),
-    "$30"
+    "$31"
 ));
 
 const DELETE: Stmt = sql!(
@@ -136,7 +136,8 @@ fn plain(tenant: &TenantId, row: &DeviceDeployment, commit: &str) -> StoreResult
         row.tries,
         row.failed,
         row.version,
-        commit
+        commit,
+        row.outcome.as_ref().map(json).transpose()?
     ]);
     Ok(vals)
 }

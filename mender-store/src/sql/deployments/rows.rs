@@ -89,6 +89,10 @@ pub(super) fn device(row: &Row) -> StoreResult<DeviceDeployment> {
         failed: row.flag("failed")?,
         heard: row.opt_time("heard")?,
         fetching: row.flag("fetching")?,
+        outcome: match row.is_null("outcome")? {
+            true => None,
+            false => Some(row.json("outcome")?),
+        },
         artifact: match row.is_null("artifact_id")? {
             true => None,
             false => Some(row.parse("artifact_id")?),

@@ -4,8 +4,8 @@ use mender_core::{
     DeviceId, StoreResult, TenantId, Time, Version,
     deployments::{
         Audience, Batch, Cause, Conduct, Deployment, DeploymentId, DeploymentQuery,
-        DeviceDeployment, Ended, Hold, Log, Message, Payload, Phase, Progress, Request, Rollout,
-        Stage, State, Status, Store as _, Targets,
+        DeviceDeployment, Ended, Hold, Log, Message, Outcome, Payload, Phase, Progress, Reason,
+        Request, Rollout, Stage, State, Status, Store as _, Targets,
     },
 };
 
@@ -175,6 +175,8 @@ impl Pair {
         (row.tries, row.failed) = (self.pick(&[0, 1, 4]), self.maybe(4));
         row.heard = self.maybe(2).then(|| self.time());
         row.fetching = self.maybe(4);
+        let reason = self.pick(&[Reason::Install, Reason::Unapproved { phase: 2 }]);
+        row.outcome = self.maybe(2).then(|| Outcome { reason, since: self.time() });
         row.artifact = self.maybe(2).then(|| self.id().parse().unwrap());
         row.bytes = self.below(1000);
         row.log = self.maybe(2);
@@ -187,7 +189,7 @@ impl Pair {
     fn reported(&self, was: &DeviceDeployment) -> DeviceDeployment {
         let (new, mut to) = (self.row(was.clone()), was.clone());
         match self.below(6) {
-            0 => to.substate = new.substate,
+            0 => (to.substate, to.outcome) = (new.substate, new.outcome),
             4 => (to.phase, to.tries, to.failed) = (new.phase, new.tries, new.failed),
             1 => to.status = new.status,
             2 => (to.status, to.ended) = (new.status, new.ended),

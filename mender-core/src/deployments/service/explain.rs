@@ -1,0 +1,237 @@
+//! Why a device gets an update, or gets none.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::Service;
+use crate::{
+    auth,
+    ctx::Ctx,
+    deployments::{
+        logic::{self, Gate},
+        model::{
+            Audience, Deployment, DeploymentId, DeviceDeployment, Outcome, Payload, Reason,
+            Request, Stage, State, Status,
+        },
+    },
+    env::Time,
+    error::Result,
+    id::DeviceId,
+    inventory::{AttributeName, Device},
+};
+
+/// How many deployments that a device has ended are named.
+const ENDED: usize = 10;
+
+/// What would be decided about a deployment if a device asked now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Considered {
+    /// The deployment.
+    pub deployment: Deployment,
+    /// How far the device is in it; none where it has yet to ask.
+    pub status: Option<Status>,
+    /// What would be decided.
+    pub reason: Reason,
+    /// What was decided when the device last asked.
+    pub last: Option<Outcome>,
+}
+
+/// Why a device gets an update, or gets none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// The device.
+    pub device: DeviceId,
+    /// The status of device authentication; none for a device that inventory does not know.
+    pub accepted: Option<auth::Status>,
+    /// What the device is taken to provide: what it said when it last asked, or what inventory
+    /// knows.
+    pub request: Request,
+    /// The deployment that it would be told to install now.
+    pub next: Option<DeploymentId>,
+    /// What would be decided about each deployment for it: the one that comes first, those after
+    /// it, and the last ones that it ended.
+    pub considered: Vec<Considered>,
+}
+
+impl Service {
+    /// Explains what a device would be told if it asked now, and what it was told last. Changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// `Forbidden`, and those of the stores.
+    pub async fn explain(&self, ctx: &Ctx, device: &DeviceId) -> Result<Explanation> {
+        self.check_device(ctx, device).await?;
+        let tenant = &ctx.tenant;
+        let known = self.fleet.device(tenant, device).await?;
+        let history = self.store.history(tenant, device, &[], 0, ENDED).await?;
+        let request = request_of(known.as_ref(), &history);
+        let mut rows = self.store.current(tenant, device).await?;
+        let joinable = self.joinable(ctx, device, &mut rows).await?;
+        let deployments = self.known(tenant, &rows).await?;
+        let newest = self.store.newest_ended(tenant, device).await?;
+        let mut considered: Vec<Considered> = Vec::new();
+        let mut next = None;
+        while let Some(row) = logic::choose(&rows, &deployments, newest).cloned() {
+            rows.retain(|other| other.key != row.key);
+            let Some(deployment) = deployments.get(&row.deployment) else { continue };
+            let joins = joinable.iter().any(|joinable| joinable.id == row.deployment);
+            let is_older = newest.is_some_and(|ended| row.created <= ended);
+            let refused = match joins {
+                true if is_older => Some(Reason::Older),
+                true => self.refuses(ctx, known.as_ref(), deployment).await?,
+                false => None,
+            };
+            let reason = match refused {
+                Some(refused) => refused,
+                None if considered.iter().all(is_passed_over) => {
+                    self.weigh(ctx, &row, deployment, &request).await?
+                }
+                None => Reason::Later,
+            };
+            if reason == Reason::Install && next.is_none() {
+                next = Some(row.deployment.clone());
+            }
+            considered.push(shown(&row, deployment, reason));
+        }
+        for row in rows {
+            if let Some(deployment) = deployments.get(&row.deployment) {
+                let reason = passed_over(&row, deployment, newest);
+                considered.push(shown(&row, deployment, reason));
+            }
+        }
+        self.add_ended(ctx, history, &mut considered).await?;
+        let accepted = known.as_ref().and_then(Device::status);
+        Ok(Explanation { device: device.clone(), accepted, request, next, considered })
+    }
+
+    /// Adds rows for the dynamic deployments that a device might join, and returns those.
+    async fn joinable(
+        &self,
+        ctx: &Ctx,
+        device: &DeviceId,
+        rows: &mut Vec<DeviceDeployment>,
+    ) -> Result<Vec<Arc<Deployment>>> {
+        let mut joinable = Vec::new();
+        for dynamic in self.dynamic(&ctx.tenant).await?.iter() {
+            let pair = self.store.device_deployment(&ctx.tenant, &dynamic.id, device).await?;
+            if dynamic.is_open() && pair.is_none() {
+                rows.push(DeviceDeployment::waiting(&dynamic.id, device.clone(), dynamic.created));
+                joinable.push(dynamic.clone());
+            }
+        }
+        Ok(joinable)
+    }
+
+    /// Tells why a device can't join a deployment.
+    async fn refuses(
+        &self,
+        ctx: &Ctx,
+        device: Option<&Device>,
+        deployment: &Deployment,
+    ) -> Result<Option<Reason>> {
+        let Audience::Filter { terms, .. } = &deployment.audience else { return Ok(None) };
+        if !device.is_some_and(|device| logic::is_member(terms, device)) {
+            return Ok(Some(Reason::NoMatch));
+        }
+        let quota = logic::devices_quota(&deployment.id);
+        let is_full =
+            deployment.max_devices > 0 && self.quotas.quota(&ctx.tenant, &quota).await?.free <= 0;
+        Ok(is_full.then_some(Reason::DevicesReached))
+    }
+
+    /// Decides on the deployment that comes first.
+    async fn weigh(
+        &self,
+        ctx: &Ctx,
+        row: &DeviceDeployment,
+        deployment: &Deployment,
+        request: &Request,
+    ) -> Result<Reason> {
+        if let Gate::Closed(reason) = self.look(ctx, row, deployment).await? {
+            return Ok(reason);
+        }
+        let is_given = row.artifact.is_some() && !row.failed;
+        if is_given || matches!(deployment.payload, Payload::Configuration(_)) {
+            return Ok(Reason::Install);
+        }
+        let release = self.kept(&ctx.tenant, deployment).await?;
+        let selection = self.config.selection;
+        Ok(match logic::target(&release, request, selection) {
+            None => Reason::NoArtifact,
+            Some(artifact)
+                if !deployment.force_installation
+                    && logic::is_installed(artifact, request, selection) =>
+            {
+                Reason::AlreadyInstalled
+            }
+            Some(_) => Reason::Install,
+        })
+    }
+
+    /// Adds the deployments that the device ended last.
+    async fn add_ended(
+        &self,
+        ctx: &Ctx,
+        history: Vec<DeviceDeployment>,
+        considered: &mut Vec<Considered>,
+    ) -> Result<()> {
+        let ids: Vec<DeploymentId> = history.iter().map(|row| row.deployment.clone()).collect();
+        let ended = self.store.deployments_by_id(&ctx.tenant, &ids).await?;
+        let ended: BTreeMap<_, _> =
+            ended.into_iter().map(|known| (known.id.clone(), known)).collect();
+        for row in history {
+            let is_there = considered.iter().any(|other| other.deployment.id == row.deployment);
+            let Some(deployment) = ended.get(&row.deployment).filter(|_| !is_there) else {
+                continue;
+            };
+            let reason = match row.outcome.map(|outcome| outcome.reason) {
+                Some(
+                    reason @ (Reason::Superseded | Reason::NoArtifact | Reason::Contradiction),
+                ) => reason,
+                _ if row.status == Status::Aborted && deployment.is_finished() => Reason::Ended,
+                _ => Reason::Done,
+            };
+            considered.push(shown(&row, deployment, reason));
+        }
+        Ok(())
+    }
+}
+
+/// Tells whether a device goes on to the next deployment where this was decided about one.
+fn is_passed_over(considered: &Considered) -> bool {
+    matches!(considered.reason, Reason::Older | Reason::NoMatch | Reason::DevicesReached)
+}
+
+/// Says why a row does not come into question.
+fn passed_over(row: &DeviceDeployment, deployment: &Deployment, newest: Option<Time>) -> Reason {
+    match deployment.state {
+        State::Filling => Reason::Filling,
+        State::Closing | State::Closed => Reason::Ended,
+        State::Open if newest.is_some_and(|ended| row.created <= ended) => Reason::Older,
+        State::Open => Reason::Done,
+    }
+}
+
+fn shown(row: &DeviceDeployment, deployment: &Deployment, reason: Reason) -> Considered {
+    let status = (row.stage == Stage::Record).then_some(row.status);
+    Considered { deployment: deployment.clone(), status, reason, last: row.outcome }
+}
+
+/// Returns what a device is taken to provide.
+fn request_of(device: Option<&Device>, history: &[DeviceDeployment]) -> Request {
+    let text = |name: &str| {
+        let value = device?.attributes.value(&AttributeName::inventory(name))?.as_text();
+        value.map(str::to_owned)
+    };
+    let (Some(device_type), Some(artifact_name)) = (text("device_type"), text("artifact_name"))
+    else {
+        let last = history.iter().find_map(|row| row.request.clone());
+        return last.unwrap_or_default();
+    };
+    let said = device.into_iter().flat_map(|known| known.attributes.of(AttributeName::INVENTORY));
+    let provides = said.filter_map(|(name, attribute)| {
+        let is_own = matches!(name, "device_type" | "artifact_name");
+        let value = attribute.value.as_text().filter(|_| !is_own)?;
+        Some((name.to_owned(), value.to_owned()))
+    });
+    Request { artifact_name, device_type, provides: provides.collect(), control_map: false }
+}

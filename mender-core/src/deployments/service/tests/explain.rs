@@ -1,0 +1,134 @@
+//! Why devices get what they get.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    deployments::{Batch, Budget, Considered, NewPhase, Phases, Reason, Window, Zone},
+    env::Time,
+    inventory::{AttributeName, NewAttribute, Value},
+};
+
+impl World {
+    /// Explains what a device gets, and returns the name of each deployment with its reason.
+    async fn reasons(&self, n: usize) -> Vec<(String, Reason)> {
+        let explained = self.service().explain(&self.ctx, &device(n)).await.unwrap();
+        let reason = |one: Considered| (one.deployment.name, one.reason);
+        explained.considered.into_iter().map(reason).collect()
+    }
+
+    async fn only(&self, n: usize) -> Reason {
+        let reasons = self.reasons(n).await;
+        assert_eq!(reasons.len(), 1, "{reasons:?}");
+        reasons[0].1
+    }
+
+    /// What the device was told when it last asked, of the deployment that comes first.
+    async fn last(&self, n: usize) -> Option<(Reason, Time)> {
+        let explained = self.service().explain(&self.ctx, &device(n)).await.unwrap();
+        let first = explained.considered.into_iter().next().unwrap();
+        first.last.map(|outcome| (outcome.reason, outcome.since))
+    }
+
+    /// Has inventory know what a device is.
+    async fn is_a(&self, n: usize, device_type: &str, artifact_name: &str) {
+        let text = |name, text: &str| {
+            NewAttribute::new(AttributeName::inventory(name), Value::Text(text.into()))
+        };
+        let new = vec![text("device_type", device_type), text("artifact_name", artifact_name)];
+        self.mender.inventory().create(&self.ctx, &device(n), new).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_it_would_get_is_explained_before_it_ever_asked() {
+    let w = World::new().await;
+    assert_eq!(w.reasons(0).await, []);
+    w.create(&w.ctx, "first", devices(3)).await.unwrap();
+    w.create(&w.ctx, "second", devices(1)).await.unwrap();
+    let (first, second) = ("first".to_owned(), "second".to_owned());
+    // Of a device that nobody knows, nothing fits.
+    let unknown = [(first.clone(), Reason::NoArtifact), (second.clone(), Reason::Later)];
+    assert_eq!(w.reasons(0).await, unknown);
+    w.is_a(0, "pump", "old").await;
+    w.is_a(1, "pump", "r").await;
+    w.is_a(2, "valve", "old").await;
+    assert_eq!(w.reasons(0).await, [(first, Reason::Install), (second, Reason::Later)]);
+    assert_eq!(w.only(1).await, Reason::AlreadyInstalled);
+    assert_eq!(w.only(2).await, Reason::NoArtifact);
+    // It changes nothing.
+    assert_eq!(w.last(0).await, None);
+    let explained = w.service().explain(&w.ctx, &device(0)).await.unwrap();
+    assert_eq!(explained.next, w.told(0).await);
+}
+
+#[tokio::test]
+async fn it_says_why_a_device_waits_and_since_when() {
+    let w = World::new().await;
+    w.is_a(0, "pump", "old").await;
+    w.is_a(1, "pump", "old").await;
+    let (start, hour) = (w.mender.env().now(), Duration::from_secs(3600));
+    let phase = |after: u32, needs_approval| NewPhase {
+        batch: Some(Batch::Devices(1)),
+        starts: Some(start + hour * after),
+        needs_approval,
+        ..NewPhase::default()
+    };
+    let phases = vec![phase(1, false), phase(2, false), phase(3, true)];
+    let course = Course { phases: Some(Phases::Each(phases)), ..Course::default() };
+    let id = w.create_as(&w.ctx, "phased", devices(3), course).await.unwrap();
+    let scheduled = Reason::Scheduled { starts: start + hour };
+    assert_eq!(w.only(0).await, scheduled);
+    for _ in 0..2 {
+        assert_eq!(w.told(0).await, None);
+        assert_eq!(w.last(0).await, Some((scheduled, start)));
+        w.time.advance(Duration::from_secs(60));
+    }
+    w.time.advance(hour);
+    assert_eq!(w.told(1).await.as_ref(), Some(&id));
+    let full = Reason::PhaseFull { phase: 1, next: Some(start + hour * 2) };
+    assert_eq!((w.only(0).await, w.only(1).await), (full, Reason::Install));
+    assert_eq!(w.last(0).await, Some((scheduled, start)));
+    assert_eq!(w.told(0).await, None);
+    assert_eq!(w.last(0).await, Some((full, w.mender.env().now())));
+    w.service().pause(&w.ctx, &id, "").await.unwrap();
+    assert_eq!(w.only(0).await, Reason::Paused);
+    w.service().resume(&w.ctx, &id).await.unwrap();
+    w.time.advance(hour * 2);
+    assert_eq!(w.told(0).await.as_ref(), Some(&id));
+    assert_eq!(w.only(2).await, Reason::Unapproved { phase: 3 });
+    w.report(&id, 0, Status::Failure).await.unwrap();
+    assert_eq!(w.only(0).await, Reason::Done);
+    w.service().abort(&w.ctx, &id).await.unwrap();
+    assert_eq!((w.only(1).await, w.reasons(2).await), (Reason::Ended, vec![]));
+}
+
+#[tokio::test]
+async fn windows_and_budgets_are_named() {
+    let w = World::new().await;
+    for n in 0..2 {
+        w.is_a(n, "pump", "old").await;
+    }
+    let window = Window { days: vec![], opens: 13 * 60, minutes: 60, zone: Zone::Utc };
+    let budget = Some(Budget { parallel: Some(1), bytes_per_second: Some(1) });
+    let course = Course { windows: vec![window], budget, ..Course::default() };
+    let id = w.create_as(&w.ctx, "narrow", devices(2), course).await.unwrap();
+    let hour = Duration::from_secs(3600);
+    // The clock of the test begins at noon.
+    let opens = w.mender.env().now() + hour;
+    assert_eq!(w.only(0).await, Reason::OutsideWindow { opens });
+    w.time.advance(hour);
+    assert_eq!(w.told(0).await.as_ref(), Some(&id));
+    assert_eq!((w.only(0).await, w.only(1).await), (Reason::Install, Reason::BudgetUsed));
+    w.report(&id, 0, Status::Success).await.unwrap();
+    // There is room for another one, and none for its bytes.
+    assert_eq!(w.only(1).await, Reason::BudgetUsed);
+}
+
+#[tokio::test]
+async fn devices_outside_of_the_groups_of_the_user_are_not_explained() {
+    let w = World::new().await;
+    let mut ctx = w.ctx.clone();
+    ctx.scope = Scope::Only { groups: Some(vec!["g".into()]), tags: None };
+    assert_eq!(refusal(w.service().explain(&ctx, &device(0)).await).0, Kind::Forbidden);
+}
