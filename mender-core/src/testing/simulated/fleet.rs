@@ -217,14 +217,22 @@ impl Fleet {
         self.clock.advance(time);
     }
 
+    /// Returns the place of the device that is due first, and when that is.
+    pub fn due(&mut self) -> Option<(usize, Time)> {
+        loop {
+            let Reverse((at, member)) = *self.due.peek()?;
+            if self.members[member].1 == Some(at) {
+                return Some((member, at));
+            }
+            self.due.pop();
+        }
+    }
+
     /// Has the device that is due first do one thing, where it is due before `until`.
     pub async fn step(&mut self, until: Time) -> Option<Step> {
         loop {
-            let Reverse((at, member)) = *self.due.peek().filter(|Reverse((at, _))| *at < until)?;
+            let (member, at) = self.due().filter(|(_, at)| *at < until)?;
             self.due.pop();
-            if self.members[member].1 != Some(at) {
-                continue;
-            }
             self.pass(at.since(self.now));
             let known = &mut self.members[member].0;
             match known.device.next(self.now) {

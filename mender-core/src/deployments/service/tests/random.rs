@@ -8,11 +8,13 @@ use std::{collections::BTreeSet, time::Duration};
 use super::*;
 use crate::{
     blob::MemoryBlobs,
-    deployments::{Batch, Budget, NewPhase, Phases, Remedy, Side, Threshold, Window, Zone},
+    deployments::{
+        Batch, Budget, Explanation, NewPhase, Phases, Remedy, Side, Threshold, Window, Zone,
+    },
     id::UserId,
     inventory::{AttributeName, FilterId, How, NewAttribute, Value},
     kit::MemoryStores,
-    testing::{Act, Answer, Chances, Fleet, Profile, Simulated},
+    testing::{Act, Answer, Chances, Faults, Faulty, Fleet, Profile, Simulated},
 };
 use model::Model;
 
@@ -48,7 +50,8 @@ fn tolerated<T>(answer: Result<T>) -> Option<T> {
 
 struct Story {
     w: World,
-    stores: MemoryStores,
+    stores: Faulty<MemoryStores>,
+    faults: Faults,
     blobs: MemoryBlobs,
     fleet: Fleet,
     ids: Vec<DeviceId>,
@@ -57,7 +60,7 @@ struct Story {
     model: Model,
 }
 
-fn server(stores: &MemoryStores, blobs: &MemoryBlobs, time: &TestEnv) -> Mender {
+fn server(stores: &Faulty<MemoryStores>, blobs: &MemoryBlobs, time: &TestEnv) -> Mender {
     let builder = Mender::builder().stores(stores.clone()).blobs(blobs.clone());
     builder.ephemeral_keys().env(time.env()).build().unwrap()
 }
@@ -65,13 +68,14 @@ fn server(stores: &MemoryStores, blobs: &MemoryBlobs, time: &TestEnv) -> Mender 
 impl Story {
     async fn new(seed: u64) -> Self {
         let time = TestEnv::seeded(seed);
-        let (stores, blobs) = (MemoryStores::default(), MemoryBlobs::default());
+        let (faults, blobs) = (Faults::default(), MemoryBlobs::default());
+        let stores = Faulty::new(MemoryStores::default(), faults.clone());
         let mender = server(&stores, &blobs, &time);
         let fleet = Fleet::new(mender.clone(), time.clone());
         let w = World { mender, time, ctx: Ctx::system(Default::default()) };
         let (ids, gone, filters) = (Vec::new(), BTreeSet::new(), Vec::new());
         let model = Model::default();
-        let mut story = Self { w, stores, blobs, fleet, ids, gone, filters, model };
+        let mut story = Self { w, stores, faults, blobs, fleet, ids, gone, filters, model };
         for (name, types, depends) in RELEASES {
             let files = vec![FileRecipe::new("file", 1)];
             let software = Software::default();
@@ -142,18 +146,26 @@ impl Story {
         self.model.check(&self.w, &self.ids).await;
     }
 
-    /// The device that is due does what it wants.
+    /// The device that is due does what it wants, and gets what was explained before.
     async fn go_on(&mut self) {
+        let Some((due, at)) = self.fleet.due() else { return };
+        self.fleet.pass(at.since(self.fleet.now()));
+        let explained = self.w.service().explain(&self.w.ctx, &self.ids[due]).await.unwrap();
         let Some(step) = self.fleet.step(self.fleet.now() + HOUR * 24).await else { return };
+        let explained = Some(explained).filter(|_| step.member == due);
         let (device, now) = (self.ids[step.member].clone(), self.w.mender.env().now());
         let before = self.model.before(&device);
         self.check().await;
         match (step.act, step.answer) {
             (Act::Poll(request), Answer::Update(update)) => {
                 self.model.check_offer(&before, &device, &request, &update, now);
-            }
-            (Act::Report { deployment, status, .. }, Answer::Done) if status.is_final() => {
-                self.model.note_end(&device, &deployment);
+                let is_known = |one: &Explanation| {
+                    one.request.artifact_name == request.artifact_name
+                        && one.request.device_type == request.device_type
+                };
+                if let Some(explained) = explained.filter(is_known) {
+                    assert_eq!(explained.next.as_ref(), Some(&update.deployment), "{explained:?}");
+                }
             }
             (act, Answer::Unavailable { .. }) => panic!("{device} is not answered: {act:?}"),
             _ => {}
@@ -164,18 +176,18 @@ impl Story {
         let (n, ctx) = (self.below(DEVICES), self.w.ctx.clone());
         let id = self.any();
         match (self.below(100), id) {
-            (0..60, _) => self.go_on().await,
+            (0..60, _) => return self.go_on().await,
             (60..66, _) => self.create().await,
             (66..69, _) => self.w.mender.drain().await.unwrap(),
             (69..72, _) => self.fleet.change(n, Simulated::hurry),
             (72..74, _) => self.fleet.change(n, Simulated::cut),
             (74..76, _) => self.fleet.pass(Duration::from_secs(self.below(7200) as u64)),
             (76, _) => self.step_clock(),
-            (77, _) => self.restart(),
+            (77, id) => self.crash(n, id).await,
             (78, _) => self.w.service().abort_device(&ctx, &self.ids[n]).await.unwrap(),
             (79, _) => {
-                self.w.service().reset_history(&ctx, &self.ids[n]).await.unwrap();
                 self.model.forget_ends(&self.ids[n]);
+                self.w.service().reset_history(&ctx, &self.ids[n]).await.unwrap();
             }
             (80, _) if self.one_in(3) && self.gone.len() < 2 => self.decommission(n).await,
             (81, _) if !self.gone.contains(&n) => {
@@ -189,6 +201,7 @@ impl Story {
             (95.., Some(id)) => self.interfere(n, &id).await,
             _ => {}
         }
+        self.check().await;
     }
 
     /// A report out of order: late, twice, or about what the device has nothing to do with.
@@ -197,11 +210,7 @@ impl Story {
         let all: Vec<Status> = all.collect();
         let status = all[self.below(all.len())];
         let service = self.w.service();
-        let said = service.report(&self.w.ctx, id, &self.ids[n], status, "").await;
-        if tolerated(said).is_some() && status.is_final() {
-            self.check().await;
-            self.model.note_end(&self.ids[n], id);
-        }
+        tolerated(service.report(&self.w.ctx, id, &self.ids[n], status, "").await);
     }
 
     async fn approve(&mut self, id: &DeploymentId) {
@@ -216,6 +225,38 @@ impl Story {
         let hours = Duration::from_millis(self.below(7_200_000) as u64);
         let now = self.w.mender.env().now();
         self.w.time.set(if self.one_in(2) { now + hours } else { now - hours });
+    }
+
+    /// The store fails in the middle of something, of which it keeps what it has; the server is
+    /// restarted or not, and in time everything is completed.
+    async fn crash(&mut self, n: usize, id: Option<DeploymentId>) {
+        let call = 1 + self.below(12) as u64;
+        if self.one_in(2) {
+            self.faults.fail_before(call);
+        } else {
+            self.faults.fail_after(call);
+        }
+        let (service, ctx, device) = (self.w.service(), &self.w.ctx, &self.ids[n]);
+        match (self.below(8), id) {
+            (0, _) => drop(service.create(&user("u1"), self.order()).await),
+            (1, Some(id)) => drop(service.abort(ctx, &id).await),
+            (2, Some(id)) => drop(service.report(ctx, &id, device, Status::Failure, "").await),
+            (3, _) => drop(service.abort_device(ctx, device).await),
+            (4, _) => {
+                self.model.forget_ends(device);
+                drop(service.reset_history(ctx, device).await);
+            }
+            (5, _) => drop(self.w.mender.drain().await),
+            _ => drop(self.fleet.step(self.fleet.now() + HOUR * 24).await),
+        }
+        self.faults.heal();
+        if self.one_in(2) {
+            self.restart();
+        }
+        for _ in 0..3 {
+            self.fleet.pass(HOUR / 6);
+            self.w.mender.drain().await.unwrap();
+        }
     }
 
     /// What is in memory is gone, the keys included.
@@ -234,6 +275,10 @@ impl Story {
     }
 
     async fn create(&mut self) {
+        tolerated(self.w.service().create(&user("u1"), self.order()).await);
+    }
+
+    fn order(&self) -> NewDeployment {
         let whom = match self.below(6) {
             0 => Whom::Group(format!("g{}", self.below(3))),
             1 => Whom::All,
@@ -247,16 +292,12 @@ impl Story {
                 Whom::Devices(some.map(|n| self.ids[n].clone()).collect())
             }
         };
-        let new = NewDeployment {
+        NewDeployment {
             name: format!("d{}", self.below(4)),
             artifact_name: RELEASES[self.below(RELEASES.len())].0.into(),
             force_installation: self.one_in(8),
             whom,
             course: self.course(),
-        };
-        let created = self.w.service().create(&user("u1"), new).await;
-        if let Some(id) = tolerated(created) {
-            self.model.meet(&self.w, id).await;
         }
     }
 
@@ -339,7 +380,6 @@ async fn run(seed: u64) {
     let mut story = Story::new(seed).await;
     for _ in 0..STEPS {
         story.act().await;
-        story.check().await;
     }
     story.finish().await;
 }

@@ -47,23 +47,7 @@ fn score<'a>(rows: impl Iterator<Item = &'a DeviceDeployment>, part: logic::Part
 }
 
 impl Model {
-    /// Notes for whom a new deployment is.
-    pub(super) async fn meet(&mut self, w: &World, id: DeploymentId) {
-        let targets = w.service().targets(&w.ctx, &id).await.unwrap();
-        self.meant.insert(id, targets.into_iter().collect());
-    }
-
-    /// Notes that a device said the last word on a deployment, unless it is to try again.
-    pub(super) fn note_end(&mut self, device: &DeviceId, id: &DeploymentId) {
-        let rows = self.rows_of(id).filter(|row| row.device == *device);
-        let Some(last) = rows.max_by_key(|row| row.attempt) else { return };
-        if last.is_listed() && last.status.is_final() {
-            let created = last.created;
-            let newest = self.ended.entry(device.clone()).or_insert(created);
-            *newest = (*newest).max(created);
-        }
-    }
-
+    /// A device may get again what it ended.
     pub(super) fn forget_ends(&mut self, device: &DeviceId) {
         self.ended.remove(device);
     }
@@ -92,10 +76,28 @@ impl Model {
             }
         }
         self.rows = rows;
+        self.note_ends();
         for shown in shown {
+            let id = &shown.deployment.id;
+            if !self.meant.contains_key(id) {
+                let targets = service.targets(ctx, id).await.unwrap();
+                self.meant.insert(id.clone(), targets.into_iter().collect());
+            }
             self.check_numbers(w, &shown).await;
             self.check_end(&shown);
             self.deployments.insert(shown.deployment.id.clone(), shown);
+        }
+    }
+
+    /// Notes what devices said the last word on.
+    fn note_ends(&mut self) {
+        let by_user = |status| matches!(status, Status::Aborted | Status::Decommissioned);
+        let is_end = |row: &&DeviceDeployment| {
+            row.is_listed() && row.status.is_final() && !by_user(row.status)
+        };
+        for row in self.rows.values().filter(is_end) {
+            let newest = self.ended.entry(row.device.clone()).or_insert(row.created);
+            *newest = (*newest).max(row.created);
         }
     }
 
@@ -252,16 +254,25 @@ impl Model {
     /// at it again, after it ended something newer, is not told again: it has to end that by itself.
     pub(super) fn stuck(&self) -> Vec<String> {
         let open = self.deployments.values().map(|shown| &shown.deployment);
-        let open = open.filter(|deployment| !deployment.is_finished() && !deployment.is_dynamic());
+        let open = open.filter(|deployment| !deployment.is_finished());
         let is_older = |row: &DeviceDeployment| {
             self.rows.values().any(|other| {
                 other.device == row.device && other.ended.is_some() && other.created > row.created
             })
         };
-        let is_stuck = |deployment: &&Deployment| {
-            let came_back = |row: &DeviceDeployment| row.is_open() && row.ended.is_some();
-            !self.rows_of(&deployment.id).any(|row| came_back(row) && is_older(row))
+        let came_back = |row: &DeviceDeployment| row.is_open() && row.ended.is_some();
+        let waits_for_older = |deployment: &Deployment| {
+            self.rows_of(&deployment.id).any(|row| came_back(row) && is_older(row))
         };
+        // One that has yet to be full waits for devices, if not for those that joined.
+        let waits_for_more = |deployment: &Deployment| {
+            let mut rows = self.rows_of(&deployment.id);
+            let joined = self.rows_of(&deployment.id).filter(|row| row.attempt == 1).count();
+            let is_full = deployment.max_devices > 0 && joined as u64 >= deployment.max_devices;
+            deployment.is_dynamic() && !is_full && !rows.any(DeviceDeployment::is_open)
+        };
+        let is_stuck =
+            |deployment: &&Deployment| !waits_for_more(deployment) && !waits_for_older(deployment);
         let row = |row: &DeviceDeployment| {
             let DeviceDeployment { device, attempt, status, ended, phase, request, .. } = row;
             format!("{device} {attempt} {status:?} {ended:?} {phase:?} {request:?}")
