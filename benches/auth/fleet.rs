@@ -22,10 +22,13 @@ use mender_core::testing::TestDevice;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Fault,
-    client::{Client, auth_request, verification},
-    load::{identity, is_pending, scattered},
-    rounds::Call,
+    identity, is_pending,
+    support::{
+        Fault,
+        client::{Client, auth_request},
+        load::scattered,
+        rounds::Call,
+    },
 };
 
 /// The most devices that are asked for; those of a large fleet are everywhere in the tables.
@@ -153,4 +156,13 @@ impl Fleet {
         self.running.close();
         self.running.wait().await;
     }
+}
+
+/// A gateway's question whether a token is good.
+fn verification(token: &str) -> Vec<u8> {
+    format!(
+        "GET /api/internal/v1/devauth/tokens/verify HTTP/1.1\r\nHost: bench\r\n\
+         Authorization: Bearer {token}\r\n\r\n"
+    )
+    .into_bytes()
 }

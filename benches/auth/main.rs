@@ -5,22 +5,17 @@
 //! Both fleets are open at the same time and are measured in turn. Uses SQLite in a folder below
 //! `dir`, or PostgreSQL where `MENDER_TEST_POSTGRES` is set.
 
-mod client;
 mod fleet;
 mod growth;
-mod load;
-mod rounds;
+#[path = "../support/mod.rs"]
+mod support;
 
-use std::{error::Error, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 
-use mender::Env;
-use mender::store::{
-    SqlStore,
-    sql::{Batch, Stmt},
-    vals,
-};
+use mender::store::{SqlStore, sql::Stmt, vals};
 
 use fleet::Fleet;
+use support::{Fault, Places, load::Devices, memory, rounds};
 
 /// The file, or the tables of authentication with their indexes.
 const SIZE: Stmt = Stmt::each(
@@ -29,12 +24,13 @@ const SIZE: Stmt = Stmt::each(
         unnest(ARRAY['auth_devices', 'auth_sets', 'auth_seen']) AS n",
 );
 
-type Fault = Box<dyn Error + Send + Sync>;
+/// Device `n`; every tenth is pending, the others are accepted and have a token.
+fn identity(n: usize) -> String {
+    format!(r#"{{"mac":"{:02x}:{:06x}","sn":"PRODUCT-{n:09}"}}"#, n % 251, n)
+}
 
-fn memory() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS"));
-    line.unwrap_or_default().replace("VmRSS:", "").trim().to_owned()
+fn is_pending(n: usize) -> bool {
+    n.is_multiple_of(10)
 }
 
 async fn compare(stores: &[(SqlStore, usize)]) -> Result<(), Fault> {
@@ -55,18 +51,10 @@ async fn compare(stores: &[(SqlStore, usize)]) -> Result<(), Fault> {
     for fleet in fleets {
         growth::measure_all(&fleet).await;
         let failed = fleet.failed.load(Ordering::Relaxed);
-        println!("  {failed} failed; RSS {}", memory());
+        println!("  {failed} failed; {}", memory());
         fleet.stop().await;
     }
     Ok(())
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "an example that is told by the environment which server to use"
-)]
-fn server() -> Option<String> {
-    std::env::var("MENDER_TEST_POSTGRES").ok()
 }
 
 #[tokio::main]
@@ -78,29 +66,11 @@ async fn main() -> Result<(), Fault> {
     if sizes.is_empty() {
         sizes = vec![1000, 1_000_000];
     }
-    let mut stores = Vec::new();
-    let Some(url) = server() else {
-        println!("SQLite");
-        let dir = tempfile::tempdir_in(&dir)?;
-        for size in sizes {
-            let url = format!("sqlite://{}", dir.path().join(format!("{size}.db")).display());
-            stores.push((load::stored(&SqlStore::options(), &url, size).await?, size));
-        }
-        return compare(&stores).await;
-    };
-    println!("PostgreSQL");
-    let run = Env::system().object_id();
-    let mut schemas = Vec::new();
+    let (mut places, mut stores) = (Places::new(&dir)?, Vec::new());
     for size in sizes {
-        let schema = format!("bench_{size}_{run}");
-        let options = SqlStore::options().schema(&schema);
-        stores.push((load::stored(&options, &url, size).await?, size));
-        schemas.push(schema);
+        stores.push((places.stored(size, Devices { identity, is_pending }).await?, size));
     }
     let compared = compare(&stores).await;
-    for ((store, _), schema) in stores.iter().zip(schemas) {
-        let drop = Stmt::dynamic(format!("DROP SCHEMA \"{schema}\" CASCADE"));
-        store.sql().run(Batch::of(drop, vals![])).await?;
-    }
+    places.remove().await?;
     compared
 }

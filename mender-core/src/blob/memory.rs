@@ -18,10 +18,10 @@ use crate::{
     error::{StoreError, StoreResult},
 };
 
-/// Blobs in memory, for tests.
-#[derive(Debug, Default)]
+/// Blobs in memory, for tests. Clones share them.
+#[derive(Clone, Debug, Default)]
 pub struct MemoryBlobs {
-    blobs: Mutex<BTreeMap<BlobKey, Bytes>>,
+    blobs: Arc<Mutex<BTreeMap<BlobKey, Bytes>>>,
 }
 
 impl MemoryBlobs {

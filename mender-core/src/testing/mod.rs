@@ -1,4 +1,4 @@
-//! Doubles for tests: faults on demand, virtual time, a device, and the contract suite for
+//! Doubles for tests: faults on demand, virtual time, devices, and the contract suite for
 //! adapters.
 
 mod artifacts;
@@ -16,6 +16,7 @@ pub mod inventory_queries;
 mod kernel;
 mod lockstep;
 pub mod release_queries;
+mod simulated;
 mod tenants;
 mod users;
 
@@ -23,3 +24,6 @@ pub use device::TestDevice;
 pub use env::TestEnv;
 pub use faulty::{Call, Faults, Faulty};
 pub use lockstep::lockstep;
+pub use simulated::{
+    Act, Answer, Chances, Courier, Fleet, Member, Profile, Simulated, Step, Update,
+};

@@ -44,9 +44,9 @@ pub enum Answer {
 
 /// Chooses the row that a device goes on with, or begins with.
 ///
-/// What it is at comes first, then of what it has yet to get that of the highest priority, and the
-/// oldest of those. A late report on what has
-/// ended, or on something older than what it ended since, makes nothing of that come back.
+/// What it is at comes first, then of what it has yet to begin that of the highest priority; of
+/// those what it was told before, and then the oldest. A late report on what has ended, or on
+/// something older than what it ended since, makes nothing of that come back.
 #[must_use]
 pub fn choose<'a>(
     rows: &'a [DeviceDeployment],
@@ -60,10 +60,12 @@ pub fn choose<'a>(
             return None;
         }
         match row.stage {
-            Stage::Record if row.deleted.is_none() => {
-                let came_back = row.ended.is_some() && is_older(row);
-                (row.status.is_active() && !came_back).then_some(0)
-            }
+            Stage::Record if row.deleted.is_none() => match row.status {
+                _ if row.ended.is_some() && is_older(row) => None,
+                // Who asks again was told, and has not begun.
+                Status::Pending => Some(1),
+                status => status.is_active().then_some(0),
+            },
             Stage::Record => {
                 let newer = newest_ended.is_none_or(|ended| row.created > ended);
                 (!row.replaced && newer).then_some(1)
@@ -77,7 +79,7 @@ pub fn choose<'a>(
     };
     let ranked = rows.iter().filter_map(|row| Some((rank(row)?, row)));
     let first = |(rank, row): &(u8, &'a DeviceDeployment)| {
-        (*rank, priority(row), row.created, &row.deployment, row.attempt)
+        (*rank, priority(row), !row.is_listed(), row.created, &row.deployment, row.attempt)
     };
     ranked.min_by_key(first).map(|(_, row)| row)
 }

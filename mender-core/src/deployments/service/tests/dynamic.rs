@@ -17,7 +17,7 @@ impl World {
         self.mender.inventory().create(&self.ctx, &device(n), new).await.unwrap();
     }
 
-    async fn filter(&self, ring: &str) -> FilterId {
+    pub(super) async fn filter(&self, ring: &str) -> FilterId {
         let value = Operand::Value(Value::Text(ring.into()));
         let term = Predicate { name: AttributeName::tag("ring"), op: Op::Eq, value };
         self.mender.inventory().create_filter(&self.ctx, ring, vec![term]).await.unwrap()

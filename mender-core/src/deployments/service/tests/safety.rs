@@ -242,6 +242,36 @@ async fn of_two_deployments_the_one_of_higher_priority_comes_first() {
 }
 
 #[tokio::test]
+async fn what_has_not_begun_waits_for_what_has_a_higher_priority() {
+    let w = World::new().await;
+    let with = |priority| Course { priority, ..Course::default() };
+    let routine = w.create_as(&w.ctx, "routine", devices(4), with(0)).await.unwrap();
+    for n in 0..4 {
+        assert_eq!(w.told(n).await.as_ref(), Some(&routine));
+    }
+    w.report(&routine, 0, Status::Downloading).await.unwrap();
+    let newer = w.create_as(&w.ctx, "newer", devices(2), with(0)).await.unwrap();
+    w.service().pause(&w.ctx, &routine, "it smokes").await.unwrap();
+    let urgent = w.create_as(&w.ctx, "urgent", devices(3), with(5)).await.unwrap();
+    // What has begun goes on; what was only told does not, paused or not.
+    assert_eq!(w.told(0).await.as_ref(), Some(&routine));
+    w.fares(&urgent, 1, Status::Success).await;
+    w.service().resume(&w.ctx, &routine).await.unwrap();
+    w.fares(&urgent, 2, Status::Success).await;
+    // Beside nothing urgent it is told again.
+    assert_eq!(w.told(3).await.as_ref(), Some(&routine));
+    w.report(&routine, 3, Status::Success).await.unwrap();
+    w.report(&routine, 0, Status::Success).await.unwrap();
+    assert_eq!(w.counts(&routine).await, [(Status::Aborted, 2), (Status::Success, 2)]);
+    assert_eq!(w.state(&routine).await.0, State::Closed);
+    w.fares(&urgent, 0, Status::Success).await;
+    assert_eq!((w.told(0).await, w.told(1).await), (None, None));
+    assert_eq!(w.counts(&newer).await, [(Status::Aborted, 2)]);
+    assert_eq!((w.state(&urgent).await.0, w.state(&newer).await.0), (State::Closed, State::Closed));
+    w.mender.drain().await.unwrap();
+}
+
+#[tokio::test]
 async fn as_many_devices_fetch_at_once_as_may() {
     let w = World::new().await;
     let budget = Some(Budget { parallel: Some(2), bytes_per_second: None });

@@ -2,6 +2,7 @@
 //! happens to be, meets both alike.
 
 use std::{
+    future::Future,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -110,10 +111,53 @@ pub(crate) async fn compare(name: &str, tasks: usize, small: &Call, large: &Call
 
 /// The processor time of the process so far, in milliseconds: what others do on the machine does
 /// not count.
-pub(crate) fn processor() -> u128 {
+fn processor() -> u128 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = stat.rsplit(") ").next().unwrap_or_default();
     let ticks = after_name.split(' ').skip(11).take(2);
     // 100 ticks a second on every Linux.
     ticks.filter_map(|t| t.parse::<u128>().ok()).sum::<u128>() * 10
+}
+
+/// Makes calls from as many tasks, and prints how many a second and how long they took.
+pub(crate) async fn measure<T, F>(
+    name: &str,
+    tasks: usize,
+    calls: Vec<T>,
+    call: impl Fn(T) -> F + Clone + Send + 'static,
+) where
+    T: Send + 'static,
+    F: Future<Output = ()> + Send,
+{
+    let (count, calls) = (calls.len(), Arc::new(Mutex::new(calls)));
+    let took = Arc::new(Mutex::new(Vec::with_capacity(count)));
+    let tracker = TaskTracker::new();
+    let (begun, worked) = (Instant::now(), processor());
+    for _ in 0..tasks {
+        let (calls, took, call) = (calls.clone(), took.clone(), call.clone());
+        tracker.spawn(async move {
+            loop {
+                let next = calls.lock().ok().and_then(|mut calls| calls.pop());
+                let Some(next) = next else { break };
+                let begun = Instant::now();
+                call(next).await;
+                if let Ok(mut took) = took.lock() {
+                    took.push(begun.elapsed());
+                }
+            }
+        });
+    }
+    tracker.close();
+    tracker.wait().await;
+    let total = begun.elapsed();
+    let worked = (processor() - worked) * 1000 / count.max(1) as u128;
+    let Ok(mut took) = took.lock() else { return };
+    took.sort();
+    let at = |part: usize| took[(count * part / 1000).min(count - 1)].as_micros();
+    let per_second = count as f64 / total.as_secs_f64();
+    println!(
+        "  {name:<26} {tasks:>3} tasks {per_second:>8.0}/s  p50 {:>6} µs  p99 {:>7} µs  CPU {worked:>5} µs",
+        at(500),
+        at(990)
+    );
 }

@@ -81,12 +81,3 @@ pub(crate) fn auth_request(body: &str, signature: &str) -> Vec<u8> {
     )
     .into_bytes()
 }
-
-/// A gateway's question whether a token is good.
-pub(crate) fn verification(token: &str) -> Vec<u8> {
-    format!(
-        "GET /api/internal/v1/devauth/tokens/verify HTTP/1.1\r\nHost: bench\r\n\
-         Authorization: Bearer {token}\r\n\r\n"
-    )
-    .into_bytes()
-}

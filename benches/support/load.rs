@@ -9,7 +9,7 @@ use mender::store::{
 use mender_core::testing::TestDevice;
 use tokio::time::Instant;
 
-use crate::Fault;
+use super::Fault;
 
 const DEVICES: Stmt = Stmt::new(
     "INSERT INTO auth_devices (tenant_id, id, identity_hash, identity, status, tier, group_name,
@@ -30,9 +30,12 @@ const CHUNK: usize = 4000;
 /// The page cache while devices are loaded.
 const LOADING: u64 = 1 << 30;
 
-/// Device `n`; every tenth is pending, the others are accepted and have a token.
-pub(crate) fn identity(n: usize) -> String {
-    format!(r#"{{"mac":"{:02x}:{:06x}","sn":"PRODUCT-{n:09}"}}"#, n % 251, n)
+/// What the devices are like that have these numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct Devices {
+    pub(crate) identity: fn(usize) -> String,
+    /// The others are accepted, and have a token.
+    pub(crate) is_pending: fn(usize) -> bool,
 }
 
 pub(crate) fn device_id(n: usize) -> String {
@@ -43,14 +46,11 @@ pub(crate) fn set_id(n: usize) -> String {
     format!("{:08x}-{:04x}-7000-9000-0000{n:08x}", n >> 8, n & 0xff)
 }
 
-pub(crate) fn is_pending(n: usize) -> bool {
-    n.is_multiple_of(10)
-}
-
-fn rows(n: usize, key: &str) -> Result<(Vec<Val>, Vec<Val>), Fault> {
-    let identity = Identity::parse(&identity(n))?;
-    let status = if is_pending(n) { "pending" } else { "accepted" };
-    let (device, set, live) = (device_id(n), set_id(n), !is_pending(n));
+fn rows(n: usize, devices: Devices, key: &str) -> Result<(Vec<Val>, Vec<Val>), Fault> {
+    let identity = Identity::parse(&(devices.identity)(n))?;
+    let is_pending = (devices.is_pending)(n);
+    let status = if is_pending { "pending" } else { "accepted" };
+    let (device, set, live) = (device_id(n), set_id(n), !is_pending);
     let (none, at) = (0_i64, 1_700_000_000_000_i64);
     let (hash, tier) = (identity.hash(), "standard");
     let group = format!("group-{}", n % 100);
@@ -75,11 +75,11 @@ fn rows(n: usize, key: &str) -> Result<(Vec<Val>, Vec<Val>), Fault> {
     Ok((first, second))
 }
 
-async fn load(store: &SqlStore, size: usize) -> Result<(), Fault> {
+async fn load(store: &SqlStore, size: usize, devices: Devices) -> Result<(), Fault> {
     let key = TestDevice::new("{}", 1).key().as_pem().to_owned();
     for from in (0..size).step_by(CHUNK) {
         let chunk = from..(from + CHUNK).min(size);
-        let rows: Result<Vec<_>, _> = chunk.map(|n| rows(n, &key)).collect();
+        let rows: Result<Vec<_>, _> = chunk.map(|n| rows(n, devices, &key)).collect();
         let (devices, sets): (Vec<_>, Vec<_>) = rows?.into_iter().unzip();
         let batch = Batch::of(DEVICES, vals![devices]).then(SETS, vals![sets]);
         store.sql().run(batch).await?;
@@ -98,11 +98,12 @@ pub(crate) async fn stored(
     options: &SqlOptions,
     url: &str,
     size: usize,
+    devices: Devices,
 ) -> Result<SqlStore, Fault> {
     let loader = options.clone().cache_bytes(LOADING).open(url).await?;
     let loader = loader.migrate().await?;
     let begun = Instant::now();
-    load(&loader, size).await?;
+    load(&loader, size, devices).await?;
     if !url.starts_with("sqlite") {
         for stmt in ANALYZE {
             loader.sql().run(Batch::of(stmt, vals![])).await?;

@@ -1,0 +1,286 @@
+//! What is known of deployments, and must be true of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{RELEASES, RINGS};
+use crate::{
+    deployments::{
+        Audience, Deployment, DeploymentId, DeploymentQuery, DeviceDeployment, Progress, Request,
+        Score, Shown, State, Status, Tally, logic, minutes_until_open, service::tests::World,
+    },
+    env::Time,
+    id::DeviceId,
+    page::PageRequest,
+    testing::Update,
+};
+
+/// What is known, as of the last look.
+#[derive(Default)]
+pub(super) struct Model {
+    pub(super) deployments: BTreeMap<DeploymentId, Shown>,
+    /// The ring of each device.
+    pub(super) rings: BTreeMap<DeviceId, usize>,
+    /// The records, by their keys.
+    rows: BTreeMap<String, DeviceDeployment>,
+    /// For whom deployments are that nobody joins.
+    meant: BTreeMap<DeploymentId, BTreeSet<DeviceId>>,
+    /// The newest that each device ended, by the time of its creation; resets apart.
+    ended: BTreeMap<DeviceId, Time>,
+}
+
+/// What was known before a poll.
+pub(super) struct Before {
+    deployments: BTreeMap<DeploymentId, Shown>,
+    rows: Vec<DeviceDeployment>,
+    ended: Option<Time>,
+    all: Vec<DeviceDeployment>,
+}
+
+/// Counts how the devices of a part ended.
+fn score<'a>(rows: impl Iterator<Item = &'a DeviceDeployment>, part: logic::Part) -> Score {
+    let mut score = Score::default();
+    for row in rows.filter(|row| part.is_none() || row.phase.map(|n| n as usize) == part) {
+        score.failed += u64::from(row.status == Status::Failure);
+        score.succeeded += u64::from(row.status == Status::Success);
+    }
+    score
+}
+
+impl Model {
+    /// A device may get again what it ended.
+    pub(super) fn forget_ends(&mut self, device: &DeviceId) {
+        self.ended.remove(device);
+    }
+
+    pub(super) fn before(&self, device: &DeviceId) -> Before {
+        let of = |row: &&DeviceDeployment| row.device == *device;
+        Before {
+            deployments: self.deployments.clone(),
+            rows: self.rows.values().filter(of).cloned().collect(),
+            ended: self.ended.get(device).copied(),
+            all: self.rows.values().cloned().collect(),
+        }
+    }
+
+    /// Looks at everything anew.
+    pub(super) async fn check(&mut self, w: &World, devices: &[DeviceId]) {
+        let (service, ctx) = (w.service(), &w.ctx);
+        let page = PageRequest::new(1, 500);
+        let shown = service.deployments(ctx, DeploymentQuery::default(), page).await.unwrap().0;
+        let mut rows = BTreeMap::new();
+        for device in devices {
+            let all = service.store.history(&ctx.tenant, device, &[], 0, 1000).await.unwrap();
+            for row in all {
+                let again = rows.insert(row.key.clone(), row);
+                assert_eq!(again, None, "a device is in an attempt twice");
+            }
+        }
+        self.rows = rows;
+        self.note_ends();
+        for shown in shown {
+            let id = &shown.deployment.id;
+            if !self.meant.contains_key(id) {
+                let targets = service.targets(ctx, id).await.unwrap();
+                self.meant.insert(id.clone(), targets.into_iter().collect());
+            }
+            self.check_numbers(w, &shown).await;
+            self.check_end(&shown);
+            self.deployments.insert(shown.deployment.id.clone(), shown);
+        }
+    }
+
+    /// Notes what devices said the last word on.
+    fn note_ends(&mut self) {
+        let by_user = |status| matches!(status, Status::Aborted | Status::Decommissioned);
+        let is_end = |row: &&DeviceDeployment| {
+            row.is_listed() && row.status.is_final() && !by_user(row.status)
+        };
+        for row in self.rows.values().filter(is_end) {
+            let newest = self.ended.entry(row.device.clone()).or_insert(row.created);
+            *newest = (*newest).max(row.created);
+        }
+    }
+
+    fn rows_of<'a>(&'a self, id: &'a DeploymentId) -> impl Iterator<Item = &'a DeviceDeployment> {
+        self.rows.values().filter(move |row| row.deployment == *id)
+    }
+
+    /// Statistics are what the records add up to, and no limit is exceeded.
+    async fn check_numbers(&self, w: &World, shown: &Shown) {
+        let (deployment, tenant) = (&shown.deployment, &w.ctx.tenant);
+        let id = &deployment.id;
+        let (mut tally, mut counted) = (Tally::default(), BTreeSet::new());
+        for row in self.rows_of(id) {
+            tally.add(row);
+            let first = !row.is_counted() || counted.insert(&row.device);
+            assert!(first, "{} counts more than once in {id}", row.device);
+        }
+        let records = tally.devices;
+        if !deployment.is_finished() {
+            // Of dynamic ones the places that are free; none where as many join as ask.
+            let silent = deployment.max_devices.saturating_sub(records);
+            *tally.counts.entry(Status::Pending).or_default() += silent;
+        }
+        let told = Tally {
+            counts: shown
+                .tally
+                .counts
+                .iter()
+                .filter(|(_, n)| **n > 0)
+                .map(|(s, n)| (*s, *n))
+                .collect(),
+            ..shown.tally.clone()
+        };
+        tally.counts.retain(|_, count| *count > 0);
+        assert_eq!(told, tally, "the statistics of {deployment:?}");
+
+        let rollout = &deployment.rollout;
+        if deployment.max_devices > 0 {
+            assert!(records <= deployment.max_devices, "{records} devices in {deployment:?}");
+        }
+        for (number, phase) in rollout.phases.iter().enumerate() {
+            let in_it = |row: &&DeviceDeployment| row.phase.map(|n| n as usize) == Some(number);
+            let begun: BTreeSet<_> =
+                self.rows_of(id).filter(in_it).map(|row| &row.device).collect();
+            let fits = phase.devices.is_none_or(|size| begun.len() as u64 <= size);
+            assert!(fits, "{begun:?} are in phase {number} of {deployment:?}");
+        }
+        if let Some(parallel) = rollout.budget.and_then(|budget| budget.parallel) {
+            let fetching = self.rows_of(id).filter(|row| row.fetching).count() as u64;
+            assert!(fetching <= parallel, "{fetching} fetch {id}");
+            let slots = w.mender.quota(tenant, &logic::slots_quota(id)).await.unwrap();
+            assert_eq!(slots.used, i64::try_from(fetching).unwrap(), "slots of {id}");
+        }
+        for (part, _) in logic::judged(deployment) {
+            let (failed, succeeded) = logic::score_quotas(id, part);
+            let used = async |name| w.mender.quota(tenant, name).await.unwrap().used;
+            let known = score(self.rows_of(id), part);
+            let counters = [used(&failed).await, used(&succeeded).await];
+            let known = [known.failed, known.succeeded].map(|n| i64::try_from(n).unwrap());
+            assert_eq!(counters, known, "failed and succeeded in part {part:?} of {id}");
+        }
+    }
+
+    /// What has ended stays as it ended, and nobody is at it when it ends.
+    fn check_end(&self, shown: &Shown) {
+        let deployment = &shown.deployment;
+        let is_finished = deployment.is_finished();
+        assert_eq!(is_finished, shown.progress == Progress::Finished);
+        let before = self.deployments.get(&deployment.id).map(|before| &before.deployment);
+        match before {
+            Some(before) if before.is_finished() => {
+                assert_eq!(before.finished, deployment.finished, "it ended twice");
+                assert_eq!(before.artifacts, deployment.artifacts);
+            }
+            _ if is_finished && deployment.state == State::Closed => {
+                let is_at_it = |row: &&DeviceDeployment| row.is_open() && row.late.is_none();
+                let active = self.rows_of(&deployment.id).find(is_at_it);
+                assert_eq!(active, None, "{} has ended", deployment.id);
+            }
+            _ => {}
+        }
+    }
+
+    /// A device was told to install something.
+    pub(super) fn check_offer(
+        &self,
+        before: &Before,
+        device: &DeviceId,
+        request: &Request,
+        update: &Update,
+        now: Time,
+    ) {
+        let id = &update.deployment;
+        let deployment = &before.deployments[id].deployment;
+        let story = || format!("{device} is told of {deployment:?}");
+        assert!(deployment.is_open(), "{}", story());
+        match &deployment.audience {
+            Audience::Filter { name, .. } => {
+                let joined = before.rows.iter().any(|row| row.deployment == *id);
+                let fits = RINGS[self.rings[device]] == name;
+                assert!(joined || fits, "{}", story());
+            }
+            _ => assert!(self.meant[id].contains(device), "{}", story()),
+        }
+        let (_, types, depends) =
+            RELEASES.iter().find(|release| release.0 == &*update.artifact_name).unwrap();
+        assert_eq!(&*update.artifact_name, deployment.artifact_name);
+        assert!(types.contains(&request.device_type.as_str()), "{}", story());
+        let depends = depends.is_empty() || depends.contains(&request.artifact_name.as_str());
+        assert!(depends, "{} and runs {}", story(), request.artifact_name);
+        let is_older = before.ended.is_some_and(|ended| deployment.created < ended);
+        assert!(!is_older, "{}, which is older than what it ended", story());
+
+        let row = before.rows.iter().filter(|row| row.deployment == *id && row.deleted.is_none());
+        let has_begun = row.clone().any(|row| row.status != Status::Pending);
+        if !has_begun {
+            self.check_beginning(before, device, deployment, now);
+        }
+    }
+
+    /// A device that had not begun may do so.
+    fn check_beginning(
+        &self,
+        before: &Before,
+        device: &DeviceId,
+        deployment: &Deployment,
+        now: Time,
+    ) {
+        let story = || format!("{device} begins {deployment:?}");
+        assert_eq!(deployment.conduct.hold, None, "{}, which is paused", story());
+        let rows = || before.all.iter().filter(|row| row.deployment == deployment.id);
+        for (part, thresholds) in logic::judged(deployment) {
+            let passed = logic::passed(deployment, part, thresholds, score(rows(), part));
+            assert_eq!(passed, None, "{}", story());
+        }
+        let rollout = &deployment.rollout;
+        assert_eq!(minutes_until_open(&rollout.windows, now, None), 0, "{}", story());
+        let row = self.rows_of(&deployment.id).filter(|row| row.device == *device);
+        let phase = row.max_by_key(|row| row.attempt).and_then(|row| row.phase);
+        assert_eq!(phase.is_none(), rollout.phases.is_empty(), "{}", story());
+        let had_phase =
+            before.rows.iter().any(|row| row.deployment == deployment.id && row.phase.is_some());
+        if had_phase {
+            return;
+        }
+        for phase in rollout.phases.iter().take(phase.map_or(0, |n| n as usize + 1)) {
+            assert!(phase.starts.is_none_or(|starts| starts <= now), "{}", story());
+            let may = !phase.needs_approval || deployment.conduct.has_approved(&phase.id);
+            assert!(may, "{}, which is not approved", story());
+        }
+    }
+
+    /// Returns what should have ended, and did not. A device that says of what it ended that it is
+    /// at it again, after it ended something newer, is not told again: it has to end that by itself.
+    pub(super) fn stuck(&self) -> Vec<String> {
+        let open = self.deployments.values().map(|shown| &shown.deployment);
+        let open = open.filter(|deployment| !deployment.is_finished());
+        let is_older = |row: &DeviceDeployment| {
+            self.rows.values().any(|other| {
+                other.device == row.device && other.ended.is_some() && other.created > row.created
+            })
+        };
+        let came_back = |row: &DeviceDeployment| row.is_open() && row.ended.is_some();
+        let waits_for_older = |deployment: &Deployment| {
+            self.rows_of(&deployment.id).any(|row| came_back(row) && is_older(row))
+        };
+        // One that has yet to be full waits for devices, if not for those that joined.
+        let waits_for_more = |deployment: &Deployment| {
+            let mut rows = self.rows_of(&deployment.id);
+            let joined = self.rows_of(&deployment.id).filter(|row| row.attempt == 1).count();
+            let is_full = deployment.max_devices > 0 && joined as u64 >= deployment.max_devices;
+            deployment.is_dynamic() && !is_full && !rows.any(DeviceDeployment::is_open)
+        };
+        let is_stuck =
+            |deployment: &&Deployment| !waits_for_more(deployment) && !waits_for_older(deployment);
+        let row = |row: &DeviceDeployment| {
+            let DeviceDeployment { device, attempt, status, ended, phase, request, .. } = row;
+            format!("{device} {attempt} {status:?} {ended:?} {phase:?} {request:?}")
+        };
+        let story = |deployment: &Deployment| {
+            let rows: Vec<_> = self.rows_of(&deployment.id).map(row).collect();
+            format!("{deployment:?} {rows:#?}")
+        };
+        open.filter(is_stuck).map(story).collect()
+    }
+}
