@@ -46,7 +46,8 @@ fn refusal(error: &Error) -> Answer {
     match error.kind {
         Kind::Unauthenticated => Answer::Unauthenticated,
         Kind::Conflict => Answer::Aborted,
-        Kind::TooMany | Kind::Unavailable | Kind::Internal => Answer::Unavailable { after: None },
+        Kind::TooMany { wait } => Answer::Unavailable { after: Some(wait) },
+        Kind::Unavailable | Kind::Internal => Answer::Unavailable { after: None },
         _ => Answer::Refused,
     }
 }

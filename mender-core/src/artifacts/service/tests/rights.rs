@@ -35,13 +35,13 @@ async fn lists_leave_out_what_they_may_not_see() {
     assert_eq!(artifacts.into_iter().map(|artifact| artifact.id).collect::<Vec<_>>(), [seen]);
     assert_eq!(w.artifacts().count_artifacts(&of_foo, some()).await.unwrap(), 1);
     // All tags of what they see, others of it too.
-    assert_eq!(w.artifacts().release_tags(&of_foo).await.unwrap(), ["foo", "one"]);
-    assert_eq!(w.artifacts().release_tags(&w.ctx).await.unwrap().len(), 4);
+    assert_eq!(w.artifacts().release_tags(&of_foo, None).await.unwrap(), ["foo", "one"]);
+    assert_eq!(w.artifacts().release_tags(&w.ctx, None).await.unwrap().len(), 4);
     assert_eq!(w.artifacts().kinds(&of_foo).await.unwrap(), ["script".to_owned()].into());
     assert_eq!(w.artifacts().kinds(&w.ctx).await.unwrap().len(), 2);
     let of_nothing = w.limited(&[]);
     assert_eq!(w.artifacts().releases(&of_nothing, all(), page).await.unwrap(), []);
-    assert_eq!(w.artifacts().release_tags(&of_nothing).await.unwrap(), [""; 0]);
+    assert_eq!(w.artifacts().release_tags(&of_nothing, None).await.unwrap(), [""; 0]);
 }
 
 #[tokio::test]
