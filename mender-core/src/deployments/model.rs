@@ -27,7 +27,7 @@ pub use reason::{Outcome, Reason};
 pub use rollout::{Batch, Phase, Rollout, Uniform};
 pub use safety::{Budget, Remedy, Score, Side, Threshold};
 pub use status::{Status, Tally, UnknownStatus};
-pub use targets::{CHUNK, Targets};
+pub use targets::{CHUNK, DeviceIds, Targets};
 pub use windows::{Window, ZONE_ATTRIBUTE, Zone, minutes_until_open};
 
 id! {

@@ -35,6 +35,7 @@ mod logs;
 mod poll;
 mod read;
 mod safety;
+mod stream;
 
 pub use configuration::{ConfigurationLink, NewConfiguration};
 pub use create::{Course, NewDeployment, Whom};
@@ -43,6 +44,7 @@ pub(crate) use fill::{Complete, Walk};
 pub use poll::Instructions;
 pub use read::{Shown, ShownDevice};
 pub(crate) use safety::Watch;
+pub use stream::{Named, Streamed};
 
 /// How many deployments, and tenants with dynamic ones, are kept in memory.
 const KNOWN: usize = 1000;

@@ -57,8 +57,18 @@ port! {
         /// Stores the devices that a deployment is for, or removes them.
         async fn commit_targets(&self, tenant: &TenantId, commit: Stamped<Targets>) -> ();
 
-        /// Returns the devices that deployments are for by their tickets, in the order given.
-        async fn targets(&self, tenant: &TenantId, tickets: &[String]) -> Vec<Targets>;
+        /// Returns parts of what deployments are for by their ids, by id.
+        async fn targets(&self, tenant: &TenantId, keys: &[String]) -> Vec<Targets>;
+
+        /// Returns the parts of a ticket, in the order given: `limit` of them after the one with
+        /// this id.
+        async fn targets_of(
+            &self,
+            tenant: &TenantId,
+            ticket: &str,
+            after: Option<&str>,
+            limit: usize,
+        ) -> Vec<Targets>;
 
         /// Stores rows; those that are there already stay as they are.
         async fn fill(&self, tenant: &TenantId, rows: &[DeviceDeployment]) -> ();
@@ -131,6 +141,16 @@ port! {
             tenant: &TenantId,
             deployments: &[DeploymentId],
         ) -> BTreeMap<DeploymentId, Tally>;
+
+        /// Returns the rows of a deployment, in the order of walks, which is the store's: `limit`
+        /// of them after the one with this id.
+        async fn rows(
+            &self,
+            tenant: &TenantId,
+            deployment: &DeploymentId,
+            after: Option<&str>,
+            limit: usize,
+        ) -> Vec<DeviceDeployment>;
 
         /// Returns rows of a deployment that have not ended, in the order of walks, which is the
         /// store's: `limit` of them after the one with this id.

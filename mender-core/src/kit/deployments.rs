@@ -193,9 +193,22 @@ impl<D: DocStore> Store for Kit<D> {
         self.commit(tenant, commit).await
     }
 
-    async fn targets(&self, tenant: &TenantId, tickets: &[String]) -> StoreResult<Vec<Targets>> {
-        let plan = Plan::new(Targets::KIND, tenant);
-        self.load_all(&plan.any(tickets.iter().map(|ticket| field("ticket", ticket)))).await
+    async fn targets(&self, tenant: &TenantId, keys: &[String]) -> StoreResult<Vec<Targets>> {
+        let mut plan = Plan::new(Targets::KIND, tenant);
+        plan.ids = Some(keys.to_vec());
+        self.load_all(&plan).await
+    }
+
+    async fn targets_of(
+        &self,
+        tenant: &TenantId,
+        ticket: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> StoreResult<Vec<Targets>> {
+        let mut plan = Plan::new(Targets::KIND, tenant).any([field("ticket", ticket)]).limit(limit);
+        plan.after = after.map(str::to_owned);
+        self.load_all(&plan).await
     }
 
     async fn fill(&self, tenant: &TenantId, rows: &[DeviceDeployment]) -> StoreResult<()> {
@@ -339,6 +352,18 @@ impl<D: DocStore> Store for Kit<D> {
             }
         }
         Ok(tallies)
+    }
+
+    async fn rows(
+        &self,
+        tenant: &TenantId,
+        deployment: &DeploymentId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> StoreResult<Vec<DeviceDeployment>> {
+        let mut plan = rows(tenant, "row", deployment.as_str()).limit(limit);
+        plan.after = after.map(str::to_owned);
+        self.load_all(&plan).await
     }
 
     async fn open_rows(

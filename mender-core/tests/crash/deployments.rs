@@ -170,9 +170,10 @@ pub(crate) async fn check(w: &World) {
         // Nobody may have joined yet.
         let is_idle = deployment.is_dynamic() && !deployment.is_finished();
         assert!(open.is_empty() == deployment.is_finished() || is_idle, "{deployment:?}: {open:?}");
-        let ticket = std::slice::from_ref(&deployment.ticket);
-        let targets = w.stores.targets(&w.ctx.tenant, ticket).await.unwrap();
-        let devices: Vec<_> = targets.into_iter().flat_map(|targets| targets.devices).collect();
+        let ticket = &deployment.ticket;
+        let targets = w.stores.targets_of(&w.ctx.tenant, ticket, None, 100).await.unwrap();
+        let devices: Vec<_> =
+            targets.into_iter().flat_map(|targets| targets.devices.to_vec().unwrap()).collect();
         if !deployment.is_dynamic() {
             assert_eq!(devices.len() as u64, deployment.max_devices);
         }

@@ -124,7 +124,8 @@ fn filter(shown: &Shown) -> Option<Value> {
             (_, Payload::Configuration(_)) => return None,
             (Audience::Group(group), _) => ("system", "group", "$eq", json!(group)),
             (Audience::All, _) => ("identity", "status", "$eq", json!("accepted")),
-            (Audience::Devices, _) => ("identity", "id", "$in", json!(shown.named)),
+            // They may be many, and are written piece by piece.
+            (Audience::Devices, _) => return None,
             (Audience::Filter { id, name, terms, initial: _ }, _) => {
                 let terms: Vec<Value> = terms.iter().map(term).collect();
                 return Some(json!({ "id": id, "name": name, "terms": terms }));
@@ -161,7 +162,7 @@ fn configuration(payload: &Payload) -> Option<String> {
 impl Deployment {
     pub(super) fn of(shown: Shown) -> Self {
         let (filter, configuration) = (filter(&shown), configuration(&shown.deployment.payload));
-        let Shown { deployment, named: _, artifacts, tally, progress } = shown;
+        let Shown { deployment, artifacts, tally, progress } = shown;
         let deployments::Deployment {
             id,
             name,
@@ -298,19 +299,13 @@ impl Device {
     }
 }
 
-/// A record of a device with its deployment.
-#[derive(Serialize, ToSchema)]
+/// A record of a device with its deployment, as it is written piece by piece.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document")]
 pub(super) struct Record {
     id: String,
     deployment: Option<Deployment>,
     device: Device,
-}
-
-impl Record {
-    pub(super) fn of((device, deployment): (ShownDevice, Option<Shown>)) -> Self {
-        let id = device.row.record.clone();
-        Self { id, deployment: deployment.map(Deployment::of), device: Device::of(device) }
-    }
 }
 
 #[derive(Serialize, ToSchema)]

@@ -1,18 +1,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Service;
+use super::{Releases, Service};
 use crate::{
     artifacts::{Artifact, ArtifactId},
     ctx::Ctx,
     deployments::{
         logic,
-        model::{
-            Audience, Deployment, DeploymentId, DeviceDeployment, Payload, State, Status, Tally,
-        },
+        model::{Deployment, DeploymentId, DeviceDeployment, Payload, State, Status, Tally},
         query::{DeploymentQuery, Progress},
     },
     error::Result,
-    id::DeviceId,
+    id::{DeviceId, TenantId},
     inventory::AttributeName,
     page::PageRequest,
 };
@@ -22,8 +20,6 @@ use crate::{
 pub struct Shown {
     /// What was asked.
     pub deployment: Deployment,
-    /// The devices that were named, where they were.
-    pub named: Vec<DeviceId>,
     /// What there is to give.
     pub artifacts: Vec<ArtifactId>,
     /// What came of it so far; `pending` includes devices that never asked.
@@ -138,7 +134,6 @@ impl Service {
         deployments: Vec<Deployment>,
     ) -> Result<Vec<Shown>> {
         let mut tallies = self.tallies(ctx, &deployments).await?;
-        let mut named = self.named(ctx, &deployments).await?;
         let mut shown = Vec::with_capacity(deployments.len());
         let mut releases: BTreeMap<String, Vec<ArtifactId>> = BTreeMap::new();
         for deployment in deployments {
@@ -160,29 +155,9 @@ impl Service {
                     artifacts
                 }
             };
-            let named = named.remove(&deployment.ticket).unwrap_or_default();
-            shown.push(Shown { deployment, named, artifacts, tally, progress });
+            shown.push(Shown { deployment, artifacts, tally, progress });
         }
         Ok(shown)
-    }
-
-    /// Returns the devices that were named, by the tickets of their deployments.
-    async fn named(
-        &self,
-        ctx: &Ctx,
-        deployments: &[Deployment],
-    ) -> Result<BTreeMap<String, Vec<DeviceId>>> {
-        let of_devices =
-            |d: &&Deployment| d.audience == Audience::Devices && d.payload == Payload::Software;
-        let named = deployments.iter().filter(of_devices);
-        let tickets: Vec<String> = named.map(|deployment| deployment.ticket.clone()).collect();
-        let mut devices: BTreeMap<String, Vec<DeviceId>> = BTreeMap::new();
-        if !tickets.is_empty() {
-            for targets in self.store.targets(&ctx.tenant, &tickets).await? {
-                devices.entry(targets.ticket).or_default().extend(targets.devices);
-            }
-        }
-        Ok(devices)
     }
 
     /// Adds to rows what is shown of them.
@@ -192,23 +167,32 @@ impl Service {
         deployments: &[Deployment],
         rows: Vec<DeviceDeployment>,
     ) -> Result<Vec<ShownDevice>> {
-        let ids: BTreeSet<ArtifactId> =
-            rows.iter().filter_map(|row| row.artifact.clone()).collect();
-        let ids: Vec<ArtifactId> = ids.into_iter().collect();
-        let artifacts = self.releases.by_id(&ctx.tenant, &ids).await?;
-        let show = |row: DeviceDeployment| {
-            let artifact = row.artifact.as_ref().and_then(|id| artifacts.get(id)).cloned();
-            let Some(deployment) = deployments.iter().find(|d| d.id == row.deployment) else {
-                return ShownDevice { row, artifact, attempts: None, phase: None };
-            };
-            let row = logic::seen(row, deployment);
-            let may_retry = deployment.rollout.retries > 0;
-            let may_retry = may_retry && deployment.payload == Payload::Software;
-            let attempts = may_retry.then_some(row.tries);
-            let phase = row.phase.and_then(|n| deployment.rollout.phases.get(n as usize));
-            let phase = phase.map(|phase| phase.id.clone());
-            ShownDevice { row, artifact, attempts, phase }
-        };
-        Ok(rows.into_iter().map(show).collect())
+        show_devices(&*self.releases, &ctx.tenant, deployments, rows).await
     }
+}
+
+/// Adds to rows what is shown of them.
+pub(super) async fn show_devices(
+    releases: &dyn Releases,
+    tenant: &TenantId,
+    deployments: &[Deployment],
+    rows: Vec<DeviceDeployment>,
+) -> Result<Vec<ShownDevice>> {
+    let ids: BTreeSet<ArtifactId> = rows.iter().filter_map(|row| row.artifact.clone()).collect();
+    let ids: Vec<ArtifactId> = ids.into_iter().collect();
+    let artifacts = releases.by_id(tenant, &ids).await?;
+    let show = |row: DeviceDeployment| {
+        let artifact = row.artifact.as_ref().and_then(|id| artifacts.get(id)).cloned();
+        let Some(deployment) = deployments.iter().find(|d| d.id == row.deployment) else {
+            return ShownDevice { row, artifact, attempts: None, phase: None };
+        };
+        let row = logic::seen(row, deployment);
+        let may_retry = deployment.rollout.retries > 0;
+        let may_retry = may_retry && deployment.payload == Payload::Software;
+        let attempts = may_retry.then_some(row.tries);
+        let phase = row.phase.and_then(|n| deployment.rollout.phases.get(n as usize));
+        let phase = phase.map(|phase| phase.id.clone());
+        ShownDevice { row, artifact, attempts, phase }
+    };
+    Ok(rows.into_iter().map(show).collect())
 }

@@ -49,7 +49,12 @@ pub(super) const LAST_END: Stmt = sql!(
 
 pub(super) const TARGETS: Stmt = sql!(
     "SELECT id, ticket, devices, version FROM deployments_targets
-        WHERE tenant_id = $1 AND ticket @in($2) ORDER BY id"
+        WHERE tenant_id = $1 AND ticket @in($2) AND id @in($3) ORDER BY id"
+);
+
+pub(super) const TARGETS_OF: Stmt = sql!(
+    "SELECT id, ticket, devices, version FROM deployments_targets
+        WHERE tenant_id = $1 AND ticket = $2 AND id > $3 ORDER BY id LIMIT $4"
 );
 
 pub(super) const PAIR: Stmt = sql!(concat!(
@@ -151,6 +156,14 @@ pub(super) const TALLIES: Stmt = sql!(devices!(
         GROUP BY deployment_id, status, phase"
 ));
 
+pub(super) const ROWS: Stmt = sql!(concat!(
+    "SELECT ",
+    device!(),
+    " FROM deployments_devices
+        WHERE tenant_id = $1 AND deployment_id = $2 AND (device_id, attempt) > ($3, $4)
+        ORDER BY device_id, attempt LIMIT $5"
+));
+
 pub(super) const OPEN: Stmt = sql!(devices!(
     device!(),
     "open",
@@ -174,6 +187,7 @@ pub(super) const STATEMENTS: &[Stmt] = &[
     OF_RELEASES,
     LAST_END,
     TARGETS,
+    TARGETS_OF,
     PAIR,
     CURRENT,
     NEWEST_ENDED,
@@ -186,6 +200,7 @@ pub(super) const STATEMENTS: &[Stmt] = &[
     RECORDS,
     LAST_ENDED,
     TALLIES,
+    ROWS,
     OPEN,
     SILENT,
 ];

@@ -2,7 +2,7 @@
 
 use mender_core::{
     StoreError, StoreResult,
-    deployments::{Deployment, DeviceDeployment, Ended, Payload, Status, Targets},
+    deployments::{Deployment, DeviceDeployment, DeviceIds, Ended, Payload, Status, Targets},
 };
 
 use crate::sql::value::Row;
@@ -54,7 +54,7 @@ pub(super) fn targets(row: &Row) -> StoreResult<Targets> {
     Ok(Targets {
         key: row.text("id")?.to_owned(),
         ticket: row.text("ticket")?.to_owned(),
-        devices: row.json("devices")?,
+        devices: DeviceIds::from_json(row.text("devices")?),
         version: row.version("version")?,
     })
 }

@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::Range,
 };
 
@@ -38,6 +38,17 @@ fn place<'a>(deployment: &DeploymentId, id: &'a str) -> Option<(&'a str, i64)> {
     let rest = id.strip_prefix(deployment.as_str())?.strip_prefix('/')?;
     let (device, attempt) = rest.rsplit_once('/')?;
     Some((device, attempt.parse().ok()?))
+}
+
+/// The values of a step of a walk.
+fn walk(
+    tenant: &TenantId,
+    deployment: &DeploymentId,
+    after: Option<&str>,
+    limit: usize,
+) -> Vec<Val> {
+    let (device, attempt) = after.and_then(|after| place(deployment, after)).unwrap_or_default();
+    vals![tenant, deployment.as_str(), device, attempt, limit]
 }
 
 impl SqlStore {
@@ -156,9 +167,23 @@ impl Store for SqlStore {
         self.sql.run(batch).await.map(drop)
     }
 
-    async fn targets(&self, tenant: &TenantId, tickets: &[String]) -> StoreResult<Vec<Targets>> {
-        let rows = self.sql.read(reads::TARGETS, vals![tenant, storable(tickets)]).await?;
-        rows.iter().map(rows::targets).collect()
+    async fn targets(&self, tenant: &TenantId, keys: &[String]) -> StoreResult<Vec<Targets>> {
+        let keys = storable(keys);
+        let tickets: BTreeSet<&str> =
+            keys.iter().filter_map(|key| Targets::ticket_of(key)).collect();
+        let vals = vals![tenant, texts(&tickets.into_iter().collect::<Vec<_>>()), keys];
+        self.sql.read(reads::TARGETS, vals).await?.iter().map(rows::targets).collect()
+    }
+
+    async fn targets_of(
+        &self,
+        tenant: &TenantId,
+        ticket: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> StoreResult<Vec<Targets>> {
+        let vals = vals![tenant, ticket, after.unwrap_or_default(), limit];
+        self.sql.read(reads::TARGETS_OF, vals).await?.iter().map(rows::targets).collect()
     }
 
     async fn fill(&self, tenant: &TenantId, rows: &[DeviceDeployment]) -> StoreResult<()> {
@@ -298,6 +323,16 @@ impl Store for SqlStore {
         Ok(tallies)
     }
 
+    async fn rows(
+        &self,
+        tenant: &TenantId,
+        deployment: &DeploymentId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> StoreResult<Vec<DeviceDeployment>> {
+        self.device_rows(reads::ROWS, walk(tenant, deployment, after, limit)).await
+    }
+
     async fn open_rows(
         &self,
         tenant: &TenantId,
@@ -305,10 +340,7 @@ impl Store for SqlStore {
         after: Option<&str>,
         limit: usize,
     ) -> StoreResult<Vec<DeviceDeployment>> {
-        let (device, attempt) =
-            after.and_then(|after| place(deployment, after)).unwrap_or_default();
-        let vals = vals![tenant, deployment.as_str(), device, attempt, limit];
-        self.device_rows(reads::OPEN, vals).await
+        self.device_rows(reads::OPEN, walk(tenant, deployment, after, limit)).await
     }
 
     async fn silent_rows(

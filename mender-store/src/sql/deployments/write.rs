@@ -260,7 +260,7 @@ pub(super) fn deployment(tenant: &TenantId, commit: &Stamped<Deployment>) -> Sto
 
 fn targets_columns(tenant: &TenantId, targets: &Targets, commit: &str) -> StoreResult<Vec<Val>> {
     let Targets { key, ticket, devices, version } = targets;
-    Ok(vals![tenant, ticket, key, json(devices)?, *version, commit])
+    Ok(vals![tenant, ticket, key, devices.as_json(), *version, commit])
 }
 
 /// The batch of a commit of the devices that a deployment is for.

@@ -230,6 +230,7 @@ impl Pair {
             let _ = both!(self, |s| s.count_listed(&tenant, &id, &statuses).await);
             let after = format!("{id}/{device}/{}", self.below(4));
             let after = (!self.maybe(3)).then_some(after.as_str());
+            let _ = both!(self, |s| s.rows(&tenant, &id, after, limit).await);
             let _ = both!(self, |s| s.open_rows(&tenant, &id, after, limit).await);
             let heard = self.time()..self.time();
             let _ = both!(self, |s| s.silent_rows(&tenant, &id, heard.clone(), limit).await);
@@ -248,6 +249,7 @@ impl Pair {
     async fn all_rows(&self, tenant: &TenantId, id: &DeploymentId) {
         let _ = both!(self, |s| s.listed(tenant, id, &[], 0, usize::MAX).await);
         let _ = both!(self, |s| s.listed(tenant, id, &Status::ALL, 0, usize::MAX).await);
+        let _ = both!(self, |s| s.rows(tenant, id, None, usize::MAX).await);
         let _ = both!(self, |s| s.open_rows(tenant, id, None, usize::MAX).await);
         let _ = both!(self, |s| s
             .silent_rows(tenant, id, Time(i64::MIN)..Time(i64::MAX), usize::MAX)
@@ -273,12 +275,15 @@ impl Pair {
         let tickets = ["t1".to_owned(), "t2".to_owned()];
         let ticket = self.pick(&tickets);
         let n = usize::try_from(self.below(4)).unwrap();
-        let new = Targets::new(&ticket, n, self.some(4, Self::target));
-        let stored = both!(self, |s| s.targets(&tenant, std::slice::from_ref(&ticket)).await);
-        let stored = stored.unwrap().into_iter().find(|targets| targets.key == new.key);
-        let commit = self.stamp(&tenant, self.change(stored, new));
+        let new = Targets::new(&ticket, n, &self.some(4, Self::target));
+        let stored = both!(self, |s| s.targets(&tenant, std::slice::from_ref(&new.key)).await);
+        let commit = self.stamp(&tenant, self.change(stored.unwrap().pop(), new));
         let _ = both!(self, |s| s.commit_targets(&tenant, commit.clone()).await);
-        let _ = both!(self, |s| s.targets(&tenant, &tickets).await);
+        let keys = self.some(4, |pair| Targets::key(&pair.pick(&tickets), pair.pick(&[0, 1, 3])));
+        let _ = both!(self, |s| s.targets(&tenant, &keys).await);
+        let (after, limit) = (Targets::key(&ticket, n), self.pick(&[0, 1, 2, 9]));
+        let _ = both!(self, |s| s.targets_of(&tenant, &ticket, None, limit).await);
+        let _ = both!(self, |s| s.targets_of(&tenant, &ticket, Some(&after), limit).await);
 
         let (id, device) = (self.deployment_id(), self.target());
         let stored = both!(self, |s| s.log(&tenant, &id, &device).await).unwrap();

@@ -48,10 +48,11 @@ pub(super) async fn area(store: &SqlStore) -> StoreResult<()> {
         }
         store.commit_deployment(&tenant, commit).await?;
     }
-    let first = Targets::new("t", 0, vec!["d1".parse().unwrap()]);
+    let first = Targets::new("t", 0, &["d1".parse().unwrap()]);
     let second = Targets { version: Version(2), ..first.clone() };
     for commit in life(&first, second) {
-        store.targets(&tenant, &["t".to_owned()]).await?;
+        store.targets(&tenant, std::slice::from_ref(&first.key)).await?;
+        store.targets_of(&tenant, "t", None, 10).await?;
         store.commit_targets(&tenant, commit).await?;
     }
     device_rows(store).await
@@ -98,6 +99,7 @@ async fn device_rows(store: &SqlStore) -> StoreResult<()> {
         store.records(&tenant, &["r1".to_owned()]).await?;
         store.last_ended(&tenant, std::slice::from_ref(device)).await?;
         store.tallies(&tenant, std::slice::from_ref(&id)).await?;
+        store.rows(&tenant, &id, Some(&first.key), 10).await?;
         store.open_rows(&tenant, &id, Some(&first.key), 10).await?;
         store.silent_rows(&tenant, &id, Time(0)..Time(9), 10).await?;
         store.commit_device_deployment(&tenant, stamped(n, change)).await?;
