@@ -133,15 +133,7 @@ pub fn close(was: Deployment) -> Commit<Deployment> {
 /// Returns a row as readers see it: that of an aborted deployment is closed, walked or not.
 #[must_use]
 pub fn seen(row: DeviceDeployment, deployment: &Deployment) -> DeviceDeployment {
-    if deployment.state != State::Closing || !row.is_open() { row } else { closed(row) }
-}
-
-/// A row that its deployment's end closes. It keeps when it ended before.
-fn closed(row: DeviceDeployment) -> DeviceDeployment {
-    match row.stage {
-        Stage::Waiting => DeviceDeployment { stage: Stage::Dropped, ..row },
-        _ => DeviceDeployment { status: Status::Aborted, ..row },
-    }
+    if deployment.state != State::Closing || !row.is_open() { row } else { row.closed() }
 }
 
 /// Closes a row of an aborted deployment.
@@ -149,7 +141,7 @@ pub fn close_row(was: DeviceDeployment) -> Commit<DeviceDeployment> {
     if !was.is_open() {
         return Commit::nothing();
     }
-    let to = closed(was.clone());
+    let to = was.clone().closed();
     moved(was, to).quiet("the end of the deployment was told")
 }
 

@@ -172,6 +172,15 @@ port! {
             limit: usize,
         ) -> Vec<DeviceDeployment>;
 
+        /// Closes rows of a deployment that have not ended, as its abort does; those apart that
+        /// count among those that fetch. Closes `limit` of them, and returns how many there were.
+        async fn close_rows(
+            &self,
+            tenant: &TenantId,
+            deployment: &DeploymentId,
+            limit: usize,
+        ) -> usize;
+
         /// Stores a change of a row and its events, or nothing.
         async fn commit_device_deployment(&self, tenant: &TenantId, commit: Stamped<DeviceDeployment>) -> ();
 

@@ -397,6 +397,41 @@ impl<D: DocStore> Store for Kit<D> {
         Ok(found)
     }
 
+    async fn close_rows(
+        &self,
+        tenant: &TenantId,
+        deployment: &DeploymentId,
+        limit: usize,
+    ) -> StoreResult<usize> {
+        let mut plan = rows(tenant, "open", deployment.as_str()).limit(CHUNK);
+        let mut closed = 0;
+        loop {
+            let found: Vec<DeviceDeployment> = self.load_all(&plan).await?;
+            let Some(last) = found.last() else { return Ok(closed) };
+            plan.after = Some(last.id().to_owned());
+            for row in found.into_iter().filter(|row| !row.fetching) {
+                if closed == limit {
+                    return Ok(closed);
+                }
+                let (was, mut row) = (row.version, row.closed());
+                row.version = was.next();
+                let write = Write {
+                    expect: Expect::At(was),
+                    put: Put::Doc(doc_of(tenant, &row, Vec::new())?),
+                    events: Vec::new(),
+                    lease_until: Time(0),
+                    at: row.created,
+                };
+                match self.put::<DeviceDeployment>(&write).await {
+                    // It is open still, or not any more: whoever calls looks again.
+                    Err(StoreError::Conflict) => {}
+                    answer => answer?,
+                }
+                closed += 1;
+            }
+        }
+    }
+
     async fn commit_device_deployment(
         &self,
         tenant: &TenantId,

@@ -96,6 +96,8 @@ impl Service {
 
     async fn close(&self, ctx: &Ctx, deployment: &Deployment) -> Result<()> {
         let (tenant, id) = (&ctx.tenant, &deployment.id);
+        while self.store.close_rows(tenant, id, CHUNK).await? > 0 {}
+        // Those that fetch give their places back, one by one.
         loop {
             let rows = self.store.open_rows(tenant, id, None, CHUNK).await?;
             if rows.is_empty() {

@@ -5,12 +5,12 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use crate::{
     commit::Commit,
     deployments::{Deployment, DeploymentId, DeviceDeployment, Ended, Stage, State, Status, Tally},
-    id::DeviceId,
+    id::{DeviceId, TenantId},
     testing::{
         contract::{Harness, claims},
         deployments::{
             commit,
-            made::{deployment, dynamic, finished, record, waiting},
+            made::{deployment, dynamic, finished, full, record, waiting},
             put,
             rows::{commit_row, get_row, put_row},
         },
@@ -26,6 +26,7 @@ claims!["deployments":
     walks_pass_each_open_row_once,
     silent_devices_are_found_by_when_they_were_heard_of,
     dynamic_deployments_are_those_that_have_not_ended,
+    closing_ends_so_many_rows_that_hold_no_place,
 ];
 
 /// Rows of all kinds, of three devices in three deployments.
@@ -121,6 +122,8 @@ async fn every_kind_of_row_is_found_where_it_belongs(h: &Harness) {
         tallies.entry(row.deployment.clone()).or_default().add(row);
     }
     assert_eq!(h.stores.tallies(&t, &ids).await.unwrap(), tallies);
+    let all = h.stores.rows(&t, &id("x"), None, 99).await.unwrap();
+    assert_eq!(by_key(all), some(&rows, |row| row.deployment == id("x")));
     for deployment in ids {
         let found = h.stores.open_rows(&t, &deployment, None, 99).await.unwrap();
         let meant = some(&rows, |row| row.deployment == deployment && row.is_open());
@@ -305,4 +308,42 @@ async fn dynamic_deployments_are_those_that_have_not_ended(h: &Harness) {
     assert_eq!(h.stores.dynamic_deployments(&other_tenant()).await.unwrap(), []);
     commit(h, &t, Commit::update(open.clone(), finished(open, 9))).await.unwrap();
     assert_eq!(h.stores.dynamic_deployments(&t).await.unwrap().len(), 1);
+}
+
+async fn closing_ends_so_many_rows_that_hold_no_place(h: &Harness) {
+    let (t, x): (TenantId, DeploymentId) = (tenant(), id("x"));
+    let fetching = DeviceDeployment { fetching: true, ..record("x", "c", Status::Downloading) };
+    let rows = [
+        waiting("x", "a"),
+        record("x", "b", Status::Installing),
+        fetching.clone(),
+        record("x", "d", Status::Success),
+        DeviceDeployment { deleted: Some(at(1)), ..record("x", "e", Status::Pending) },
+        record("x", "f", Status::PauseBeforeRebooting),
+        full("x", "g"),
+        record("y", "a", Status::Installing),
+    ];
+    for row in &rows {
+        put_row(h, row).await;
+    }
+    h.stores.fill(&other_tenant(), &rows[..1]).await.unwrap();
+    let close = async |limit| h.stores.close_rows(&t, &x, limit).await.unwrap();
+    let open = rows.iter().filter(|row| row.deployment == x && row.is_open() && !row.fetching);
+    let open = open.count();
+    assert_eq!(close(0).await, 0);
+    assert_eq!(close(2).await, 2);
+    assert_eq!(close(usize::MAX).await, open - 2);
+    assert_eq!(close(9).await, 0);
+    for row in rows {
+        let of = row.deployment.as_str();
+        let found = get_row(h, &t, of, row.device.as_str()).await.unwrap();
+        let is_closed = row.deployment == x && row.is_open() && !row.fetching;
+        let version = if is_closed { row.version.next() } else { row.version };
+        let expected = if is_closed { row.closed() } else { row };
+        assert_eq!(found, DeviceDeployment { version, ..expected });
+    }
+    assert_eq!(h.stores.open_rows(&t, &x, None, 9).await.unwrap(), [fetching]);
+    // It is nothing that its device has to do with any more.
+    assert_eq!(h.stores.current(&t, &id("b")).await.unwrap(), []);
+    assert_eq!(h.stores.current(&other_tenant(), &id("a")).await.unwrap().len(), 1);
 }

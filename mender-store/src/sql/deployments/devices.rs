@@ -4,7 +4,7 @@ use mender_core::{
     Stamped, StoreResult, TenantId,
     artifacts::ArtifactId,
     commit::Change,
-    deployments::{DeploymentId, DeviceDeployment},
+    deployments::{DeploymentId, DeviceDeployment, Status},
 };
 
 use super::{rows::code, write::CHUNK};
@@ -114,8 +114,21 @@ const ERASE: Stmt = sql!(concat!(
     some!("device_id, attempt")
 ));
 
+/// As [`DeviceDeployment::closed`] has it.
+const CLOSE: Stmt = sql!(
+    "UPDATE deployments_devices SET
+        status = CASE stage WHEN 'waiting' THEN status ELSE $4 END,
+        stage = CASE stage WHEN 'waiting' THEN 'dropped' ELSE stage END,
+        open = 0, current = CASE WHEN deleted IS NOT NULL AND replaced = 0 THEN 1 ELSE 0 END,
+        version = version + 1, commit_id = ''
+        WHERE tenant_id = $1 AND deployment_id = $2 AND open = 1 AND fetching = 0
+        AND (device_id, attempt) IN (SELECT device_id, attempt FROM deployments_devices
+            @index(deployments_devices_open) WHERE tenant_id = $1 AND deployment_id = $2
+            AND open = 1 AND fetching = 0 ORDER BY device_id, attempt LIMIT $3)"
+);
+
 pub(super) const STATEMENTS: &[Stmt] =
-    &[INSERT, FILL, UPDATE, MOVE, END, CHANGE, DELETE, APPLIED, GONE, ERASE_LOGS, ERASE];
+    &[INSERT, FILL, UPDATE, MOVE, END, CHANGE, DELETE, APPLIED, GONE, ERASE_LOGS, ERASE, CLOSE];
 
 /// The columns of the key.
 fn key(tenant: &TenantId, row: &DeviceDeployment) -> Vec<Val> {
@@ -228,6 +241,11 @@ pub(super) fn fill(tenant: &TenantId, rows: &[DeviceDeployment]) -> StoreResult<
         Ok(Batch::of(FILL, vals![rows?]))
     };
     rows.chunks(CHUNK).map(batch).collect()
+}
+
+/// The batch that closes some rows.
+pub(super) fn close(tenant: &TenantId, deployment: &DeploymentId, limit: usize) -> Batch {
+    Batch::of(CLOSE, vals![tenant, deployment.as_str(), limit, code(Status::Aborted)])
 }
 
 /// The batch that removes some rows, after their logs.

@@ -354,6 +354,16 @@ impl Store for SqlStore {
         self.device_rows(reads::SILENT, vals).await
     }
 
+    async fn close_rows(
+        &self,
+        tenant: &TenantId,
+        deployment: &DeploymentId,
+        limit: usize,
+    ) -> StoreResult<usize> {
+        let done = self.sql.run(devices::close(tenant, deployment, limit)).await?;
+        Ok(done.last().map_or(0, |rows| usize::try_from(*rows).unwrap_or(usize::MAX)))
+    }
+
     async fn commit_device_deployment(
         &self,
         tenant: &TenantId,

@@ -258,9 +258,11 @@ impl Pair {
 
     pub(super) async fn fill_or_erase(&self) {
         let (tenant, id) = (self.tenant(), self.deployment_id());
+        let limit = self.pick(&[0, 1, 3]);
         if self.maybe(4) {
-            let limit = self.pick(&[0, 1, 3]);
             let _ = both!(self, |s| s.erase_rows(&tenant, &id, limit).await);
+        } else if self.maybe(6) {
+            let _ = both!(self, |s| s.close_rows(&tenant, &id, limit).await);
         } else {
             let created = self.time();
             let row = |pair: &Self| DeviceDeployment::waiting(&id, pair.target(), created);

@@ -111,6 +111,7 @@ async fn device_rows(store: &SqlStore) -> StoreResult<()> {
         store.commit_log(&tenant, commit).await?;
     }
     store.fill(&tenant, &[first]).await?;
+    assert_eq!(store.close_rows(&tenant, &id, 10).await?, 1);
     assert_eq!(store.erase_rows(&tenant, &id, 10).await?, 1);
     Ok(())
 }
