@@ -9,7 +9,9 @@ use crate::{
     commit::{Commit, Draw},
     deployments::{
         events::DeploymentEvent,
-        model::{Deployment, DeploymentId, DeviceDeployment, Ended, Reason, Stage, State, Status},
+        model::{
+            Deployment, DeploymentId, DeviceDeployment, Ended, Reason, Stage, State, Status, Tally,
+        },
     },
     env::Time,
     error::{Error, Result},
@@ -128,6 +130,15 @@ pub fn close(was: Deployment) -> Commit<Deployment> {
     }
     let to = Deployment { state: State::Closed, ..was.clone() };
     told(Commit::update(was, to).quiet("its end was told"))
+}
+
+/// Keeps what had come of a deployment when it ended.
+pub fn count(was: Deployment, tally: Tally) -> Commit<Deployment> {
+    if was.state != State::Closed || was.tally.is_some() {
+        return Commit::nothing();
+    }
+    let to = Deployment { tally: Some(tally), ..was.clone() };
+    Commit::update(was, to).quiet("it says what could be counted")
 }
 
 /// Returns a row as readers see it: that of an aborted deployment is closed, walked or not.

@@ -45,13 +45,13 @@ pub use events::DeploymentEvent;
 pub use logic::{NewPhase, Phases, Selection};
 pub use model::{
     Approval, Audience, Batch, Budget, CHUNK, Cause, Conduct, Deployment, DeploymentId,
-    DeviceDeployment, DeviceIds, Ended, Hold, Log, Message, Outcome, Payload, Phase, Reason,
+    DeviceDeployment, DeviceIds, Ended, Hold, Late, Log, Message, Outcome, Payload, Phase, Reason,
     Remedy, Request, Rollout, Score, Side, Stage, State, Status, Tally, Targets, Threshold,
     Uniform, UnknownStatus, Window, ZONE_ATTRIBUTE, Zone, minutes_until_open,
 };
 pub use query::{DeploymentQuery, Progress, words};
 pub(crate) use react::{Settle, UsageOf};
-pub(crate) use service::{Complete, Delta, Fleet, Parts, Releases, Walk, Watch};
+pub(crate) use service::{Complete, Count, Delta, Fleet, Parts, Releases, Walk, Watch};
 pub use service::{
     Config, ConfigurationLink, Considered, Course, Explanation, Instructions, Named,
     NewConfiguration, NewDeployment, Service, Shown, ShownDevice, Streamed, Whom,

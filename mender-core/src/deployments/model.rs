@@ -26,7 +26,7 @@ pub use log::{Log, Message};
 pub use reason::{Outcome, Reason};
 pub use rollout::{Batch, Phase, Rollout, Uniform};
 pub use safety::{Budget, Remedy, Score, Side, Threshold};
-pub use status::{Status, Tally, UnknownStatus};
+pub use status::{Late, Status, Tally, UnknownStatus};
 pub use targets::{CHUNK, DeviceIds, Targets};
 pub use windows::{Window, ZONE_ATTRIBUTE, Zone, minutes_until_open};
 
@@ -117,6 +117,9 @@ pub struct Deployment {
     pub finished: Option<Time>,
     /// What the release had when it ended.
     pub artifacts: Vec<ArtifactId>,
+    /// What had come of it when it ended, once that is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tally: Option<Tally>,
     /// The version.
     pub version: Version,
 }

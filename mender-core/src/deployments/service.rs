@@ -9,7 +9,9 @@ use crate::{
     ctx::Ctx,
     deployments::{
         logic::{self, Selection},
-        model::{Deployment, DeploymentId, DeviceDeployment, Log, Payload, Request, Targets},
+        model::{
+            Deployment, DeploymentId, DeviceDeployment, Log, Payload, Request, Tally, Targets,
+        },
         store::Store,
     },
     env::Time,
@@ -19,6 +21,7 @@ use crate::{
     inventory::{AttributeName, Device, Filter, FilterId, Predicate},
     kernel::Kernel,
     lifecycle::Forget,
+    memo::Memo,
     outbox::Journal,
     quota::Quotas,
     token::Keyring,
@@ -36,6 +39,7 @@ mod poll;
 mod read;
 mod safety;
 mod stream;
+mod tally;
 
 pub use configuration::{ConfigurationLink, NewConfiguration};
 pub use create::{Course, NewDeployment, Whom};
@@ -45,6 +49,7 @@ pub use poll::Instructions;
 pub use read::{Shown, ShownDevice};
 pub(crate) use safety::Watch;
 pub use stream::{Named, Streamed};
+pub(crate) use tally::Count;
 
 /// How many deployments, and tenants with dynamic ones, are kept in memory.
 const KNOWN: usize = 1000;
@@ -161,6 +166,7 @@ pub struct Service {
     config: Config,
     known: Arc<Cache<Option<Arc<Deployment>>>>,
     dynamic: Arc<Cache<Arc<[Arc<Deployment>]>>>,
+    memo: Memo<Tally>,
 }
 
 /// What the service is made of.
@@ -192,7 +198,8 @@ impl Service {
         let dynamic = Arc::new(Cache::new(logic::DYNAMIC_TOPIC, KNOWN));
         kernel.register(known.clone());
         kernel.register(dynamic.clone());
-        Self { kernel, store, journal, releases, fleet, quotas, keys, config, known, dynamic }
+        let memo = Memo::new();
+        Self { kernel, store, journal, releases, fleet, quotas, keys, config, known, dynamic, memo }
     }
 
     /// Returns how deployments behave.

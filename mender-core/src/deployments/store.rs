@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, ops::Range};
 use crate::{
     commit::Stamped,
     deployments::{
-        model::{Deployment, DeploymentId, DeviceDeployment, Log, Status, Tally, Targets},
+        model::{Deployment, DeploymentId, DeviceDeployment, Late, Log, Status, Tally, Targets},
         query::DeploymentQuery,
     },
     env::Time,
@@ -141,6 +141,18 @@ port! {
             tenant: &TenantId,
             deployments: &[DeploymentId],
         ) -> BTreeMap<DeploymentId, Tally>;
+
+        /// Counts those of the records of deployments whose devices reported after the end;
+        /// deployments without any are left out.
+        async fn late(
+            &self,
+            tenant: &TenantId,
+            deployments: &[DeploymentId],
+        ) -> BTreeMap<DeploymentId, Late>;
+
+        /// Returns those of the deployments that are there and have a record that makes them ones
+        /// in progress, in no order.
+        async fn begun(&self, tenant: &TenantId, deployments: &[DeploymentId]) -> Vec<DeploymentId>;
 
         /// Returns the rows of a deployment, in the order of walks, which is the store's: `limit`
         /// of them after the one with this id.

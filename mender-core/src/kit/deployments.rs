@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use crate::{
     commit::{Aggregate, Stamped},
     deployments::{
-        Deployment, DeploymentId, DeploymentQuery, DeviceDeployment, Log, Progress, Stage, Status,
-        Store, Tally, Targets, words,
+        Deployment, DeploymentId, DeploymentQuery, DeviceDeployment, Late, Log, Progress, Stage,
+        Status, Store, Tally, Targets, words,
     },
     env::Time,
     error::{StoreError, StoreResult},
@@ -352,6 +352,42 @@ impl<D: DocStore> Store for Kit<D> {
             }
         }
         Ok(tallies)
+    }
+
+    async fn late(
+        &self,
+        tenant: &TenantId,
+        deployments: &[DeploymentId],
+    ) -> StoreResult<BTreeMap<DeploymentId, Late>> {
+        let plan = Plan::new(DeviceDeployment::KIND, tenant);
+        let mut plan =
+            plan.any(deployments.iter().map(|id| field("late", id.as_str()))).limit(CHUNK);
+        let mut late: BTreeMap<DeploymentId, Late> = BTreeMap::new();
+        loop {
+            let found: Vec<DeviceDeployment> = self.load_all(&plan).await?;
+            let Some(last) = found.last() else { return Ok(late) };
+            plan.after = Some(last.id().to_owned());
+            for row in found {
+                let Some(was) = row.late else { continue };
+                let late = late.entry(row.deployment).or_default();
+                *late.entry((was, row.status)).or_default() += 1;
+            }
+        }
+    }
+
+    async fn begun(
+        &self,
+        tenant: &TenantId,
+        deployments: &[DeploymentId],
+    ) -> StoreResult<Vec<DeploymentId>> {
+        let mut begun = Vec::new();
+        for Deployment { id, .. } in self.deployments_by_id(tenant, deployments).await? {
+            let plan = rows(tenant, "begun", id.as_str()).limit(1);
+            if !self.docs().scan(&plan).await?.is_empty() {
+                begun.push(id);
+            }
+        }
+        Ok(begun)
     }
 
     async fn rows(

@@ -381,10 +381,11 @@ impl Builder {
         let sweep: Arc<dyn Worker> = Arc::new(artifacts::Sweep(artifacts.clone()));
         let ours = [lifecycle.clone() as Arc<dyn Worker>, usage, tenants_end, sweep];
         let uploads = artifacts::Watch::all(&artifacts);
-        let walks: [Arc<dyn Worker>; 3] = [
+        let walks: [Arc<dyn Worker>; 4] = [
             Arc::new(deployments::Walk(deployments.clone())),
             Arc::new(deployments::Complete(deployments.clone())),
             Arc::new(deployments::Watch(deployments.clone())),
+            Arc::new(deployments::Count(deployments.clone())),
         ];
         let deltas = artifacts::Deltas::all(&artifacts);
         for worker in self.workers.into_iter().chain(ours).chain(uploads).chain(deltas).chain(walks)

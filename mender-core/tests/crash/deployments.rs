@@ -312,6 +312,23 @@ use_cases! {
         },
         when async |w| w.mender.deployments().resume(&w.ctx, &only(w).await.id).await,
         then async |w| assert!(only(w).await.conduct.hold.is_none());
+    counting_what_has_ended:
+        given async |w| {
+            asked(w).await;
+            report(w, Status::Failure).await.unwrap();
+            report(w, Status::Success).await.unwrap();
+            w.mender.drain().await.unwrap();
+        },
+        when async |w| {
+            w.time.advance(std::time::Duration::from_secs(120));
+            w.mender.drain().await
+        },
+        then async |w| {
+            let deployment = only(w).await;
+            assert_eq!(deployment.tally.unwrap().count(Status::Failure), 1);
+            let shown = w.mender.deployments().deployment(&w.ctx, &deployment.id).await.unwrap();
+            assert_eq!(shown.tally.count(Status::Success), 1);
+        };
     resetting_a_history:
         given async |w| {
             created(w).await;

@@ -180,6 +180,7 @@ impl Deployment {
             state: _,
             finished,
             artifacts: _,
+            tally: _,
             version: _,
         } = deployment;
         let phases = course::Phase::all(&rollout, &conduct, &tally);

@@ -36,6 +36,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     8 "0008_deployments",
     9 "0009_rollouts",
     10 "0010_safety",
+    11 "0011_tallies",
 };
 
 /// Which migrations were applied.

@@ -267,6 +267,9 @@ impl Aggregate for DeviceDeployment {
         if self.ended.is_some() {
             keys.push(field("ended", &device));
         }
+        if self.late.is_some() && self.is_counted() {
+            keys.push(field("late", &deployment));
+        }
         keys
     }
 }

@@ -203,6 +203,7 @@ impl Service {
             state: State::Filling,
             finished: None,
             artifacts: Vec::new(),
+            tally: None,
             version: Version::FIRST,
         };
         self.place(ctx, deployment, devices)

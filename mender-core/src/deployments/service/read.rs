@@ -1,4 +1,8 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    slice::from_ref,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use super::{Releases, Service};
 use crate::{
@@ -14,6 +18,15 @@ use crate::{
     inventory::AttributeName,
     page::PageRequest,
 };
+
+/// Up to how many records of a deployment are counted for each answer.
+const EXACT: u64 = 10_000;
+
+/// Tells whether a deployment may have more records than are counted for each answer.
+fn may_be_many(deployment: &Deployment) -> bool {
+    let is_bounded = deployment.max_devices > 0 || !deployment.is_dynamic();
+    deployment.max_devices > EXACT || !is_bounded
+}
 
 /// A deployment as it is shown.
 #[derive(Clone, Debug)]
@@ -108,8 +121,7 @@ impl Service {
         ctx: &Ctx,
         deployments: &[Deployment],
     ) -> Result<BTreeMap<DeploymentId, Tally>> {
-        let ids: Vec<DeploymentId> = deployments.iter().map(|d| d.id.clone()).collect();
-        let mut tallies = self.store.tallies(&ctx.tenant, &ids).await?;
+        let mut tallies = self.counted(&ctx.tenant, deployments).await?;
         for deployment in deployments {
             let tally = tallies.entry(deployment.id.clone()).or_default();
             if deployment.state == State::Closing {
@@ -127,6 +139,66 @@ impl Service {
         Ok(tallies)
     }
 
+    /// Counts the records of deployments: all of them, but for those that were counted when the
+    /// deployment had ended.
+    async fn counted(
+        &self,
+        tenant: &TenantId,
+        deployments: &[Deployment],
+    ) -> Result<BTreeMap<DeploymentId, Tally>> {
+        let ids = |fits: fn(&&Deployment) -> bool| -> Vec<DeploymentId> {
+            deployments.iter().filter(fits).map(|d| d.id.clone()).collect()
+        };
+        let mut tallies = BTreeMap::new();
+        let few = ids(|d| d.tally.is_none() && !may_be_many(d));
+        if !few.is_empty() {
+            tallies = self.store.tallies(tenant, &few).await?;
+        }
+        for id in ids(|d| d.tally.is_none() && may_be_many(d)) {
+            let tally = self.remembered(tenant, &id).await?;
+            tallies.insert(id, tally);
+        }
+        let over = ids(|d| d.tally.is_some());
+        if !over.is_empty() {
+            let mut late = self.store.late(tenant, &over).await?;
+            for deployment in deployments {
+                if let Some(tally) = deployment.tally.clone() {
+                    let late = late.remove(&deployment.id).unwrap_or_default();
+                    tallies.insert(deployment.id.clone(), tally.with_late(late));
+                }
+            }
+        }
+        Ok(tallies)
+    }
+
+    /// Counts the records of a deployment that may have many; where it does, what is told may be
+    /// two seconds old.
+    async fn remembered(&self, tenant: &TenantId, id: &DeploymentId) -> Result<Tally> {
+        let devices = AtomicU64::new(0);
+        let count = async || {
+            let tally = self.store.tallies(tenant, from_ref(id)).await?.remove(id);
+            let tally = tally.unwrap_or_default();
+            devices.store(tally.devices, Ordering::Relaxed);
+            Ok(tally)
+        };
+        let are_many = async || Ok(devices.load(Ordering::Relaxed) > EXACT);
+        self.memo.get(&(tenant, id), count, are_many).await
+    }
+
+    /// Returns which of the deployments have begun whose count may be out of date.
+    async fn begun(
+        &self,
+        tenant: &TenantId,
+        deployments: &[Deployment],
+    ) -> Result<Option<Vec<DeploymentId>>> {
+        let open = deployments.iter().filter(|d| !d.is_finished() && may_be_many(d));
+        let open: Vec<DeploymentId> = open.map(|d| d.id.clone()).collect();
+        if open.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.store.begun(tenant, &open).await?))
+    }
+
     /// Adds to deployments what is shown of them.
     pub(super) async fn show_all(
         &self,
@@ -134,11 +206,16 @@ impl Service {
         deployments: Vec<Deployment>,
     ) -> Result<Vec<Shown>> {
         let mut tallies = self.tallies(ctx, &deployments).await?;
+        let begun = self.begun(&ctx.tenant, &deployments).await?;
         let mut shown = Vec::with_capacity(deployments.len());
         let mut releases: BTreeMap<String, Vec<ArtifactId>> = BTreeMap::new();
         for deployment in deployments {
             let tally = tallies.remove(&deployment.id).unwrap_or_default();
-            let progress = match (deployment.is_finished(), tally.has_begun()) {
+            let has_begun = match &begun {
+                Some(begun) if may_be_many(&deployment) => begun.contains(&deployment.id),
+                _ => tally.has_begun(),
+            };
+            let progress = match (deployment.is_finished(), has_begun) {
                 (true, _) => Progress::Finished,
                 (false, true) => Progress::InProgress,
                 (false, false) if deployment.is_scheduled(self.now()) => Progress::Scheduled,

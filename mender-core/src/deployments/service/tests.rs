@@ -8,6 +8,7 @@ mod explain;
 mod random;
 mod safety;
 mod streamed;
+mod tally;
 
 use std::collections::BTreeMap;
 

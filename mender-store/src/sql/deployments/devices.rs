@@ -22,9 +22,9 @@ macro_rules! insert {
     ($values:literal) => {
         concat!(
             "INSERT INTO deployments_devices (tenant_id, deployment_id, device_id, attempt,
-        substate, started, finished, request, artifact_id, log, late, tries, failed, version,
-        commit_id, outcome, status, open, current, ended_status, ended_at, stage, record_id,
-        created, deleted, replaced, bytes, phase, heard, fetching)
+        substate, started, finished, request, artifact_id, log, tries, failed, version, commit_id,
+        outcome, status, open, current, ended_status, ended_at, stage, record_id, created, deleted,
+        replaced, bytes, phase, heard, fetching, late)
         ",
             $values,
             " ON CONFLICT (tenant_id, deployment_id, device_id, attempt) DO NOTHING"
@@ -44,8 +44,8 @@ macro_rules! update {
     ($columns:expr, $version:literal) => {
         concat!(
             "UPDATE deployments_devices SET substate = $5, started = $6, finished = $7,
-        request = $8, artifact_id = $9, log = $10, late = $11, tries = $12, failed = $13,
-        version = $14, commit_id = $15, outcome = $16",
+        request = $8, artifact_id = $9, log = $10, tries = $11, failed = $12, version = $13,
+        commit_id = $14, outcome = $15",
             $columns,
             " WHERE tenant_id = $1 AND deployment_id = $2 AND device_id = $3 AND attempt = $4
         AND version = ",
@@ -56,22 +56,22 @@ macro_rules! update {
 
 macro_rules! end {
     () => {
-        ", status = $17, open = $18, current = $19, ended_status = $20, ended_at = $21"
+        ", status = $16, open = $17, current = $18, ended_status = $19, ended_at = $20"
     };
 }
 
 /// Names no column of an index: SQLite writes every index whose columns a statement names.
-const UPDATE: Stmt = sql!(update!("", "$17"));
+const UPDATE: Stmt = sql!(update!("", "$16"));
 
-const MOVE: Stmt = sql!(update!(", status = $17", "$18"));
+const MOVE: Stmt = sql!(update!(", status = $16", "$17"));
 
-const END: Stmt = sql!(update!(end!(), "$22"));
+const END: Stmt = sql!(update!(end!(), "$21"));
 
 const CHANGE: Stmt = sql!(update!(
     concat!(
         end!(),
-        ", stage = $22, record_id = $23, created = $24, deleted = $25, replaced = $26, bytes = $27,
-        phase = $28, heard = $29, fetching = $30"
+        ", stage = $21, record_id = $22, created = $23, deleted = $24, replaced = $25, bytes = $26,
+        phase = $27, heard = $28, fetching = $29, late = $30"
     ),
     "$31"
 ));
@@ -145,7 +145,6 @@ fn plain(tenant: &TenantId, row: &DeviceDeployment, commit: &str) -> StoreResult
         row.request.as_ref().map(json).transpose()?,
         row.artifact.as_ref().map(ArtifactId::as_str),
         row.log,
-        row.late.map(code),
         row.tries,
         row.failed,
         row.version,
@@ -167,7 +166,7 @@ fn end(row: &DeviceDeployment) -> [Val; 5] {
 }
 
 /// The columns that change once or twice in the life of a row.
-fn rest(row: &DeviceDeployment) -> StoreResult<[Val; 9]> {
+fn rest(row: &DeviceDeployment) -> StoreResult<[Val; 10]> {
     Ok([
         name(&row.stage)?.into(),
         row.record.as_str().into(),
@@ -178,6 +177,7 @@ fn rest(row: &DeviceDeployment) -> StoreResult<[Val; 9]> {
         row.phase.into(),
         row.heard.into(),
         row.fetching.into(),
+        row.late.map(code).into(),
     ])
 }
 

@@ -147,13 +147,20 @@ pub(super) const LAST_ENDED: Stmt = sql!(
 );
 
 pub(super) const TALLIES: Stmt = sql!(devices!(
-    "deployment_id, status, phase,
+    "deployment_id, status, phase, late,
         CAST(SUM(CASE WHEN replaced = 0 THEN 1 ELSE 0 END) AS BIGINT) AS counted,
         CAST(SUM(CASE WHEN attempt = 1 THEN 1 ELSE 0 END) AS BIGINT) AS devices,
         CAST(SUM(bytes) AS BIGINT) AS bytes",
     "status",
     "WHERE tenant_id = $1 AND deployment_id @in($2) AND stage = 'record'
-        GROUP BY deployment_id, status, phase"
+        GROUP BY deployment_id, status, phase, late"
+));
+
+pub(super) const LATE: Stmt = sql!(devices!(
+    "deployment_id, status, late, COUNT(*) AS n",
+    "late",
+    "WHERE tenant_id = $1 AND deployment_id @in($2) AND late IS NOT NULL AND stage = 'record'
+        AND replaced = 0 GROUP BY deployment_id, status, late"
 ));
 
 pub(super) const ROWS: Stmt = sql!(concat!(
@@ -200,6 +207,7 @@ pub(super) const STATEMENTS: &[Stmt] = &[
     RECORDS,
     LAST_ENDED,
     TALLIES,
+    LATE,
     ROWS,
     OPEN,
     SILENT,

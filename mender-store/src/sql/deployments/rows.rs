@@ -46,6 +46,10 @@ pub(super) fn deployment(row: &Row) -> StoreResult<Deployment> {
         state: row.name("state")?,
         finished: row.opt_time("finished")?,
         artifacts: row.json("artifacts")?,
+        tally: match row.is_null("tally")? {
+            true => None,
+            false => Some(row.json("tally")?),
+        },
         version: row.version("version")?,
     })
 }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use mender_core::{
     DeviceId, Stamped, StoreResult, TenantId, Time,
     deployments::{
-        Deployment, DeploymentId, DeploymentQuery, DeviceDeployment, Log, Status, Store, Tally,
-        Targets,
+        Deployment, DeploymentId, DeploymentQuery, DeviceDeployment, Late, Log, Status, Store,
+        Tally, Targets,
     },
 };
 
@@ -311,7 +311,11 @@ impl Store for SqlStore {
             let tally = tallies.entry(row.parse("deployment_id")?).or_default();
             let counted = row.int("counted")?.cast_unsigned();
             if counted > 0 {
-                *tally.counts.entry(rows::status(row.int("status")?)?).or_default() += counted;
+                let status = rows::status(row.int("status")?)?;
+                *tally.counts.entry(status).or_default() += counted;
+                if let Some(was) = row.opt_int("late")? {
+                    *tally.late.entry((rows::status(was)?, status)).or_default() += counted;
+                }
             }
             let devices = row.int("devices")?.cast_unsigned();
             tally.devices += devices;
@@ -321,6 +325,30 @@ impl Store for SqlStore {
             tally.bytes += row.int("bytes")?.cast_unsigned();
         }
         Ok(tallies)
+    }
+
+    async fn late(
+        &self,
+        tenant: &TenantId,
+        deployments: &[DeploymentId],
+    ) -> StoreResult<BTreeMap<DeploymentId, Late>> {
+        let mut late: BTreeMap<DeploymentId, Late> = BTreeMap::new();
+        for row in self.sql.read(reads::LATE, vals![tenant, texts(deployments)]).await? {
+            let moved = (rows::status(row.int("late")?)?, rows::status(row.int("status")?)?);
+            let of = late.entry(row.parse("deployment_id")?).or_default();
+            *of.entry(moved).or_default() += row.int("n")?.cast_unsigned();
+        }
+        Ok(late)
+    }
+
+    async fn begun(
+        &self,
+        tenant: &TenantId,
+        deployments: &[DeploymentId],
+    ) -> StoreResult<Vec<DeploymentId>> {
+        let (stmt, vals) = draft::begun_of(tenant, deployments);
+        let rows = self.sql.read(stmt, vals).await?;
+        rows.iter().map(|row: &Row| row.parse("id")).collect()
     }
 
     async fn rows(

@@ -5,7 +5,7 @@ use mender_core::{
     deployments::{
         Audience, Batch, Cause, Conduct, Deployment, DeploymentId, DeploymentQuery,
         DeviceDeployment, Ended, Hold, Log, Message, Outcome, Payload, Phase, Progress, Reason,
-        Request, Rollout, Stage, State, Status, Store as _, Targets,
+        Request, Rollout, Stage, State, Status, Store as _, Tally, Targets,
     },
 };
 
@@ -99,8 +99,14 @@ impl Pair {
             state,
             finished: is_over.then(|| self.time()),
             artifacts: self.some(2, |pair| pair.id().parse().unwrap()),
+            tally: self.maybe(2).then(|| self.tally()),
             version: Version(self.time().0),
         }
+    }
+
+    fn tally(&self) -> Tally {
+        let counts = [(self.status(), self.below(1 << 50)), (self.status(), 1)];
+        Tally { counts: counts.into(), devices: self.below(9), ..Tally::default() }
     }
 
     fn deployment_query(&self) -> DeploymentQuery {
@@ -188,7 +194,8 @@ impl Pair {
     /// A row of which most is as it was.
     fn reported(&self, was: &DeviceDeployment) -> DeviceDeployment {
         let (new, mut to) = (self.row(was.clone()), was.clone());
-        match self.below(6) {
+        match self.below(7) {
+            6 => (to.status, to.late) = (new.status, new.late),
             0 => (to.substate, to.outcome) = (new.substate, new.outcome),
             4 => (to.phase, to.tries, to.failed) = (new.phase, new.tries, new.failed),
             1 => to.status = new.status,
@@ -241,6 +248,8 @@ impl Pair {
         let _ = both!(self, |s| sorted(s.last_ended(&tenant, &devices).await, key));
         let ids = self.some(4, Self::deployment_id);
         let _ = both!(self, |s| s.tallies(&tenant, &ids).await);
+        let _ = both!(self, |s| s.late(&tenant, &ids).await);
+        let _ = both!(self, |s| sorted(s.begun(&tenant, &ids).await, DeploymentId::to_string));
         for id in ids {
             self.all_rows(&tenant, &id).await;
         }

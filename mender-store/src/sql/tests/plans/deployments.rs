@@ -29,6 +29,7 @@ pub(super) async fn area(store: &SqlStore) -> StoreResult<()> {
         state: State::Open,
         finished: None,
         artifacts: vec![],
+        tally: None,
         version,
     };
     let mut second = first.clone();
@@ -99,6 +100,8 @@ async fn device_rows(store: &SqlStore) -> StoreResult<()> {
         store.records(&tenant, &["r1".to_owned()]).await?;
         store.last_ended(&tenant, std::slice::from_ref(device)).await?;
         store.tallies(&tenant, std::slice::from_ref(&id)).await?;
+        store.late(&tenant, std::slice::from_ref(&id)).await?;
+        store.begun(&tenant, std::slice::from_ref(&id)).await?;
         store.rows(&tenant, &id, Some(&first.key), 10).await?;
         store.open_rows(&tenant, &id, Some(&first.key), 10).await?;
         store.silent_rows(&tenant, &id, Time(0)..Time(9), 10).await?;
