@@ -143,6 +143,12 @@ impl Deployment {
         matches!(self.audience, Audience::Filter { .. })
     }
 
+    /// Tells whether its devices were named one by one.
+    #[must_use]
+    pub fn names_devices(&self) -> bool {
+        self.audience == Audience::Devices && self.payload == Payload::Software
+    }
+
     /// Tells whether it has yet to begin.
     #[must_use]
     pub fn is_scheduled(&self, now: Time) -> bool {

@@ -12,7 +12,7 @@ use super::{Service, read};
 use crate::{
     ctx::Ctx,
     deployments::{
-        model::{Audience, CHUNK, Deployment, DeploymentId, DeviceIds, Payload, Targets},
+        model::{CHUNK, Deployment, DeploymentId, DeviceIds, Targets},
         service::read::ShownDevice,
     },
     error::{Error, Result, StoreError},
@@ -32,14 +32,6 @@ pub struct Named {
     pub nth: usize,
     /// The devices.
     pub devices: DeviceIds,
-}
-
-impl Deployment {
-    /// Tells whether its devices were named one by one.
-    #[must_use]
-    pub fn names_devices(&self) -> bool {
-        self.audience == Audience::Devices && self.payload == Payload::Software
-    }
 }
 
 /// Returns as single pieces what comes several at a time.
