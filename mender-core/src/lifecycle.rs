@@ -14,8 +14,9 @@ use crate::{
     jobs::{Job, Jobs, NewJob, Progress, Worker},
 };
 
-/// The longest that a request may last: after it nothing writes for a device that has left.
-const LONGEST_REQUEST: Duration = Duration::from_secs(120);
+/// The longest that a request may last: after it nothing writes for a device that has left, or for
+/// a deployment as if it were open that has ended.
+pub(crate) const LONGEST_REQUEST: Duration = Duration::from_secs(120);
 
 const FORGET_DEVICE: &str = "lifecycle.forget_device";
 

@@ -1,5 +1,7 @@
 //! Whom a path is for.
 
+use std::borrow::Cow;
+
 use http::Method;
 
 use crate::path::segments;
@@ -25,9 +27,9 @@ impl Audience {
     #[must_use]
     pub fn of(method: &Method, path: &str) -> Self {
         // No route matches a path that can't be decoded; it asks for a token all the same.
-        let raw = |_| path.split('/').skip(1).map(str::to_owned).collect();
+        let raw = |_| path.split('/').skip(1).map(Cow::Borrowed).collect();
         let segments = segments(path).unwrap_or_else(raw);
-        let segments: Vec<_> = segments.iter().map(String::as_str).collect();
+        let segments: Vec<_> = segments.iter().map(|segment| &**segment).collect();
         match segments[..] {
             ["api", "devices", _, "authentication", ..]
             | ["api", "devices", _, "deployments", "download", ..]
@@ -57,7 +59,7 @@ impl Audience {
     #[must_use]
     pub fn behind_gateway(method: &Method, path: &str) -> Self {
         let segments = segments(path).unwrap_or_default();
-        let segments: Vec<_> = segments.iter().map(String::as_str).collect();
+        let segments: Vec<_> = segments.iter().map(|segment| &**segment).collect();
         match segments[..] {
             ["api", "0.1.0", "attributes", ..] => Self::Devices,
             ["api", "0.1.0", ..] => Self::Management,

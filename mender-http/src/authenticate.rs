@@ -1,11 +1,10 @@
 //! Authentication of requests, as a port; and the callers that handlers take.
 
-use std::{str::FromStr, sync::Arc};
+use std::str::FromStr;
 
 use async_trait::async_trait;
 use axum::{
-    extract::{FromRequestParts, OriginalUri, Request, State},
-    middleware::Next,
+    extract::{FromRequestParts, OriginalUri, Request},
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, Method, StatusCode, Uri, request::Parts};
@@ -117,12 +116,15 @@ fn parse<T: FromStr>(text: &str) -> Result<T, ApiError> {
     text.parse().map_err(|_| ApiError::unauthorized("unauthorized"))
 }
 
-/// The layer that authenticates requests to routes that need it, before anything else is checked.
-pub(crate) async fn layer(
-    State(port): State<Arc<dyn Authenticate>>,
+/// Authenticates requests to routes that need it, before anything else is checked.
+pub(crate) async fn check<F>(
+    port: &dyn Authenticate,
     mut request: Request,
-    next: Next,
-) -> Response {
+    next: impl FnOnce(Request) -> F,
+) -> Response
+where
+    F: Future<Output = Response>,
+{
     let behind = request.extensions().get::<OnInternal>().is_some();
     let audience = match behind {
         true => Audience::behind_gateway(request.method(), request.uri().path()),
@@ -131,7 +133,7 @@ pub(crate) async fn layer(
     // The gateway in front of the internal listener has already asked for what it wants.
     let open = behind && request.method() == Method::OPTIONS;
     if open || !matches!(audience, Audience::Devices | Audience::Management) {
-        return next.run(request).await;
+        return next(request).await;
     }
     let original = request.extensions().get::<OriginalUri>();
     let uri = original.map_or_else(|| request.uri().clone(), |uri| uri.0.clone());
@@ -156,7 +158,7 @@ pub(crate) async fn layer(
     }
     let ctx = caller.ctx().clone();
     request.extensions_mut().insert(caller);
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     response.extensions_mut().insert(ctx);
     response
 }

@@ -1,11 +1,6 @@
 //! From a request to its handler, and the answers where there is none.
 
-use std::{
-    convert::Infallible,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::time::Duration;
 
 use axum::{
     body::Body,
@@ -17,7 +12,6 @@ use http::{
     header::{ALLOW, CONTENT_LENGTH, LOCATION},
 };
 use http_body_util::Limited;
-use tower::Service;
 
 use crate::{
     error::ApiError,
@@ -41,20 +35,14 @@ pub(crate) struct Bounds {
 }
 
 pub(crate) struct Dispatch<S> {
-    tree: Arc<Tree<S>>,
+    tree: Tree<S>,
     state: S,
     bounds: Bounds,
 }
 
-impl<S: Clone> Clone for Dispatch<S> {
-    fn clone(&self) -> Self {
-        Self { tree: self.tree.clone(), state: self.state.clone(), bounds: self.bounds }
-    }
-}
-
 impl<S: Clone + Send + Sync + 'static> Dispatch<S> {
     pub(crate) fn new(tree: Tree<S>, state: S, bounds: Bounds) -> Self {
-        Self { tree: Arc::new(tree), state, bounds }
+        Self { tree, state, bounds }
     }
 
     /// Returns the handler, or the answer.
@@ -77,6 +65,23 @@ impl<S: Clone + Send + Sync + 'static> Dispatch<S> {
         let matched =
             Matched { path, params: Params(names(path).zip(values).collect()), streaming };
         Ok((targets[target].call.clone(), matched))
+    }
+
+    /// Has the handler of the route answer a request.
+    pub(crate) async fn dispatch(&self, mut request: Request) -> Response {
+        let (call, matched) = match self.route(&request) {
+            Ok(found) => found,
+            Err(answer) => return *answer,
+        };
+        let state = self.state.clone();
+        request.extensions_mut().insert(matched.params.clone());
+        let mut response = if matched.streaming {
+            call(request, state).await
+        } else {
+            bounded(request, self.bounds, |request| call(request, state)).await
+        };
+        response.extensions_mut().insert(matched);
+        response
     }
 
     /// The answer for a path that does not exist: a redirect where it does with or without a
@@ -157,34 +162,6 @@ fn declared_length(headers: &HeaderMap) -> u64 {
 #[must_use]
 pub(crate) fn too_large() -> ApiError {
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "http: request body too large")
-}
-
-impl<S: Clone + Send + Sync + 'static> Service<Request> for Dispatch<S> {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let (call, matched) = match self.route(&request) {
-            Ok(found) => found,
-            Err(answer) => return Box::pin(async { Ok(*answer) }),
-        };
-        let (state, bounds) = (self.state.clone(), self.bounds);
-        Box::pin(async move {
-            request.extensions_mut().insert(matched.params.clone());
-            let mut response = if matched.streaming {
-                call(request, state).await
-            } else {
-                bounded(request, bounds, |request| call(request, state)).await
-            };
-            response.extensions_mut().insert(matched);
-            Ok(response)
-        })
-    }
 }
 
 async fn bounded(

@@ -1,5 +1,7 @@
 //! Who a token says its bearer is, before anything is verified.
 
+use std::fmt;
+
 use axum::extract::FromRequestParts;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{
@@ -8,7 +10,10 @@ use http::{
     request::Parts,
 };
 use mender_core::secret::Secret;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::Value;
 
 use crate::error::ApiError;
@@ -148,24 +153,105 @@ fn claims(token: &str) -> Result<Claims, ApiError> {
     let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).map_err(|error| {
         refuse(format!("identity: failed to decode base64 JWT claims: {error}"))
     })?;
-    let claims: Value = serde_json::from_slice(&payload)
+    let claims: Stated = serde_json::from_slice(&payload)
         .map_err(|error| refuse(format!("identity: failed to decode JSON JWT claims: {error}")))?;
-    let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
-    let flag = |name: &str| claims.get(name).and_then(Value::as_bool).unwrap_or(false);
-    let subject = text("sub").unwrap_or_default();
-    if subject.is_empty() {
-        return Err(refuse("identity: claim \"sub\" is required"));
+    claims.read().ok_or_else(|| refuse("identity: claim \"sub\" is required"))
+}
+
+/// Claims as they are stated, of whatever type. Of those named twice the last counts.
+#[derive(Default)]
+struct Stated {
+    sub: Value,
+    tenant: Value,
+    user: Value,
+    device: Value,
+    plan: Value,
+    addons: Value,
+    trial: Value,
+}
+
+impl<'de> Deserialize<'de> for Stated {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
     }
-    let addons = claims.get("mender.addons").cloned().unwrap_or_default();
-    Ok(Claims {
-        subject,
-        tenant: text("mender.tenant").unwrap_or_default(),
-        user: flag("mender.user"),
-        device: flag("mender.device"),
-        plan: text("mender.plan"),
-        addons: serde_json::from_value(addons).unwrap_or_default(),
-        trial: flag("mender.trial"),
-    })
+}
+
+/// The name of a claim.
+#[derive(Deserialize)]
+#[serde(field_identifier)]
+enum Name {
+    #[serde(rename = "sub")]
+    Subject,
+    #[serde(rename = "mender.tenant")]
+    Tenant,
+    #[serde(rename = "mender.user")]
+    User,
+    #[serde(rename = "mender.device")]
+    Device,
+    #[serde(rename = "mender.plan")]
+    Plan,
+    #[serde(rename = "mender.addons")]
+    Addons,
+    #[serde(rename = "mender.trial")]
+    Trial,
+    #[serde(other)]
+    Other,
+}
+
+/// Reads the claims that are looked at, and passes over all others: a token is read for every
+/// request.
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Stated;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("claims")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Stated, A::Error> {
+        let mut stated = Stated::default();
+        while let Some(name) = map.next_key()? {
+            let claim = match name {
+                Name::Subject => &mut stated.sub,
+                Name::Tenant => &mut stated.tenant,
+                Name::User => &mut stated.user,
+                Name::Device => &mut stated.device,
+                Name::Plan => &mut stated.plan,
+                Name::Addons => &mut stated.addons,
+                Name::Trial => &mut stated.trial,
+                Name::Other => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            *claim = map.next_value()?;
+        }
+        Ok(stated)
+    }
+}
+
+fn flag(claim: &Value) -> bool {
+    claim.as_bool().unwrap_or(false)
+}
+
+impl Stated {
+    /// Reads the claims; `None` without a subject. What is of another type is as if it were absent.
+    fn read(self) -> Option<Claims> {
+        let text = |claim| match claim {
+            Value::String(text) => Some(text),
+            _ => None,
+        };
+        Some(Claims {
+            subject: text(self.sub).filter(|subject| !subject.is_empty())?,
+            tenant: text(self.tenant).unwrap_or_default(),
+            user: flag(&self.user),
+            device: flag(&self.device),
+            plan: text(self.plan),
+            addons: serde_json::from_value(self.addons).unwrap_or_default(),
+            trial: flag(&self.trial),
+        })
+    }
 }
 
 #[cfg(test)]

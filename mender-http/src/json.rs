@@ -17,11 +17,26 @@ pub const CONTENT: HeaderValue = HeaderValue::from_static("application/json; cha
 /// # Ok::<_, serde_json::Error>(())
 /// ```
 pub fn bytes(value: &impl Serialize) -> serde_json::Result<Bytes> {
+    text(value).map(Bytes::from)
+}
+
+/// As [`bytes`], as text.
+pub(crate) fn text(value: &impl Serialize) -> serde_json::Result<String> {
+    serde_json::to_string(value).map(escaped)
+}
+
+/// Tells whether a byte may begin a character that answers have escaped.
+fn may_be_special(byte: &u8) -> bool {
+    matches!(byte, b'<' | b'>' | b'&' | 0xe2)
+}
+
+/// Writes JSON as answers have it.
+pub(crate) fn escaped(text: String) -> String {
     // Invariant: these characters stand only inside strings, where an escape means the same.
-    let text = serde_json::to_string(value)?;
-    let special = |c: char| matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}');
-    if !text.contains(special) {
-        return Ok(text.into());
+    // Some bytes at a time, without a way out in between: that is many times as fast.
+    let mut some = text.as_bytes().chunks(256);
+    if !some.any(|bytes| bytes.iter().fold(false, |found, byte| found | may_be_special(byte))) {
+        return text;
     }
     let mut out = String::with_capacity(text.len() + 32);
     for c in text.chars() {
@@ -34,7 +49,7 @@ pub fn bytes(value: &impl Serialize) -> serde_json::Result<Bytes> {
             c => out.push(c),
         }
     }
-    Ok(out.into())
+    out
 }
 
 /// A JSON answer, 200 unless joined with another status in a tuple.

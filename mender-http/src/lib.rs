@@ -15,6 +15,7 @@ pub mod deployments;
 mod dispatch;
 pub mod docs;
 pub mod error;
+mod gate;
 pub mod health;
 pub mod identity;
 pub mod inventory;

@@ -1,6 +1,6 @@
 //! Path parameters.
 
-use std::{str::FromStr, sync::Arc};
+use std::{borrow::Cow, str::FromStr, sync::Arc};
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -30,9 +30,15 @@ pub(crate) fn encode(segment: &str) -> String {
 }
 
 /// Splits a path at its slashes and decodes each part; the error is an escape that is none.
-pub(crate) fn segments(path: &str) -> Result<Vec<String>, String> {
+///
+/// Every request is split several times, and few have anything to decode.
+pub(crate) fn segments(path: &str) -> Result<Vec<Cow<'_, str>>, String> {
     let path = path.strip_prefix('/').unwrap_or(path);
-    path.split('/').map(unescape).collect()
+    let decoded = |segment: &str| match segment.contains('%') {
+        false => Ok(Cow::Borrowed(segment)),
+        true => unescape(segment).map(Cow::Owned),
+    };
+    path.split('/').map(decoded).collect()
 }
 
 /// The parameters of the matched route, by name, in the order of the path.

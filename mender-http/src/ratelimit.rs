@@ -4,6 +4,7 @@
 //! a token has been verified, by the public listener and by the routes that verify for a gateway.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, hash_map::Entry},
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -159,7 +160,7 @@ impl Limiter {
         asked: Asked<'_>,
         standing: Standing,
     ) -> Result<(), ApiError> {
-        let raw = |_| asked.path.split('/').skip(1).map(str::to_owned).collect();
+        let raw = |_| asked.path.split('/').skip(1).map(Cow::Borrowed).collect();
         let segments = path::segments(asked.path).unwrap_or_else(raw);
         let found = self.matches.iter().find(|(pattern, _)| pattern.fits(asked.method, &segments));
         let group = found.and_then(|(_, group)| self.groups.get(&group.render(caller)));

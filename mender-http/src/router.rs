@@ -2,17 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{
-    Extension, Router,
-    middleware::{from_fn, from_fn_with_state},
-};
+use axum::Router;
 use mender_core::Env;
 
 use crate::{
-    authenticate::{self, Authenticate, OnInternal},
+    authenticate::Authenticate,
     dispatch::{Bounds, Dispatch},
     docs,
-    layers::{access_log, compression, cors, panic, request_id, security},
+    gate::{Gate, Listener},
     ratelimit::RateLimits,
     routes::{Routes, Tree},
 };
@@ -99,15 +96,9 @@ pub fn public<S: Clone + Send + Sync + 'static>(
     let (routes, _) = routes.split();
     let documents = docs::routes(&routes.documents);
     let tree = Tree::of(routes.merge(documents).targets);
-    let mut router = Router::new()
-        .fallback_service(Dispatch::new(tree, state, settings.bounds()))
-        .layer(from_fn_with_state(auth, authenticate::layer))
-        .layer(from_fn(panic::catch));
-    if !settings.cors_origins.is_empty() {
-        let origins: Arc<[String]> = settings.cors_origins.clone().into();
-        router = router.layer(from_fn_with_state(origins, cors::allow));
-    }
-    outer(router.layer(from_fn(security::add)).layer(from_fn(request_id::strip)), settings)
+    let origins = settings.cors_origins.clone();
+    let dispatch = Dispatch::new(tree, state, settings.bounds());
+    Gate::router(Listener::Public { origins, auth }, dispatch, settings)
 }
 
 /// The router of the internal listener.
@@ -118,24 +109,9 @@ pub fn internal<S: Clone + Send + Sync + 'static>(
     settings: &Settings,
 ) -> Router {
     let tree = Tree::of(routes.targets);
-    let mut router = Router::new().fallback_service(Dispatch::new(tree, state, settings.bounds()));
-    if let Some(gateway) = gateway {
-        router = router.layer(from_fn_with_state(gateway, authenticate::layer));
-    }
-    let router = router
-        .layer(Extension(OnInternal))
-        .layer(Extension(settings.rate_limits.clone()))
-        .layer(from_fn(panic::catch));
-    outer(router, settings)
-}
-
-fn outer(router: Router, settings: &Settings) -> Router {
-    let log = access_log::Log { env: settings.env.clone(), proxies: settings.proxies };
-    let router = router
-        .layer(from_fn(request_id::render))
-        .layer(from_fn_with_state(log, access_log::log))
-        .layer(from_fn_with_state(settings.env.clone(), request_id::assign));
-    if settings.compression { router.layer(compression::layer()) } else { router }
+    let dispatch = Dispatch::new(tree, state, settings.bounds());
+    let limits = settings.rate_limits.clone();
+    Gate::router(Listener::Internal { gateway, limits }, dispatch, settings)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The endpoints of an area: listed once, for routing, answers to wrong methods, and documents.
 
-use std::{collections::HashMap, pin::Pin, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, pin::Pin, sync::Arc};
 
 use axum::{extract::Request, handler::Handler, response::Response};
 use http::Method;
@@ -231,21 +231,26 @@ impl<S> Tree<S> {
         found
     }
 
-    fn walk<'a>(&'a self, left: &[String], values: &mut Vec<String>, found: &mut Vec<Fit<'a, S>>) {
+    fn walk<'a>(
+        &'a self,
+        left: &[Cow<'_, str>],
+        values: &mut Vec<String>,
+        found: &mut Vec<Fit<'a, S>>,
+    ) {
         let Some((head, tail)) = left.split_first() else {
             if !self.targets.is_empty() {
                 found.push(Fit { targets: &self.targets, values: values.clone() });
             }
             return;
         };
-        if let Some(next) = self.fixed.get(head.as_str()) {
+        if let Some(next) = self.fixed.get(&**head) {
             next.walk(tail, values, found);
         }
         // Compat: an empty segment is a value, but at the end it is a slash too many.
         if let Some(next) = &self.param
             && !(head.is_empty() && tail.is_empty())
         {
-            values.push(head.clone());
+            values.push(head.to_string());
             next.walk(tail, values, found);
             values.pop();
         }

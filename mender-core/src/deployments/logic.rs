@@ -9,7 +9,9 @@ use crate::{
     commit::{Commit, Draw},
     deployments::{
         events::DeploymentEvent,
-        model::{Deployment, DeploymentId, DeviceDeployment, Ended, Reason, Stage, State, Status},
+        model::{
+            Deployment, DeploymentId, DeviceDeployment, Ended, Reason, Stage, State, Status, Tally,
+        },
     },
     env::Time,
     error::{Error, Result},
@@ -139,18 +141,19 @@ pub fn close(was: Deployment) -> Commit<Deployment> {
     told(Commit::update(was, to).quiet("its end was told"))
 }
 
+/// Keeps what had come of a deployment when it ended.
+pub fn count(was: Deployment, tally: Tally) -> Commit<Deployment> {
+    if was.state != State::Closed || was.tally.is_some() {
+        return Commit::nothing();
+    }
+    let to = Deployment { tally: Some(tally), ..was.clone() };
+    Commit::update(was, to).quiet("it says what could be counted")
+}
+
 /// Returns a row as readers see it: that of an aborted deployment is closed, walked or not.
 #[must_use]
 pub fn seen(row: DeviceDeployment, deployment: &Deployment) -> DeviceDeployment {
-    if deployment.state != State::Closing || !row.is_open() { row } else { closed(row) }
-}
-
-/// A row that its deployment's end closes. It keeps when it ended before.
-fn closed(row: DeviceDeployment) -> DeviceDeployment {
-    match row.stage {
-        Stage::Waiting => DeviceDeployment { stage: Stage::Dropped, ..row },
-        _ => DeviceDeployment { status: Status::Aborted, ..row },
-    }
+    if deployment.state != State::Closing || !row.is_open() { row } else { row.closed() }
 }
 
 /// Closes a row of an aborted deployment.
@@ -158,7 +161,7 @@ pub fn close_row(was: DeviceDeployment) -> Commit<DeviceDeployment> {
     if !was.is_open() {
         return Commit::nothing();
     }
-    let to = closed(was.clone());
+    let to = was.clone().closed();
     moved(was, to).quiet("the end of the deployment was told")
 }
 

@@ -45,17 +45,17 @@ pub use events::DeploymentEvent;
 pub use logic::{NewPhase, Phases, Selection};
 pub use model::{
     Approval, Audience, Batch, Budget, CHUNK, Cause, Conduct, Deployment, DeploymentId,
-    DeploymentSettings, DeviceDeployment, Ended, Hold, Log, Message, Outcome, Payload, Phase,
+    DeploymentSettings, DeviceDeployment, DeviceIds, Ended, Hold, Late, Log, Message, Outcome, Payload, Phase,
     Reason, Remedy, Request, Rollout, Score, Side, Stage, State, Status, Tally, Targets, Threshold,
     Uniform, UnknownStatus, Window, ZONE_ATTRIBUTE, Zone, minutes_until_open,
 };
 pub use query::{DeploymentQuery, Progress, words};
 pub(crate) use react::{Settle, UsageOf};
 pub use service::{
-    Burst, Config, ConfigurationLink, Considered, Course, Explanation, Instructions,
-    NewConfiguration, NewDeployment, Pace, Service, Shown, ShownDevice, Whom,
+    Burst, Config, ConfigurationLink, Considered, Course, Explanation, Instructions, Named,
+    NewConfiguration, NewDeployment, Pace, Service, Shown, ShownDevice, Streamed, Whom,
 };
 pub(crate) use service::{
-    Complete, Delta, Fleet, Parts, Releases, Tiers, Walk, Watch, WatchTenant,
+    Complete, Count, Delta, Fleet, Parts, Releases, Tiers, Walk, Watch, WatchTenant,
 };
 pub use store::Store;

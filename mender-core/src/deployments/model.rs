@@ -28,8 +28,8 @@ pub use reason::{Outcome, Reason};
 pub use rollout::{Batch, Phase, Rollout, Uniform};
 pub use safety::{Budget, Remedy, Score, Side, Threshold};
 pub use settings::DeploymentSettings;
-pub use status::{Status, Tally, UnknownStatus};
-pub use targets::{CHUNK, Targets};
+pub use status::{Late, Status, Tally, UnknownStatus};
+pub use targets::{CHUNK, DeviceIds, Targets};
 pub use windows::{Window, ZONE_ATTRIBUTE, Zone, minutes_until_open};
 
 id! {
@@ -119,6 +119,9 @@ pub struct Deployment {
     pub finished: Option<Time>,
     /// What the release had when it ended.
     pub artifacts: Vec<ArtifactId>,
+    /// What had come of it when it ended, once that is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tally: Option<Tally>,
     /// The version.
     pub version: Version,
 }
@@ -140,6 +143,12 @@ impl Deployment {
     #[must_use]
     pub fn is_dynamic(&self) -> bool {
         matches!(self.audience, Audience::Filter { .. })
+    }
+
+    /// Tells whether its devices were named one by one.
+    #[must_use]
+    pub fn names_devices(&self) -> bool {
+        self.audience == Audience::Devices && self.payload == Payload::Software
     }
 
     /// Tells whether it has yet to begin.

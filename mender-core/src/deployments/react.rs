@@ -31,7 +31,7 @@ impl Usage for UsageOf {
 }
 
 /// Completes what a request that was cut off left: the end of a deployment whose last device
-/// ended, and what begins when a device does.
+/// ended, what begins when a device does, and what is counted when a deployment has ended.
 pub(crate) struct Settle(pub(crate) Arc<Service>);
 
 /// What is to be done after an event; of several events often the same.
@@ -41,6 +41,8 @@ enum Due {
     Settle(TenantId, DeploymentId),
     /// To complete the entry of a device.
     Entry(TenantId, DeploymentId, DeviceId),
+    /// To count a deployment.
+    Count(TenantId, DeploymentId),
 }
 
 impl Due {
@@ -51,8 +53,8 @@ impl Due {
             DeploymentEvent::DeviceEnded { id, .. } => Some(Self::Settle(tenant, id)),
             DeploymentEvent::DeviceJoined { id, device }
             | DeploymentEvent::DeviceAgain { id, device } => Some(Self::Entry(tenant, id, device)),
+            DeploymentEvent::Finished { id, .. } => Some(Self::Count(tenant, id)),
             DeploymentEvent::Created { .. }
-            | DeploymentEvent::Finished { .. }
             | DeploymentEvent::Paused { .. }
             | DeploymentEvent::Resumed { .. }
             | DeploymentEvent::PhaseApproved { .. }
@@ -69,6 +71,7 @@ impl Settle {
                 let ctx = Ctx::system(tenant.clone());
                 self.0.complete_entry(&ctx, id, device).await.map(|_| ())
             }
+            Due::Count(tenant, id) => self.0.begin_count(&Ctx::system(tenant.clone()), id).await,
         }
     }
 }
@@ -84,6 +87,7 @@ impl Subscriber for Settle {
             "deployment.device_ended",
             "deployment.device_joined",
             "deployment.device_again",
+            "deployment.finished",
         ])
     }
 

@@ -12,7 +12,7 @@ use crate::{
         logic::{self, Selection},
         model::{
             Deployment, DeploymentId, DeploymentSettings, DeviceDeployment, Log, Payload, Request,
-            Targets,
+            Tally, Targets,
         },
         store::Store,
     },
@@ -23,6 +23,7 @@ use crate::{
     inventory::{AttributeName, Device, Filter, FilterId, Predicate},
     kernel::Kernel,
     lifecycle::Forget,
+    memo::Memo,
     outbox::Journal,
     quota::Quotas,
     token::Keyring,
@@ -42,6 +43,8 @@ mod poll;
 mod read;
 mod safety;
 mod settings;
+mod stream;
+mod tally;
 
 pub(crate) use budget::WatchTenant;
 pub use configuration::{ConfigurationLink, NewConfiguration};
@@ -52,6 +55,8 @@ pub use pace::{Burst, Pace};
 pub use poll::Instructions;
 pub use read::{Shown, ShownDevice};
 pub(crate) use safety::Watch;
+pub use stream::{Named, Streamed};
+pub(crate) use tally::Count;
 
 /// How many deployments, and tenants with dynamic ones, are kept in memory.
 const KNOWN: usize = 1000;
@@ -188,6 +193,7 @@ pub struct Service {
     dynamic: Arc<Cache<Arc<[Arc<Deployment>]>>>,
     settings: Arc<Cache<Arc<DeploymentSettings>>>,
     starts: pace::Starts,
+    memo: Memo<Tally>,
 }
 
 /// What the service is made of.
@@ -237,6 +243,7 @@ impl Service {
             dynamic,
             settings,
             starts,
+            memo: Memo::new(),
         }
     }
 

@@ -4,7 +4,7 @@ use crate::{
     commit::Stamped,
     deployments::{
         model::{
-            Deployment, DeploymentId, DeploymentSettings, DeviceDeployment, Log, Status, Tally,
+            Deployment, DeploymentId, DeploymentSettings, DeviceDeployment, Late, Log, Status, Tally,
             Targets,
         },
         query::DeploymentQuery,
@@ -60,8 +60,18 @@ port! {
         /// Stores the devices that a deployment is for, or removes them.
         async fn commit_targets(&self, tenant: &TenantId, commit: Stamped<Targets>) -> ();
 
-        /// Returns the devices that deployments are for by their tickets, in the order given.
-        async fn targets(&self, tenant: &TenantId, tickets: &[String]) -> Vec<Targets>;
+        /// Returns parts of what deployments are for by their ids, by id.
+        async fn targets(&self, tenant: &TenantId, keys: &[String]) -> Vec<Targets>;
+
+        /// Returns the parts of a ticket, in the order given: `limit` of them after the one with
+        /// this id.
+        async fn targets_of(
+            &self,
+            tenant: &TenantId,
+            ticket: &str,
+            after: Option<&str>,
+            limit: usize,
+        ) -> Vec<Targets>;
 
         /// Stores rows; those that are there already stay as they are.
         async fn fill(&self, tenant: &TenantId, rows: &[DeviceDeployment]) -> ();
@@ -135,6 +145,28 @@ port! {
             deployments: &[DeploymentId],
         ) -> BTreeMap<DeploymentId, Tally>;
 
+        /// Counts those of the records of deployments whose devices reported after the end;
+        /// deployments without any are left out.
+        async fn late(
+            &self,
+            tenant: &TenantId,
+            deployments: &[DeploymentId],
+        ) -> BTreeMap<DeploymentId, Late>;
+
+        /// Returns those of the deployments that are there and have a record that makes them ones
+        /// in progress, in no order.
+        async fn begun(&self, tenant: &TenantId, deployments: &[DeploymentId]) -> Vec<DeploymentId>;
+
+        /// Returns the rows of a deployment, in the order of walks, which is the store's: `limit`
+        /// of them after the one with this id.
+        async fn rows(
+            &self,
+            tenant: &TenantId,
+            deployment: &DeploymentId,
+            after: Option<&str>,
+            limit: usize,
+        ) -> Vec<DeviceDeployment>;
+
         /// Returns rows of a deployment that have not ended, in the order of walks, which is the
         /// store's: `limit` of them after the one with this id.
         async fn open_rows(
@@ -154,6 +186,15 @@ port! {
             heard: Range<Time>,
             limit: usize,
         ) -> Vec<DeviceDeployment>;
+
+        /// Closes rows of a deployment that have not ended, as its abort does; those apart that
+        /// count among those that fetch. Closes `limit` of them, and returns how many there were.
+        async fn close_rows(
+            &self,
+            tenant: &TenantId,
+            deployment: &DeploymentId,
+            limit: usize,
+        ) -> usize;
 
         /// Stores a change of a row and its events, or nothing.
         async fn commit_device_deployment(&self, tenant: &TenantId, commit: Stamped<DeviceDeployment>) -> ();

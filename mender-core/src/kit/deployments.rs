@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::{
     commit::{Aggregate, Stamped},
     deployments::{
-        Deployment, DeploymentId, DeploymentQuery, DeploymentSettings, DeviceDeployment, Log,
+        Deployment, DeploymentId, DeploymentQuery, DeploymentSettings, DeviceDeployment, Late, Log,
         Progress, Stage, Status, Store, Tally, Targets, words,
     },
     env::Time,
@@ -193,9 +193,22 @@ impl<D: DocStore> Store for Kit<D> {
         self.commit(tenant, commit).await
     }
 
-    async fn targets(&self, tenant: &TenantId, tickets: &[String]) -> StoreResult<Vec<Targets>> {
-        let plan = Plan::new(Targets::KIND, tenant);
-        self.load_all(&plan.any(tickets.iter().map(|ticket| field("ticket", ticket)))).await
+    async fn targets(&self, tenant: &TenantId, keys: &[String]) -> StoreResult<Vec<Targets>> {
+        let mut plan = Plan::new(Targets::KIND, tenant);
+        plan.ids = Some(keys.to_vec());
+        self.load_all(&plan).await
+    }
+
+    async fn targets_of(
+        &self,
+        tenant: &TenantId,
+        ticket: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> StoreResult<Vec<Targets>> {
+        let mut plan = Plan::new(Targets::KIND, tenant).any([field("ticket", ticket)]).limit(limit);
+        plan.after = after.map(str::to_owned);
+        self.load_all(&plan).await
     }
 
     async fn fill(&self, tenant: &TenantId, rows: &[DeviceDeployment]) -> StoreResult<()> {
@@ -341,6 +354,54 @@ impl<D: DocStore> Store for Kit<D> {
         Ok(tallies)
     }
 
+    async fn late(
+        &self,
+        tenant: &TenantId,
+        deployments: &[DeploymentId],
+    ) -> StoreResult<BTreeMap<DeploymentId, Late>> {
+        let plan = Plan::new(DeviceDeployment::KIND, tenant);
+        let mut plan =
+            plan.any(deployments.iter().map(|id| field("late", id.as_str()))).limit(CHUNK);
+        let mut late: BTreeMap<DeploymentId, Late> = BTreeMap::new();
+        loop {
+            let found: Vec<DeviceDeployment> = self.load_all(&plan).await?;
+            let Some(last) = found.last() else { return Ok(late) };
+            plan.after = Some(last.id().to_owned());
+            for row in found {
+                let Some(was) = row.late else { continue };
+                let late = late.entry(row.deployment).or_default();
+                *late.entry((was, row.status)).or_default() += 1;
+            }
+        }
+    }
+
+    async fn begun(
+        &self,
+        tenant: &TenantId,
+        deployments: &[DeploymentId],
+    ) -> StoreResult<Vec<DeploymentId>> {
+        let mut begun = Vec::new();
+        for Deployment { id, .. } in self.deployments_by_id(tenant, deployments).await? {
+            let plan = rows(tenant, "begun", id.as_str()).limit(1);
+            if !self.docs().scan(&plan).await?.is_empty() {
+                begun.push(id);
+            }
+        }
+        Ok(begun)
+    }
+
+    async fn rows(
+        &self,
+        tenant: &TenantId,
+        deployment: &DeploymentId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> StoreResult<Vec<DeviceDeployment>> {
+        let mut plan = rows(tenant, "row", deployment.as_str()).limit(limit);
+        plan.after = after.map(str::to_owned);
+        self.load_all(&plan).await
+    }
+
     async fn open_rows(
         &self,
         tenant: &TenantId,
@@ -370,6 +431,41 @@ impl<D: DocStore> Store for Kit<D> {
         found.retain(|row| row.heard.is_some_and(|at| heard.contains(&at)));
         found.truncate(limit);
         Ok(found)
+    }
+
+    async fn close_rows(
+        &self,
+        tenant: &TenantId,
+        deployment: &DeploymentId,
+        limit: usize,
+    ) -> StoreResult<usize> {
+        let mut plan = rows(tenant, "open", deployment.as_str()).limit(CHUNK);
+        let mut closed = 0;
+        loop {
+            let found: Vec<DeviceDeployment> = self.load_all(&plan).await?;
+            let Some(last) = found.last() else { return Ok(closed) };
+            plan.after = Some(last.id().to_owned());
+            for row in found.into_iter().filter(|row| !row.fetching) {
+                if closed == limit {
+                    return Ok(closed);
+                }
+                let (was, mut row) = (row.version, row.closed());
+                row.version = was.next();
+                let write = Write {
+                    expect: Expect::At(was),
+                    put: Put::Doc(doc_of(tenant, &row, Vec::new())?),
+                    events: Vec::new(),
+                    lease_until: Time(0),
+                    at: row.created,
+                };
+                match self.put::<DeviceDeployment>(&write).await {
+                    // It is open still, or not any more: whoever calls looks again.
+                    Err(StoreError::Conflict) => {}
+                    answer => answer?,
+                }
+                closed += 1;
+            }
+        }
     }
 
     async fn commit_device_deployment(

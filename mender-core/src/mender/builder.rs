@@ -387,6 +387,7 @@ impl Builder {
             Arc::new(deployments::Complete(deployments.clone())),
             Arc::new(deployments::Watch(deployments.clone())),
             Arc::new(deployments::WatchTenant(deployments.clone())),
+            Arc::new(deployments::Count(deployments.clone())),
         ];
         let deltas = artifacts::Deltas::all(&artifacts);
         for worker in self.workers.into_iter().chain(ours).chain(uploads).chain(deltas).chain(walks)

@@ -176,9 +176,10 @@ pub(crate) async fn check(w: &World) {
         // Nobody may have joined yet.
         let is_idle = deployment.is_dynamic() && !deployment.is_finished();
         assert!(open.is_empty() == deployment.is_finished() || is_idle, "{deployment:?}: {open:?}");
-        let ticket = std::slice::from_ref(&deployment.ticket);
-        let targets = w.stores.targets(&w.ctx.tenant, ticket).await.unwrap();
-        let devices: Vec<_> = targets.into_iter().flat_map(|targets| targets.devices).collect();
+        let ticket = &deployment.ticket;
+        let targets = w.stores.targets_of(&w.ctx.tenant, ticket, None, 100).await.unwrap();
+        let devices: Vec<_> =
+            targets.into_iter().flat_map(|targets| targets.devices.to_vec().unwrap()).collect();
         if !deployment.is_dynamic() {
             assert_eq!(devices.len() as u64, deployment.max_devices);
         }
@@ -349,6 +350,23 @@ use_cases! {
         },
         when async |w| w.mender.deployments().resume(&w.ctx, &only(w).await.id).await,
         then async |w| assert!(only(w).await.conduct.hold.is_none());
+    counting_what_has_ended:
+        given async |w| {
+            asked(w).await;
+            report(w, Status::Failure).await.unwrap();
+            report(w, Status::Success).await.unwrap();
+            w.mender.drain().await.unwrap();
+        },
+        when async |w| {
+            w.time.advance(std::time::Duration::from_secs(120));
+            w.mender.drain().await
+        },
+        then async |w| {
+            let deployment = only(w).await;
+            assert_eq!(deployment.tally.unwrap().count(Status::Failure), 1);
+            let shown = w.mender.deployments().deployment(&w.ctx, &deployment.id).await.unwrap();
+            assert_eq!(shown.tally.count(Status::Success), 1);
+        };
     resetting_a_history:
         given async |w| {
             created(w).await;

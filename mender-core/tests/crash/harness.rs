@@ -60,7 +60,7 @@ pub(crate) struct World {
     pub(crate) mender: Mender,
     pub(crate) stores: MemoryStores,
     pub(crate) ctx: Ctx,
-    time: TestEnv,
+    pub(crate) time: TestEnv,
     faults: Faults,
     heard: Heard,
     key: String,

@@ -86,7 +86,7 @@ pub(super) async fn records(
     }
     let paging = records::history_paging(&uri)?;
     let found = mender.deployments().records(&ctx, &ids, paging.page).await;
-    Ok(records::shown(&paging, found.map_err(error::other)?))
+    records::shown(&mender, &ctx, &paging, found.map_err(error::other)?).await
 }
 
 /// Lists what a device has had, the newest first.

@@ -1,20 +1,22 @@
 use axum::{
     extract::{OriginalUri, State},
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use http::Uri;
 use mender_core::{
     Ctx, Mender, Time,
-    deployments::{DeploymentQuery, Progress},
+    deployments::{DeploymentQuery, Progress, Shown},
     inventory::AttributeName,
     page::MAX_PAGE,
 };
 
-use super::{error, wire};
+use super::{
+    answer::{self, Draft},
+    error, wire,
+};
 use crate::{
     authenticate::UserCaller,
     error::ApiError,
-    json::Json,
     page::{Paging, Rest},
     query::Query,
 };
@@ -81,12 +83,18 @@ pub(super) async fn page(
     let paging = Paging::of(uri, MAX_PAGE)?;
     let found = mender.deployments().deployments(ctx, query, paging.page).await;
     let (found, total) = found.map_err(error::other)?;
-    Ok(shown(&paging, found, total))
+    shown(mender, ctx, &paging, (found, total)).await
 }
 
-fn shown(paging: &Paging, found: Vec<mender_core::deployments::Shown>, total: u64) -> Response {
-    let found: Vec<_> = found.into_iter().map(wire::Deployment::of).collect();
-    (paging.headers(Rest::Total(total)), Json(found)).into_response()
+async fn shown(
+    mender: &Mender,
+    ctx: &Ctx,
+    paging: &Paging,
+    (found, total): (Vec<Shown>, u64),
+) -> Result<Response, ApiError> {
+    let draft = Draft::list(found, Draft::deployment).map_err(error::other)?;
+    let headers = paging.headers(Rest::Total(total));
+    answer::json(headers, draft.filled(mender, ctx), error::other).await
 }
 
 /// Reads the filters of version 1.
@@ -188,11 +196,11 @@ pub(super) async fn v2(
     let found = deployments.deployments(&ctx, wanted, paging.page).await;
     let (found, total) = found.map_err(error::other)?;
     let (Some(attribute), Some(name), 0) = (attribute, names.first(), total) else {
-        return Ok(shown(&paging, found, total));
+        return shown(&mender, &ctx, &paging, (found, total)).await;
     };
     let device = deployments.find_device(&ctx, &attribute, name).await.map_err(error::other)?;
     if device.is_none() {
-        return Ok(shown(&paging, found, total));
+        return shown(&mender, &ctx, &paging, (found, total)).await;
     }
     page(&mender, &ctx, &uri, DeploymentQuery { device, ..all }).await
 }

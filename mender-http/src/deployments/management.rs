@@ -2,14 +2,17 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderValue, StatusCode, header::LOCATION};
+use http::{HeaderMap, HeaderValue, StatusCode, header::LOCATION};
 use mender_core::{
     Ctx, Mender,
     deployments::{DeploymentId, NewDeployment, Status, Whom},
 };
 use serde_json::{Map, Value};
 
-use super::{deployment_id, error, wire};
+use super::{
+    answer::{self, Draft},
+    deployment_id, error, wire,
+};
 use crate::{authenticate::UserCaller, body::Body, error::ApiError, json::Json, path::Path};
 
 const TAG: &str = "deployments";
@@ -109,9 +112,11 @@ pub(super) async fn get(
     State(mender): State<Mender>,
     UserCaller(ctx): UserCaller,
     Path(id): Path<String>,
-) -> Result<Json<wire::Deployment>, ApiError> {
+) -> Result<Response, ApiError> {
     let shown = mender.deployments().deployment(&ctx, &deployment_id(&id)?).await;
-    Ok(Json(wire::Deployment::of(shown.map_err(error::other)?)))
+    let mut draft = Draft::default();
+    draft.deployment(shown.map_err(error::other)?).map_err(error::other)?;
+    answer::json(HeaderMap::new(), draft.filled(&mender, &ctx), error::other).await
 }
 
 /// Says anew where the devices of a deployment wait for a word.
@@ -247,8 +252,8 @@ pub(super) async fn targets(
     State(mender): State<Mender>,
     UserCaller(ctx): UserCaller,
     Path(id): Path<String>,
-) -> Result<Json<Vec<String>>, ApiError> {
+) -> Result<Response, ApiError> {
     let targets = mender.deployments().targets(&ctx, &deployment_id(&id)?).await;
-    let targets = targets.map_err(error::other)?;
-    Ok(Json(targets.iter().map(ToString::to_string).collect()))
+    let targets = answer::ids(targets.map_err(error::other)?);
+    answer::json(HeaderMap::new(), targets, error::other).await
 }

@@ -1,5 +1,6 @@
 //! Deployments over HTTP.
 
+mod answer;
 mod conduct;
 mod configuration;
 mod devices;

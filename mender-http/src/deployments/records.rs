@@ -2,14 +2,17 @@ use axum::{
     extract::{OriginalUri, State},
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderValue, StatusCode, Uri, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header::CONTENT_TYPE};
 use mender_core::{
     Ctx, DeviceId, Mender,
     deployments::{Shown, ShownDevice, Status},
     page::MAX_PAGE,
 };
 
-use super::{deployment_id, error, wire};
+use super::{
+    answer::{self, Draft},
+    deployment_id, error, wire,
+};
 use crate::{
     authenticate::UserCaller,
     error::ApiError,
@@ -58,10 +61,10 @@ pub(super) async fn all(
     State(mender): State<Mender>,
     UserCaller(ctx): UserCaller,
     Path(id): Path<String>,
-) -> Result<Json<Vec<wire::Device>>, ApiError> {
+) -> Result<Response, ApiError> {
     let devices = mender.deployments().all_devices(&ctx, &deployment_id(&id)?).await;
-    let devices = devices.map_err(error::devices)?;
-    Ok(Json(devices.into_iter().map(wire::Device::of).collect()))
+    let devices = answer::devices(devices.map_err(error::devices)?);
+    answer::json(HeaderMap::new(), devices, error::devices).await
 }
 
 /// Lists the devices of a deployment that have asked, page by page.
@@ -135,12 +138,15 @@ pub(super) fn history_paging(uri: &Uri) -> Result<Paging, ApiError> {
     Ok(paging)
 }
 
-pub(super) fn shown(
+pub(super) async fn shown(
+    mender: &Mender,
+    ctx: &Ctx,
     paging: &Paging,
     (records, total): (Vec<(ShownDevice, Option<Shown>)>, u64),
-) -> Response {
-    let records: Vec<_> = records.into_iter().map(wire::Record::of).collect();
-    (paging.headers(Rest::Total(total)), Json(records)).into_response()
+) -> Result<Response, ApiError> {
+    let draft = Draft::list(records, Draft::record).map_err(error::other)?;
+    let headers = paging.headers(Rest::Total(total));
+    answer::json(headers, draft.filled(mender, ctx), error::other).await
 }
 
 /// Shows a page of what a device has had.
@@ -154,10 +160,10 @@ pub(super) async fn page_of(
     let statuses = statuses(query)?;
     let paging = history_paging(uri)?;
     let Some(device) = device_id(device) else {
-        return Ok(shown(&paging, (Vec::new(), 0)));
+        return shown(mender, ctx, &paging, (Vec::new(), 0)).await;
     };
     let found = mender.deployments().history(ctx, &device, &statuses, paging.page).await;
-    Ok(shown(&paging, found.map_err(error::other)?))
+    shown(mender, ctx, &paging, found.map_err(error::other)?).await
 }
 
 /// Lists what a device has had, the newest first.

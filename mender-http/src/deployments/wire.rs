@@ -172,7 +172,8 @@ fn filter(shown: &Shown) -> Option<Filter> {
             (_, Payload::Configuration(_)) => return None,
             (Audience::Group(group), _) => ("system", "group", "$eq", json!(group)),
             (Audience::All, _) => ("identity", "status", "$eq", json!("accepted")),
-            (Audience::Devices, _) => ("identity", "id", "$in", json!(shown.named)),
+            // They may be many, and are written piece by piece.
+            (Audience::Devices, _) => return None,
             (Audience::Filter { id, name, terms, initial: _ }, _) => {
                 let terms = terms.iter().map(Term::of).collect();
                 return Some(Filter { id: id.to_string(), name: name.clone(), terms });
@@ -210,7 +211,7 @@ fn configuration(payload: &Payload) -> Option<String> {
 impl Deployment {
     pub(super) fn of(shown: Shown) -> Self {
         let (filter, configuration) = (filter(&shown), configuration(&shown.deployment.payload));
-        let Shown { deployment, named: _, artifacts, tally, progress } = shown;
+        let Shown { deployment, artifacts, tally, progress } = shown;
         let deployments::Deployment {
             id,
             name,
@@ -228,6 +229,7 @@ impl Deployment {
             state: _,
             finished,
             artifacts: _,
+            tally: _,
             version: _,
         } = deployment;
         let phases = course::Phase::all(&rollout, &conduct, &tally);
@@ -349,19 +351,13 @@ impl Device {
     }
 }
 
-/// A record of a device with its deployment.
-#[derive(Serialize, ToSchema)]
+/// A record of a device with its deployment, as it is written piece by piece.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document")]
 pub(super) struct Record {
     id: String,
     deployment: Option<Deployment>,
     device: Device,
-}
-
-impl Record {
-    pub(super) fn of((device, deployment): (ShownDevice, Option<Shown>)) -> Self {
-        let id = device.row.record.clone();
-        Self { id, deployment: deployment.map(Deployment::of), device: Device::of(device) }
-    }
 }
 
 #[derive(Serialize, ToSchema)]

@@ -4,6 +4,7 @@
 //! their secrets there; nor are path parameters named `{secret}` or `{token}`.
 
 use std::{
+    borrow::Cow,
     net::IpAddr,
     pin::Pin,
     sync::{
@@ -16,11 +17,10 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::{Request, State},
-    middleware::Next,
+    extract::Request,
     response::Response,
 };
-use http::{HeaderMap, HeaderValue, Method, Uri, header::USER_AGENT};
+use http::{HeaderValue, Method, Uri, header::USER_AGENT};
 use http_body::{Frame, SizeHint};
 use mender_core::{Actor, Ctx, Env, Time};
 use tokio::time::Instant;
@@ -41,14 +41,14 @@ const GONE: u16 = 499;
 struct Line {
     start: Instant,
     method: Method,
-    /// The pattern of the route; the path itself where no route is known.
-    path: String,
+    uri: Uri,
+    audience: Audience,
+    /// The pattern of the route, which is logged in place of the path.
     route: Option<&'static str>,
-    query: Option<String>,
     at: Time,
     client: Option<IpAddr>,
     protocol: http::Version,
-    user_agent: String,
+    user_agent: Option<HeaderValue>,
     request_id: Arc<str>,
     read: Arc<AtomicU64>,
     written: u64,
@@ -86,9 +86,10 @@ impl Drop for Line {
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    method = %self.method, path = self.path, path_params = self.params,
-                    qs = self.query, ts = %self.at, clientip = client, caller, sub, plan,
-                    r#type = ?self.protocol, useragent = self.user_agent, status,
+                    method = %self.method, path = self.route.unwrap_or(self.uri.path()),
+                    path_params = self.params, qs = query(self.audience, &self.uri),
+                    ts = %self.at, clientip = client, caller, sub, plan,
+                    r#type = ?self.protocol, useragent = &*text(self.user_agent.as_ref()), status,
                     responsetime = ?self.start.elapsed(), byteswritten = self.written,
                     bytesprocessed = self.read.load(Relaxed), request_id = &*self.request_id,
                     user_id = user, device_id = device, tenant_id = tenant, error,
@@ -125,7 +126,10 @@ pub(crate) struct Log {
     pub(crate) proxies: Option<u8>,
 }
 
-pub(crate) async fn log(State(log): State<Log>, request: Request, next: Next) -> Response {
+pub(crate) async fn log<F>(log: &Log, request: Request, next: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
     let audience = Audience::of(request.method(), request.uri().path());
     let id = request.extensions().get::<RequestId>();
     let request_id = id.map_or_else(|| "".into(), |RequestId(id)| id.clone());
@@ -133,13 +137,13 @@ pub(crate) async fn log(State(log): State<Log>, request: Request, next: Next) ->
     let mut line = Line {
         start: Instant::now(),
         method: request.method().clone(),
-        path: request.uri().path().to_owned(),
+        uri: request.uri().clone(),
+        audience,
         route: None,
-        query: query(audience, request.uri()),
         at: log.env.now(),
         client: log.proxies.and_then(|proxies| client::address(&request, proxies)),
         protocol: request.version(),
-        user_agent: text(request.headers()),
+        user_agent: request.headers().get(USER_AGENT).cloned(),
         request_id: request_id.clone(),
         read: read.clone(),
         written: 0,
@@ -159,13 +163,12 @@ pub(crate) async fn log(State(log): State<Log>, request: Request, next: Next) ->
         Body::new(Counted { body, line })
     });
     let span = tracing::info_span!("request", id = &*request_id);
-    let response = next.run(request).instrument(span).await;
+    let response = next(request).instrument(span).await;
     line.status = response.status().as_u16();
     let extensions = response.extensions();
     line.error = extensions.get().cloned();
     line.caller = extensions.get().cloned();
     if let Some(Matched { path, params, .. }) = extensions.get() {
-        line.path = (*path).to_owned();
         line.route = Some(path);
         let shown = |name: &&str| !["secret", "token"].contains(name);
         let params: Vec<_> = params
@@ -203,9 +206,8 @@ fn redacted(query: &str) -> String {
     query.split('&').map(pair).collect::<Vec<_>>().join("&")
 }
 
-fn text(headers: &HeaderMap) -> String {
-    let value = headers.get(USER_AGENT).map(HeaderValue::as_bytes);
-    String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
+fn text(value: Option<&HeaderValue>) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.map(HeaderValue::as_bytes).unwrap_or_default())
 }
 
 /// Counts what passes: for the line of a response, or into the counter of a request.

@@ -1,10 +1,7 @@
 //! Pages of other origins, where the operator lets them call us.
 
-use std::sync::Arc;
-
 use axum::{
-    extract::{Request, State},
-    middleware::Next,
+    extract::Request,
     response::{IntoResponse, Response},
 };
 use http::{
@@ -20,17 +17,20 @@ use http::{
 /// Everything else, any other `OPTIONS` included, passes as if this layer were not there.
 ///
 /// The origin `*` is any, without credentials: pages must bring their token themselves.
-pub(crate) async fn allow(
-    State(origins): State<Arc<[String]>>,
+pub(crate) async fn allow<F>(
+    origins: &[String],
     request: Request,
-    next: Next,
-) -> Response {
+    next: impl FnOnce(Request) -> F,
+) -> Response
+where
+    F: Future<Output = Response>,
+{
     let any = origins.iter().any(|origin| origin == "*");
     let known = |origin: &&HeaderValue| {
         any || origins.iter().any(|known| known.as_bytes() == origin.as_bytes())
     };
     let Some(origin) = request.headers().get(ORIGIN).filter(known).cloned() else {
-        let mut response = next.run(request).await;
+        let mut response = next(request).await;
         response.headers_mut().append(VARY, ORIGIN.into());
         return response;
     };
@@ -38,7 +38,7 @@ pub(crate) async fn allow(
     let mut response = if asks && request.method() == Method::OPTIONS {
         preflight(request.headers())
     } else {
-        next.run(request).await
+        next(request).await
     };
     let exposed = HeaderValue::from_static("link, location, x-total-count, x-men-requestid");
     let allowed = if any { HeaderValue::from_static("*") } else { origin };

@@ -4,15 +4,18 @@ use std::panic::AssertUnwindSafe;
 
 use axum::{
     extract::Request,
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
 
 use crate::error::ApiError;
 
-pub(crate) async fn catch(request: Request, next: Next) -> Response {
-    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+pub(crate) async fn catch<F>(request: Request, next: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
+    // The handler may panic before it returns its future.
+    match AssertUnwindSafe(async { next(request).await }).catch_unwind().await {
         Ok(response) => response,
         Err(panic) => {
             let text = panic.downcast_ref::<&str>().copied();

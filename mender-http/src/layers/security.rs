@@ -1,6 +1,6 @@
 //! Headers that every answer of the public listener has.
 
-use axum::{extract::Request, middleware::Next, response::Response};
+use axum::{extract::Request, response::Response};
 use http::{HeaderName, HeaderValue};
 
 const HEADERS: [(&str, &str); 4] = [
@@ -10,8 +10,11 @@ const HEADERS: [(&str, &str); 4] = [
     ("referrer-policy", "no-referrer"),
 ];
 
-pub(crate) async fn add(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+pub(crate) async fn add<F>(request: Request, next: impl FnOnce(Request) -> F) -> Response
+where
+    F: Future<Output = Response>,
+{
+    let mut response = next(request).await;
     for (name, value) in HEADERS {
         let name = HeaderName::from_static(name);
         let value = HeaderValue::from_static(value);

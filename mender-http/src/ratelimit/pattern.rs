@@ -1,5 +1,7 @@
 //! Patterns of requests, as Go's `http.ServeMux` reads them: `[METHOD ]/path/{wildcard}`.
 
+use std::borrow::Cow;
+
 use crate::path;
 
 /// Declared from the most to the least specific, which is the order of patterns.
@@ -65,7 +67,7 @@ impl Pattern {
         (kinds, self.method.is_none())
     }
 
-    pub(super) fn fits(&self, method: &str, path: &[String]) -> bool {
+    pub(super) fn fits(&self, method: &str, path: &[Cow<'_, str>]) -> bool {
         // As in Go, GET stands for HEAD, too.
         let by_method = |m: &String| m == method || (m == "GET" && method == "HEAD");
         if !self.method.as_ref().is_none_or(by_method) {
@@ -75,7 +77,7 @@ impl Pattern {
         for segment in &self.segments {
             let fits = match (segment, path.next()) {
                 (Segment::Rest, Some(_)) => return true,
-                (Segment::Fixed(text), Some(part)) => text == part,
+                (Segment::Fixed(text), Some(part)) => text == &**part,
                 (Segment::One, Some(part)) => !part.is_empty(),
                 (_, None) => false,
             };

@@ -15,7 +15,9 @@ fn router() -> Router {
         });
     let bounds = crate::dispatch::Bounds { body_bytes: 100, time: Duration::from_secs(5) };
     let tree = Tree::of(routes.targets);
-    Router::new().fallback_service(crate::dispatch::Dispatch::new(tree, (), bounds))
+    let dispatch = std::sync::Arc::new(crate::dispatch::Dispatch::new(tree, (), bounds));
+    Router::new()
+        .fallback(async move |request: axum::extract::Request| dispatch.dispatch(request).await)
 }
 
 async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) -> String {

@@ -38,6 +38,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     10 "0010_safety",
     11 "0011_deployment_settings",
     12 "0012_shares",
+    13 "0013_tallies",
 };
 
 /// Which migrations were applied.

@@ -169,6 +169,16 @@ impl DeviceDeployment {
         }
     }
 
+    /// Returns the row as the end of its deployment leaves it, where that is aborted. It keeps
+    /// when it ended before.
+    #[must_use]
+    pub fn closed(self) -> Self {
+        match self.stage {
+            Stage::Waiting => Self { stage: Stage::Dropped, ..self },
+            _ => Self { status: Status::Aborted, ..self },
+        }
+    }
+
     /// Tells whether it is a record that was not reset.
     #[must_use]
     pub fn is_listed(&self) -> bool {
@@ -271,6 +281,9 @@ impl Aggregate for DeviceDeployment {
         }
         if self.ended.is_some() {
             keys.push(field("ended", &device));
+        }
+        if self.late.is_some() && self.is_counted() {
+            keys.push(field("late", &deployment));
         }
         keys
     }

@@ -141,8 +141,12 @@ impl FromStr for Status {
     }
 }
 
+/// How many devices reported after the end of their deployment, by the status that they had when it
+/// ended and the one that they have now.
+pub type Late = BTreeMap<(Status, Status), u64>;
+
 /// What came of a deployment so far, by its records.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     /// How many devices have which status.
     pub counts: BTreeMap<Status, u64>,
@@ -152,6 +156,9 @@ pub struct Tally {
     pub bytes: u64,
     /// How many devices began in which phase.
     pub phases: BTreeMap<u32, u64>,
+    /// How many of those counted reported after the end.
+    #[serde(skip)]
+    pub late: Late,
 }
 
 impl Tally {
@@ -159,6 +166,9 @@ impl Tally {
     pub fn add(&mut self, row: &DeviceDeployment) {
         if row.is_counted() {
             *self.counts.entry(row.status).or_default() += 1;
+            if let Some(was) = row.late {
+                *self.late.entry((was, row.status)).or_default() += 1;
+            }
         }
         if row.stage == Stage::Record {
             self.devices += u64::from(row.attempt == 1);
@@ -167,6 +177,34 @@ impl Tally {
             }
             self.bytes += row.bytes;
         }
+    }
+
+    /// Returns what had come of the deployment when it ended: what devices reported later is
+    /// counted by the status that they had then.
+    #[must_use]
+    pub fn at_end(mut self) -> Self {
+        for ((was, is), count) in std::mem::take(&mut self.late) {
+            self.transfer(is, was, count);
+        }
+        self
+    }
+
+    /// Adds what devices reported later to what had come of the deployment when it ended.
+    #[must_use]
+    pub fn with_late(mut self, late: Late) -> Self {
+        for ((was, is), count) in &late {
+            self.transfer(*was, *is, *count);
+        }
+        self.late = late;
+        self
+    }
+
+    fn transfer(&mut self, from: Status, to: Status, count: u64) {
+        *self.counts.entry(to).or_default() += count;
+        let left = self.counts.entry(from).or_default();
+        // Invariant: whoever was moved counted before.
+        *left = left.saturating_sub(count);
+        self.counts.retain(|_, count| *count > 0);
     }
 
     /// Returns how many devices have this status.
@@ -179,5 +217,25 @@ impl Tally {
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.counts.iter().any(|(status, count)| status.is_begun() && *count > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_reported_late_can_be_taken_back_and_added() {
+        let counts = BTreeMap::from([(Success, 3), (Downloading, 1), (Pending, 5)]);
+        let late = [((Failure, Success), 2), ((Success, Success), 1), ((Success, Downloading), 1)];
+        let late = Late::from(late);
+        let now = Tally { counts, devices: 9, bytes: 7, late: late.clone(), ..Tally::default() };
+        let then = now.clone().at_end();
+        assert_eq!(then.counts, BTreeMap::from([(Failure, 2), (Success, 2), (Pending, 5)]));
+        assert_eq!((then.devices, then.bytes, &then.late), (9, 7, &Late::new()));
+        assert_eq!(then.with_late(late), now);
+        let stored = serde_json::to_string(&now.clone().at_end()).unwrap();
+        let read: Tally = serde_json::from_str(&stored).unwrap();
+        assert_eq!(read, now.at_end());
     }
 }

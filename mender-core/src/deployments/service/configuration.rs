@@ -133,6 +133,7 @@ impl Service {
             state: State::Filling,
             finished: None,
             artifacts: Vec::new(),
+            tally: None,
             version: Version::FIRST,
         };
         let taken = || Error::conflict("Deployment with given ID already exists");

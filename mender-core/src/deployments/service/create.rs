@@ -204,6 +204,7 @@ impl Service {
             state: State::Filling,
             finished: None,
             artifacts: Vec::new(),
+            tally: None,
             version: Version::FIRST,
         };
         self.place(ctx, deployment, devices)
@@ -347,7 +348,7 @@ impl Service {
         let job = complete_job(&ctx.tenant, &id, &deployment.ticket, self.now());
         self.kernel.jobs.put_jobs(&[job]).await?;
         for (n, chunk) in devices.chunks(CHUNK).enumerate() {
-            let targets = Targets::new(&deployment.ticket, n, chunk.to_vec());
+            let targets = Targets::new(&deployment.ticket, n, chunk);
             let commit = Commit::insert(targets).quiet("the deployment is told");
             self.commit_targets(ctx, commit).await?;
         }
@@ -360,7 +361,7 @@ impl Service {
         if let Err(error) = self.commit(ctx, logic::create(deployment.clone())).await {
             // Of anything else nobody knows whether it was stored: the job finds out.
             if is_duplicate(&error) || error.is_stale() {
-                self.drop_targets(ctx, std::slice::from_ref(&deployment.ticket)).await?;
+                self.drop_targets(ctx, &deployment.ticket).await?;
             }
             return Err(error);
         }

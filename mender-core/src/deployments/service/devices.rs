@@ -36,29 +36,6 @@ impl Service {
         Ok((self.show_devices(ctx, std::slice::from_ref(&deployment), rows).await?, total))
     }
 
-    /// Returns all devices of a deployment that have a record.
-    ///
-    /// # Errors
-    /// `NotFound`, `Forbidden`, and those of the store.
-    pub async fn all_devices(&self, ctx: &Ctx, id: &DeploymentId) -> Result<Vec<ShownDevice>> {
-        let deployment = self.load(ctx, id).await?;
-        self.check_scope(ctx, &deployment)?;
-        let rows = self.store.listed(&ctx.tenant, id, &[], 0, usize::MAX).await?;
-        self.show_devices(ctx, std::slice::from_ref(&deployment), rows).await
-    }
-
-    /// Returns the devices that a deployment was created for.
-    ///
-    /// # Errors
-    /// `NotFound`, `Forbidden`, and those of the store.
-    pub async fn targets(&self, ctx: &Ctx, id: &DeploymentId) -> Result<Vec<DeviceId>> {
-        let deployment = self.load(ctx, id).await?;
-        self.check_scope(ctx, &deployment)?;
-        let ticket = std::slice::from_ref(&deployment.ticket);
-        let targets = self.store.targets(&ctx.tenant, ticket).await?;
-        Ok(targets.into_iter().flat_map(|targets| targets.devices).collect())
-    }
-
     /// Returns a page of what a device has had, and how much that is.
     ///
     /// # Errors

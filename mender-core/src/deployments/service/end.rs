@@ -171,7 +171,7 @@ impl Service {
             }
             for deployment in deployments {
                 while self.store.erase_rows(&ctx.tenant, &deployment.id, CHUNK).await? > 0 {}
-                self.drop_targets(ctx, std::slice::from_ref(&deployment.ticket)).await?;
+                self.drop_targets(ctx, &deployment.ticket).await?;
                 self.commit(ctx, logic::forget(deployment)).await?;
             }
         }

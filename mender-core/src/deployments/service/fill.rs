@@ -4,9 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures_util::TryStreamExt as _;
 use serde_json::json;
 
-use super::Service;
+use super::{Service, stream::PARTS};
 use crate::{
     commit::Commit,
     ctx::Ctx,
@@ -75,10 +76,11 @@ impl Service {
     }
 
     async fn fill(&self, ctx: &Ctx, deployment: &Deployment) -> Result<()> {
-        let ticket = std::slice::from_ref(&deployment.ticket);
-        let targets = self.store.targets(&ctx.tenant, ticket).await?;
-        let mut devices: Vec<DeviceId> =
-            targets.into_iter().flat_map(|targets| targets.devices).collect();
+        let mut devices: Vec<DeviceId> = Vec::new();
+        let mut parts = self.parts(&ctx.tenant, &deployment.ticket);
+        while let Some(part) = parts.try_next().await? {
+            devices.extend(part.to_vec()?);
+        }
         // Inserts in the order of an index cost a fraction of what those in no order do.
         devices.sort();
         for chunk in devices.chunks(CHUNK) {
@@ -94,6 +96,8 @@ impl Service {
 
     async fn close(&self, ctx: &Ctx, deployment: &Deployment) -> Result<()> {
         let (tenant, id) = (&ctx.tenant, &deployment.id);
+        while self.store.close_rows(tenant, id, CHUNK).await? > 0 {}
+        // Those that fetch give their places back, one by one.
         loop {
             let rows = self.store.open_rows(tenant, id, None, CHUNK).await?;
             if rows.is_empty() {
@@ -130,15 +134,21 @@ impl Service {
     }
 
     /// Removes the devices of creations that came to nothing.
-    pub(super) async fn drop_targets(&self, ctx: &Ctx, tickets: &[String]) -> Result<()> {
-        for targets in self.store.targets(&ctx.tenant, tickets).await? {
-            let commit = Commit::delete(targets).quiet("nobody named them");
-            match self.commit_targets(ctx, commit).await {
-                Err(error) if error.is_stale() => {}
-                answer => answer?,
+    pub(super) async fn drop_targets(&self, ctx: &Ctx, ticket: &str) -> Result<()> {
+        let mut last: Option<String> = None;
+        loop {
+            let (after, limit) = (last.as_deref(), PARTS);
+            let found = self.store.targets_of(&ctx.tenant, ticket, after, limit).await?;
+            let Some(end) = found.last() else { return Ok(()) };
+            last = Some(end.key.clone());
+            for targets in found {
+                let commit = Commit::delete(targets).quiet("nobody named them");
+                match self.commit_targets(ctx, commit).await {
+                    Err(error) if error.is_stale() => {}
+                    answer => answer?,
+                }
             }
         }
-        Ok(())
     }
 }
 
@@ -176,7 +186,7 @@ impl Complete {
         if deployment.is_some_and(|deployment| deployment.ticket == ticket) {
             return self.0.walk(ctx, id).await;
         }
-        self.0.drop_targets(ctx, &[ticket.to_owned()]).await
+        self.0.drop_targets(ctx, ticket).await
     }
 }
 

@@ -1,29 +1,38 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    slice::from_ref,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
-use super::Service;
+use super::{Releases, Service};
 use crate::{
     artifacts::{Artifact, ArtifactId},
     ctx::Ctx,
     deployments::{
         logic,
-        model::{
-            Audience, Deployment, DeploymentId, DeviceDeployment, Payload, State, Status, Tally,
-        },
+        model::{Deployment, DeploymentId, DeviceDeployment, Payload, State, Status, Tally},
         query::{DeploymentQuery, Progress},
     },
     error::Result,
-    id::DeviceId,
+    id::{DeviceId, TenantId},
     inventory::AttributeName,
     page::PageRequest,
 };
+
+/// Up to how many records of a deployment are counted for each answer.
+const EXACT: u64 = 10_000;
+
+/// Tells whether a deployment may have more records than are counted for each answer.
+fn may_be_many(deployment: &Deployment) -> bool {
+    let is_bounded = deployment.max_devices > 0 || !deployment.is_dynamic();
+    deployment.max_devices > EXACT || !is_bounded
+}
 
 /// A deployment as it is shown.
 #[derive(Clone, Debug)]
 pub struct Shown {
     /// What was asked.
     pub deployment: Deployment,
-    /// The devices that were named, where they were.
-    pub named: Vec<DeviceId>,
     /// What there is to give.
     pub artifacts: Vec<ArtifactId>,
     /// What came of it so far; `pending` includes devices that never asked.
@@ -112,8 +121,7 @@ impl Service {
         ctx: &Ctx,
         deployments: &[Deployment],
     ) -> Result<BTreeMap<DeploymentId, Tally>> {
-        let ids: Vec<DeploymentId> = deployments.iter().map(|d| d.id.clone()).collect();
-        let mut tallies = self.store.tallies(&ctx.tenant, &ids).await?;
+        let mut tallies = self.counted(&ctx.tenant, deployments).await?;
         for deployment in deployments {
             let tally = tallies.entry(deployment.id.clone()).or_default();
             if deployment.state == State::Closing {
@@ -131,6 +139,66 @@ impl Service {
         Ok(tallies)
     }
 
+    /// Counts the records of deployments: all of them, but for those that were counted when the
+    /// deployment had ended.
+    async fn counted(
+        &self,
+        tenant: &TenantId,
+        deployments: &[Deployment],
+    ) -> Result<BTreeMap<DeploymentId, Tally>> {
+        let ids = |fits: fn(&&Deployment) -> bool| -> Vec<DeploymentId> {
+            deployments.iter().filter(fits).map(|d| d.id.clone()).collect()
+        };
+        let mut tallies = BTreeMap::new();
+        let few = ids(|d| d.tally.is_none() && !may_be_many(d));
+        if !few.is_empty() {
+            tallies = self.store.tallies(tenant, &few).await?;
+        }
+        for id in ids(|d| d.tally.is_none() && may_be_many(d)) {
+            let tally = self.remembered(tenant, &id).await?;
+            tallies.insert(id, tally);
+        }
+        let over = ids(|d| d.tally.is_some());
+        if !over.is_empty() {
+            let mut late = self.store.late(tenant, &over).await?;
+            for deployment in deployments {
+                if let Some(tally) = deployment.tally.clone() {
+                    let late = late.remove(&deployment.id).unwrap_or_default();
+                    tallies.insert(deployment.id.clone(), tally.with_late(late));
+                }
+            }
+        }
+        Ok(tallies)
+    }
+
+    /// Counts the records of a deployment that may have many; where it does, what is told may be
+    /// two seconds old.
+    async fn remembered(&self, tenant: &TenantId, id: &DeploymentId) -> Result<Tally> {
+        let devices = AtomicU64::new(0);
+        let count = async || {
+            let tally = self.store.tallies(tenant, from_ref(id)).await?.remove(id);
+            let tally = tally.unwrap_or_default();
+            devices.store(tally.devices, Ordering::Relaxed);
+            Ok(tally)
+        };
+        let are_many = async || Ok(devices.load(Ordering::Relaxed) > EXACT);
+        self.memo.get(&(tenant, id), count, are_many).await
+    }
+
+    /// Returns which of the deployments have begun whose count may be out of date.
+    async fn begun(
+        &self,
+        tenant: &TenantId,
+        deployments: &[Deployment],
+    ) -> Result<Option<Vec<DeploymentId>>> {
+        let open = deployments.iter().filter(|d| !d.is_finished() && may_be_many(d));
+        let open: Vec<DeploymentId> = open.map(|d| d.id.clone()).collect();
+        if open.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.store.begun(tenant, &open).await?))
+    }
+
     /// Adds to deployments what is shown of them.
     pub(super) async fn show_all(
         &self,
@@ -138,12 +206,16 @@ impl Service {
         deployments: Vec<Deployment>,
     ) -> Result<Vec<Shown>> {
         let mut tallies = self.tallies(ctx, &deployments).await?;
-        let mut named = self.named(ctx, &deployments).await?;
+        let begun = self.begun(&ctx.tenant, &deployments).await?;
         let mut shown = Vec::with_capacity(deployments.len());
         let mut releases: BTreeMap<String, Vec<ArtifactId>> = BTreeMap::new();
         for deployment in deployments {
             let tally = tallies.remove(&deployment.id).unwrap_or_default();
-            let progress = match (deployment.is_finished(), tally.has_begun()) {
+            let has_begun = match &begun {
+                Some(begun) if may_be_many(&deployment) => begun.contains(&deployment.id),
+                _ => tally.has_begun(),
+            };
+            let progress = match (deployment.is_finished(), has_begun) {
                 (true, _) => Progress::Finished,
                 (false, true) => Progress::InProgress,
                 (false, false) if deployment.is_scheduled(self.now()) => Progress::Scheduled,
@@ -160,29 +232,9 @@ impl Service {
                     artifacts
                 }
             };
-            let named = named.remove(&deployment.ticket).unwrap_or_default();
-            shown.push(Shown { deployment, named, artifacts, tally, progress });
+            shown.push(Shown { deployment, artifacts, tally, progress });
         }
         Ok(shown)
-    }
-
-    /// Returns the devices that were named, by the tickets of their deployments.
-    async fn named(
-        &self,
-        ctx: &Ctx,
-        deployments: &[Deployment],
-    ) -> Result<BTreeMap<String, Vec<DeviceId>>> {
-        let of_devices =
-            |d: &&Deployment| d.audience == Audience::Devices && d.payload == Payload::Software;
-        let named = deployments.iter().filter(of_devices);
-        let tickets: Vec<String> = named.map(|deployment| deployment.ticket.clone()).collect();
-        let mut devices: BTreeMap<String, Vec<DeviceId>> = BTreeMap::new();
-        if !tickets.is_empty() {
-            for targets in self.store.targets(&ctx.tenant, &tickets).await? {
-                devices.entry(targets.ticket).or_default().extend(targets.devices);
-            }
-        }
-        Ok(devices)
     }
 
     /// Adds to rows what is shown of them.
@@ -192,23 +244,32 @@ impl Service {
         deployments: &[Deployment],
         rows: Vec<DeviceDeployment>,
     ) -> Result<Vec<ShownDevice>> {
-        let ids: BTreeSet<ArtifactId> =
-            rows.iter().filter_map(|row| row.artifact.clone()).collect();
-        let ids: Vec<ArtifactId> = ids.into_iter().collect();
-        let artifacts = self.releases.by_id(&ctx.tenant, &ids).await?;
-        let show = |row: DeviceDeployment| {
-            let artifact = row.artifact.as_ref().and_then(|id| artifacts.get(id)).cloned();
-            let Some(deployment) = deployments.iter().find(|d| d.id == row.deployment) else {
-                return ShownDevice { row, artifact, attempts: None, phase: None };
-            };
-            let row = logic::seen(row, deployment);
-            let may_retry = deployment.rollout.retries > 0;
-            let may_retry = may_retry && deployment.payload == Payload::Software;
-            let attempts = may_retry.then_some(row.tries);
-            let phase = row.phase.and_then(|n| deployment.rollout.phases.get(n as usize));
-            let phase = phase.map(|phase| phase.id.clone());
-            ShownDevice { row, artifact, attempts, phase }
-        };
-        Ok(rows.into_iter().map(show).collect())
+        show_devices(&*self.releases, &ctx.tenant, deployments, rows).await
     }
+}
+
+/// Adds to rows what is shown of them.
+pub(super) async fn show_devices(
+    releases: &dyn Releases,
+    tenant: &TenantId,
+    deployments: &[Deployment],
+    rows: Vec<DeviceDeployment>,
+) -> Result<Vec<ShownDevice>> {
+    let ids: BTreeSet<ArtifactId> = rows.iter().filter_map(|row| row.artifact.clone()).collect();
+    let ids: Vec<ArtifactId> = ids.into_iter().collect();
+    let artifacts = releases.by_id(tenant, &ids).await?;
+    let show = |row: DeviceDeployment| {
+        let artifact = row.artifact.as_ref().and_then(|id| artifacts.get(id)).cloned();
+        let Some(deployment) = deployments.iter().find(|d| d.id == row.deployment) else {
+            return ShownDevice { row, artifact, attempts: None, phase: None };
+        };
+        let row = logic::seen(row, deployment);
+        let may_retry = deployment.rollout.retries > 0;
+        let may_retry = may_retry && deployment.payload == Payload::Software;
+        let attempts = may_retry.then_some(row.tries);
+        let phase = row.phase.and_then(|n| deployment.rollout.phases.get(n as usize));
+        let phase = phase.map(|phase| phase.id.clone());
+        ShownDevice { row, artifact, attempts, phase }
+    };
+    Ok(rows.into_iter().map(show).collect())
 }

@@ -10,12 +10,14 @@ mod pace;
 mod random;
 mod rights;
 mod safety;
+mod streamed;
+mod tally;
 mod tiers;
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::{
     artifacts::{
@@ -24,8 +26,8 @@ use crate::{
     },
     ctx::{Actor, Ctx, Scope},
     deployments::{
-        Course, DeploymentId, DeploymentQuery, Instructions, NewDeployment, Progress, Request,
-        State, Status, Whom, logic,
+        CHUNK, Course, DeploymentId, DeploymentQuery, DeviceIds, Instructions, NewDeployment,
+        Progress, Request, State, Status, Whom, logic,
     },
     error::{Kind, Result},
     id::DeviceId,
@@ -149,7 +151,9 @@ async fn a_large_deployment_is_seen_at_once_and_offered_once_it_is_whole() {
     w.mender.drain().await.unwrap();
     assert_eq!(w.state(&id).await, (State::Open, Progress::Pending));
     assert_eq!(w.told(0).await, Some(id.clone()));
-    assert_eq!(w.service().targets(&w.ctx, &id).await.unwrap(), devices(MANY));
+    let parts: Vec<DeviceIds> =
+        w.service().targets(&w.ctx, &id).await.unwrap().try_collect().await.unwrap();
+    assert_eq!(parts, devices(MANY).chunks(CHUNK).map(DeviceIds::of).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -254,7 +258,8 @@ async fn users_of_groups_reach_no_other_devices() {
     let refused = [
         refusal(service.deployment(&limited, &other).await),
         refusal(service.devices(&limited, &other, &[], page).await),
-        refusal(service.targets(&limited, &other).await),
+        refusal(service.targets(&limited, &other).await.map(drop)),
+        refusal(service.all_devices(&limited, &other).await.map(drop)),
         refusal(service.log(&limited, &other, &device(1)).await),
         refusal(service.abort(&limited, &other).await),
         refusal(service.history(&limited, &device(1), &[], page).await),

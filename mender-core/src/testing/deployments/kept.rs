@@ -60,6 +60,16 @@ async fn a_large_fill_is_complete(h: &Harness) {
     fill(h, &rows).await;
     let found = h.stores.open_rows(&tenant(), &id("x"), None, usize::MAX).await.unwrap();
     assert_eq!(found, rows);
+    let mut walked = Vec::new();
+    loop {
+        let after = walked.last().map(|row: &DeviceDeployment| row.key.clone());
+        let found = h.stores.rows(&tenant(), &id("x"), after.as_deref(), CHUNK).await.unwrap();
+        if found.is_empty() {
+            break;
+        }
+        walked.extend(found);
+    }
+    assert_eq!(walked, rows);
 }
 
 async fn commit_targets(h: &Harness, t: &TenantId, commit: Commit<Targets>) -> StoreResult<()> {
@@ -67,41 +77,60 @@ async fn commit_targets(h: &Harness, t: &TenantId, commit: Commit<Targets>) -> S
     h.stores.commit_targets(t, stamped).await
 }
 
-async fn targets(h: &Harness, t: &TenantId, tickets: &[&str]) -> Vec<Targets> {
-    let tickets: Vec<String> = tickets.iter().map(|ticket| (*ticket).to_owned()).collect();
-    h.stores.targets(t, &tickets).await.unwrap()
+async fn targets(h: &Harness, t: &TenantId, keys: &[&str]) -> Vec<Targets> {
+    let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+    h.stores.targets(t, &keys).await.unwrap()
+}
+
+async fn targets_of(h: &Harness, t: &TenantId, ticket: &str) -> Vec<Targets> {
+    h.stores.targets_of(t, ticket, None, usize::MAX).await.unwrap()
 }
 
 async fn targets_come_in_the_order_given(h: &Harness) {
     let t = tenant();
     let odd = || ODD_IDS.into_iter().rev().map(id).collect::<Vec<DeviceId>>();
-    let parts: Vec<Targets> = (0..12).map(|n| Targets::new("t", n, odd())).collect();
+    let parts: Vec<Targets> = (0..12).map(|n| Targets::new("t", n, &odd())).collect();
     for n in [3, 11, 0, 7, 1, 10, 2, 9, 8, 4, 6, 5] {
         commit_targets(h, &t, Commit::insert(parts[n].clone())).await.unwrap();
     }
-    assert_eq!(targets(h, &t, &["t"]).await, parts);
-    let large = (0..CHUNK).map(|n| id(&format!("{n:0256}"))).collect();
-    let large = Targets::new("u", 0, large);
+    assert_eq!(targets_of(h, &t, "t").await, parts);
+    assert_eq!(parts[0].devices.to_vec().unwrap(), odd());
+    let step = async |after: Option<&str>, limit| {
+        h.stores.targets_of(&t, "t", after, limit).await.unwrap()
+    };
+    assert_eq!(step(None, 5).await, parts[..5]);
+    assert_eq!(step(Some(&parts[4].key), 5).await, parts[5..10]);
+    assert_eq!(step(Some(&parts[9].key), 5).await, parts[10..]);
+    assert_eq!(step(Some(&parts[11].key), 5).await, []);
+    assert_eq!(step(None, 0).await, []);
+    let large: Vec<DeviceId> = (0..CHUNK).map(|n| id(&format!("{n:0256}"))).collect();
+    let large = Targets::new("u", 0, &large);
     let commit = Commit::insert(large.clone()).event(fact("made"));
     commit_targets(h, &t, commit).await.unwrap();
-    assert_eq!(targets(h, &t, &["u", "ghost", "u"]).await, std::slice::from_ref(&large));
-    assert_eq!(targets(h, &t, &["u", "t"]).await, [parts, vec![large]].concat());
+    let (first, last) = (parts[3].key.as_str(), large.key.as_str());
+    let found = targets(h, &t, &[last, "ghost", first, last, "u/00000001"]).await;
+    assert_eq!(found, [parts[3].clone(), large.clone()]);
+    assert_eq!(targets_of(h, &t, "u").await, [large]);
     assert_eq!(h.events().await.len(), 1);
 }
 
 async fn targets_of_other_tickets_and_tenants_are_not_found(h: &Harness) {
     let (t, other) = (tenant(), other_tenant());
-    let make = |ticket: &str| Targets::new(ticket, 0, vec![id("d")]);
+    let make = |ticket: &str| Targets::new(ticket, 0, &[id("d")]);
     for ticket in ["t", "t2", "T"] {
         commit_targets(h, &t, Commit::insert(make(ticket))).await.unwrap();
     }
-    assert_eq!(targets(h, &t, &["t"]).await, [make("t")]);
+    let key = make("t").key;
+    assert_eq!(targets_of(h, &t, "t").await, [make("t")]);
+    assert_eq!(targets(h, &t, &[&key]).await, [make("t")]);
     assert_eq!(targets(h, &t, &[]).await, []);
-    assert_eq!(targets(h, &t, &["", "\0"]).await, []);
-    assert_eq!(targets(h, &other, &["t"]).await, []);
+    assert_eq!(targets(h, &t, &["", "\0", "t", "é\u{301}/0000000"]).await, []);
+    assert_eq!(targets(h, &other, &[&key]).await, []);
+    assert_eq!(targets_of(h, &other, "t").await, []);
     is_conflict(commit_targets(h, &other, Commit::delete(make("t"))).await);
     commit_targets(h, &t, Commit::delete(make("t"))).await.unwrap();
-    assert_eq!(targets(h, &t, &["t"]).await, []);
+    assert_eq!(targets(h, &t, &[&key]).await, []);
+    assert_eq!(targets_of(h, &t, "t").await, []);
 }
 
 async fn commit_log(h: &Harness, t: &TenantId, commit: Commit<Log>) -> StoreResult<()> {
@@ -158,8 +187,8 @@ async fn what_is_kept_changes_in_its_version_only(h: &Harness) {
     is_conflict(commit_log(h, &t, Commit::delete(first)).await);
     commit_log(h, &t, Commit::nothing()).await.unwrap();
 
-    let first = Targets::new("t", 0, vec![id("d")]);
-    let second = Targets::new("t", 0, vec![id("e"), id("d")]);
+    let first = Targets::new("t", 0, &[id("d")]);
+    let second = Targets::new("t", 0, &[id("e"), id("d")]);
     is_conflict(commit_targets(h, &t, Commit::update(first.clone(), first.clone())).await);
     commit_targets(h, &t, Commit::insert(first.clone())).await.unwrap();
     is_taken(&commit_targets(h, &t, Commit::insert(second.clone())).await);
@@ -167,7 +196,7 @@ async fn what_is_kept_changes_in_its_version_only(h: &Harness) {
     commit_targets(h, &t, change.clone()).await.unwrap();
     is_conflict(commit_targets(h, &t, change.clone()).await);
     is_conflict(commit_targets(h, &t, Commit::delete(first)).await);
-    assert_eq!(targets(h, &t, &["t"]).await.as_slice(), change.aggregate().cloned().as_slice());
+    assert_eq!(targets_of(h, &t, "t").await.as_slice(), change.aggregate().cloned().as_slice());
     commit_targets(h, &t, Commit::nothing()).await.unwrap();
 }
 

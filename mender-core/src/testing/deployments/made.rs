@@ -5,8 +5,8 @@ use serde_json::{Map, json};
 use crate::{
     deployments::{
         Approval, Audience, Batch, Budget, Cause, Conduct, Deployment, DeploymentSettings,
-        DeviceDeployment, Ended, Hold, Outcome, Payload, Phase, Reason, Remedy, Request, Rollout,
-        Score, Side, Stage, State, Status, Threshold, Uniform, Window, Zone,
+        DeviceDeployment, Ended, Hold, Late, Outcome, Payload, Phase, Reason, Remedy, Request, Rollout,
+        Score, Side, Stage, State, Status, Tally, Threshold, Uniform, Window, Zone,
     },
     id::Version,
     inventory::{AttributeName, Op, Operand, Predicate, Value},
@@ -32,13 +32,22 @@ pub(in crate::testing) fn deployment(name: &str, millis: i64) -> Deployment {
         state: State::Open,
         finished: None,
         artifacts: Vec::new(),
+        tally: None,
         version: Version::FIRST,
     }
 }
 
 /// The deployment after its end.
 pub(in crate::testing) fn finished(deployment: Deployment, millis: i64) -> Deployment {
-    Deployment { state: State::Closed, finished: Some(at(millis)), ..deployment }
+    let tally = Tally {
+        counts: [(Status::Success, 1 << 50), (Status::NoArtifact, 1)].into(),
+        devices: 1 << 50,
+        bytes: 1 << 50,
+        phases: [(0, 1), (7, 1 << 50)].into(),
+        late: Late::new(),
+    };
+    let finished = Some(at(millis));
+    Deployment { state: State::Closed, finished, tally: Some(tally), ..deployment }
 }
 
 /// The deployment in two phases, the first of which begins then.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use serde_json::{Map, json};
 
 use super::{
@@ -271,7 +272,7 @@ impl Order {
             Self::Devices(p, statuses, page) => {
                 let (ctx, id) = side.nth(p).await?;
                 let devices = deployments.devices(&ctx, &id, statuses, *page).await?;
-                let targets = deployments.targets(&ctx, &id).await?;
+                let targets: Vec<_> = deployments.targets(&ctx, &id).await?.try_collect().await?;
                 shown(deployments.deployment(&ctx, &id).await.map(|d| (d, devices, targets)))
             }
             Self::History(p, statuses, page) => {
@@ -291,9 +292,13 @@ impl Side {
         let mut known = Vec::new();
         for one in &all {
             let id = &one.deployment.id;
-            known.push(shown(deployments.all_devices(&ctx, id).await)?);
-            known.push(shown(deployments.targets(&ctx, id).await)?);
+            let all: Result<Vec<_>> = deployments.all_devices(&ctx, id).await?.try_collect().await;
+            known.push(shown(all)?);
+            let all: Result<Vec<_>> = deployments.targets(&ctx, id).await?.try_collect().await;
+            known.push(shown(all)?);
         }
+        let named = deployments.named(&ctx, all.iter().map(|one| &one.deployment));
+        known.push(shown(named.try_collect::<Vec<_>>().await)?);
         known.push(shown(Ok::<_, Error>(all))?);
         for n in 0..DEVICES.len() {
             let device = device(n)?;

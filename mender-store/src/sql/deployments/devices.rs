@@ -4,7 +4,7 @@ use mender_core::{
     Stamped, StoreResult, TenantId,
     artifacts::ArtifactId,
     commit::Change,
-    deployments::{DeploymentId, DeviceDeployment},
+    deployments::{DeploymentId, DeviceDeployment, Status},
 };
 
 use super::{rows::code, write::CHUNK};
@@ -22,9 +22,9 @@ macro_rules! insert {
     ($values:literal) => {
         concat!(
             "INSERT INTO deployments_devices (tenant_id, deployment_id, device_id, attempt,
-        substate, started, finished, request, artifact_id, log, late, tries, failed, version,
-        commit_id, outcome, status, open, current, ended_status, ended_at, stage, record_id,
-        created, deleted, replaced, bytes, phase, heard, fetching, shares)
+        substate, started, finished, request, artifact_id, log, tries, failed, version, commit_id,
+        outcome, status, open, current, ended_status, ended_at, stage, record_id, created, deleted,
+        replaced, bytes, phase, heard, fetching, shares, late)
         ",
             $values,
             " ON CONFLICT (tenant_id, deployment_id, device_id, attempt) DO NOTHING"
@@ -44,8 +44,8 @@ macro_rules! update {
     ($columns:expr, $version:literal) => {
         concat!(
             "UPDATE deployments_devices SET substate = $5, started = $6, finished = $7,
-        request = $8, artifact_id = $9, log = $10, late = $11, tries = $12, failed = $13,
-        version = $14, commit_id = $15, outcome = $16",
+        request = $8, artifact_id = $9, log = $10, tries = $11, failed = $12, version = $13,
+        commit_id = $14, outcome = $15",
             $columns,
             " WHERE tenant_id = $1 AND deployment_id = $2 AND device_id = $3 AND attempt = $4
         AND version = ",
@@ -56,22 +56,22 @@ macro_rules! update {
 
 macro_rules! end {
     () => {
-        ", status = $17, open = $18, current = $19, ended_status = $20, ended_at = $21"
+        ", status = $16, open = $17, current = $18, ended_status = $19, ended_at = $20"
     };
 }
 
 /// Names no column of an index: SQLite writes every index whose columns a statement names.
-const UPDATE: Stmt = sql!(update!("", "$17"));
+const UPDATE: Stmt = sql!(update!("", "$16"));
 
-const MOVE: Stmt = sql!(update!(", status = $17", "$18"));
+const MOVE: Stmt = sql!(update!(", status = $16", "$17"));
 
-const END: Stmt = sql!(update!(end!(), "$22"));
+const END: Stmt = sql!(update!(end!(), "$21"));
 
 const CHANGE: Stmt = sql!(update!(
     concat!(
         end!(),
-        ", stage = $22, record_id = $23, created = $24, deleted = $25, replaced = $26, bytes = $27,
-        phase = $28, heard = $29, fetching = $30, shares = $31"
+        ", stage = $21, record_id = $22, created = $23, deleted = $24, replaced = $25, bytes = $26,
+         phase = $27, heard = $28, fetching = $29, shares = $30, late = $31"
     ),
     "$32"
 ));
@@ -114,8 +114,21 @@ const ERASE: Stmt = sql!(concat!(
     some!("device_id, attempt")
 ));
 
+/// As [`DeviceDeployment::closed`] has it.
+const CLOSE: Stmt = sql!(
+    "UPDATE deployments_devices SET
+        status = CASE stage WHEN 'waiting' THEN status ELSE $4 END,
+        stage = CASE stage WHEN 'waiting' THEN 'dropped' ELSE stage END,
+        open = 0, current = CASE WHEN deleted IS NOT NULL AND replaced = 0 THEN 1 ELSE 0 END,
+        version = version + 1, commit_id = ''
+        WHERE tenant_id = $1 AND deployment_id = $2 AND open = 1 AND fetching = 0
+        AND (device_id, attempt) IN (SELECT device_id, attempt FROM deployments_devices
+            @index(deployments_devices_open) WHERE tenant_id = $1 AND deployment_id = $2
+            AND open = 1 AND fetching = 0 ORDER BY device_id, attempt LIMIT $3)"
+);
+
 pub(super) const STATEMENTS: &[Stmt] =
-    &[INSERT, FILL, UPDATE, MOVE, END, CHANGE, DELETE, APPLIED, GONE, ERASE_LOGS, ERASE];
+    &[INSERT, FILL, UPDATE, MOVE, END, CHANGE, DELETE, APPLIED, GONE, ERASE_LOGS, ERASE, CLOSE];
 
 /// The columns of the key.
 fn key(tenant: &TenantId, row: &DeviceDeployment) -> Vec<Val> {
@@ -132,7 +145,6 @@ fn plain(tenant: &TenantId, row: &DeviceDeployment, commit: &str) -> StoreResult
         row.request.as_ref().map(json).transpose()?,
         row.artifact.as_ref().map(ArtifactId::as_str),
         row.log,
-        row.late.map(code),
         row.tries,
         row.failed,
         row.version,
@@ -166,6 +178,7 @@ fn rest(row: &DeviceDeployment) -> StoreResult<[Val; 10]> {
         row.heard.into(),
         row.fetching.into(),
         row.shares.into(),
+        row.late.map(code).into(),
     ])
 }
 
@@ -229,6 +242,11 @@ pub(super) fn fill(tenant: &TenantId, rows: &[DeviceDeployment]) -> StoreResult<
         Ok(Batch::of(FILL, vals![rows?]))
     };
     rows.chunks(CHUNK).map(batch).collect()
+}
+
+/// The batch that closes some rows.
+pub(super) fn close(tenant: &TenantId, deployment: &DeploymentId, limit: usize) -> Batch {
+    Batch::of(CLOSE, vals![tenant, deployment.as_str(), limit, code(Status::Aborted)])
 }
 
 /// The batch that removes some rows, after their logs.

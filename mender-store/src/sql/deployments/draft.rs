@@ -75,8 +75,13 @@ impl Draft {
             }
             Progress::InProgress => "IS NOT NULL",
         };
+        format!("d.finished IS NULL AND {} {is}", self.probes())
+    }
+
+    /// Writes what is null for a deployment without a record that makes it one in progress.
+    fn probes(&mut self) -> String {
         let probes: Vec<String> = begun().into_iter().map(|range| self.probe(range)).collect();
-        format!("d.finished IS NULL AND COALESCE({}) {is}", probes.join(", "))
+        format!("COALESCE({})", probes.join(", "))
     }
 
     /// Writes a look for a record of the deployment with a status in this range.
@@ -230,6 +235,17 @@ pub(super) fn count_deployments(tenant: &TenantId, query: &DeploymentQuery) -> Q
     let mut draft = Draft::new(tenant);
     let rows = draft.deployments(query);
     draft.finish(format!("SELECT COUNT(*) AS n FROM {rows} -- few: what is named"))
+}
+
+/// Those of the deployments that are in progress, or were when they ended.
+pub(super) fn begun_of(tenant: &TenantId, deployments: &[DeploymentId]) -> Query {
+    let mut draft = Draft::new(tenant);
+    let ids = draft.push(deployments.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let probes = draft.probes();
+    draft.finish(format!(
+        "SELECT d.id FROM deployments_deployments AS d \
+         WHERE d.tenant_id = $1 AND d.id @in(${ids}) AND {probes} IS NOT NULL"
+    ))
 }
 
 /// The names of all deployments of a query in order, for those who look at phrases.

@@ -21,7 +21,7 @@ macro_rules! deployment {
     () => {
         "d.id, d.name, d.artifact_name, d.force_installation, d.audience, d.group_names,
         d.fingerprint, d.max_devices, d.ticket, d.created, d.state, d.finished, d.artifacts,
-        d.configuration, d.version, d.rollout, d.conduct"
+        d.configuration, d.version, d.rollout, d.conduct, d.tally"
     };
 }
 
@@ -57,6 +57,7 @@ fn forms() -> Vec<Query> {
     }
     if let Ok(id) = "d1".parse() {
         let lists = [&[][..], &[Status::Success], &Status::PAUSES, &Status::ALL];
+        forms.push(draft::begun_of(&tenant, std::slice::from_ref(&id)));
         forms.extend(lists.map(|statuses| draft::listed(&tenant, &id, statuses, (0, 1))));
     }
     forms

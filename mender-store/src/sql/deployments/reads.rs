@@ -49,7 +49,12 @@ pub(super) const LAST_END: Stmt = sql!(
 
 pub(super) const TARGETS: Stmt = sql!(
     "SELECT id, ticket, devices, version FROM deployments_targets
-        WHERE tenant_id = $1 AND ticket @in($2) ORDER BY id"
+        WHERE tenant_id = $1 AND ticket @in($2) AND id @in($3) ORDER BY id"
+);
+
+pub(super) const TARGETS_OF: Stmt = sql!(
+    "SELECT id, ticket, devices, version FROM deployments_targets
+        WHERE tenant_id = $1 AND ticket = $2 AND id > $3 ORDER BY id LIMIT $4"
 );
 
 pub(super) const PAIR: Stmt = sql!(concat!(
@@ -142,13 +147,28 @@ pub(super) const LAST_ENDED: Stmt = sql!(
 );
 
 pub(super) const TALLIES: Stmt = sql!(devices!(
-    "deployment_id, status, phase,
+    "deployment_id, status, phase, late,
         CAST(SUM(CASE WHEN replaced = 0 THEN 1 ELSE 0 END) AS BIGINT) AS counted,
         CAST(SUM(CASE WHEN attempt = 1 THEN 1 ELSE 0 END) AS BIGINT) AS devices,
         CAST(SUM(bytes) AS BIGINT) AS bytes",
     "status",
     "WHERE tenant_id = $1 AND deployment_id @in($2) AND stage = 'record'
-        GROUP BY deployment_id, status, phase"
+        GROUP BY deployment_id, status, phase, late"
+));
+
+pub(super) const LATE: Stmt = sql!(devices!(
+    "deployment_id, status, late, COUNT(*) AS n",
+    "late",
+    "WHERE tenant_id = $1 AND deployment_id @in($2) AND late IS NOT NULL AND stage = 'record'
+        AND replaced = 0 GROUP BY deployment_id, status, late"
+));
+
+pub(super) const ROWS: Stmt = sql!(concat!(
+    "SELECT ",
+    device!(),
+    " FROM deployments_devices
+        WHERE tenant_id = $1 AND deployment_id = $2 AND (device_id, attempt) > ($3, $4)
+        ORDER BY device_id, attempt LIMIT $5"
 ));
 
 pub(super) const OPEN: Stmt = sql!(devices!(
@@ -174,6 +194,7 @@ pub(super) const STATEMENTS: &[Stmt] = &[
     OF_RELEASES,
     LAST_END,
     TARGETS,
+    TARGETS_OF,
     PAIR,
     CURRENT,
     NEWEST_ENDED,
@@ -186,6 +207,8 @@ pub(super) const STATEMENTS: &[Stmt] = &[
     RECORDS,
     LAST_ENDED,
     TALLIES,
+    LATE,
+    ROWS,
     OPEN,
     SILENT,
 ];

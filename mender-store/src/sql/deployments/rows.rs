@@ -2,7 +2,7 @@
 
 use mender_core::{
     StoreError, StoreResult,
-    deployments::{Deployment, DeviceDeployment, Ended, Payload, Status, Targets},
+    deployments::{Deployment, DeviceDeployment, DeviceIds, Ended, Payload, Status, Targets},
 };
 
 use crate::sql::value::Row;
@@ -46,6 +46,10 @@ pub(super) fn deployment(row: &Row) -> StoreResult<Deployment> {
         state: row.name("state")?,
         finished: row.opt_time("finished")?,
         artifacts: row.json("artifacts")?,
+        tally: match row.is_null("tally")? {
+            true => None,
+            false => Some(row.json("tally")?),
+        },
         version: row.version("version")?,
     })
 }
@@ -54,7 +58,7 @@ pub(super) fn targets(row: &Row) -> StoreResult<Targets> {
     Ok(Targets {
         key: row.text("id")?.to_owned(),
         ticket: row.text("ticket")?.to_owned(),
-        devices: row.json("devices")?,
+        devices: DeviceIds::from_json(row.text("devices")?),
         version: row.version("version")?,
     })
 }

@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::Range,
 };
 
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use mender_core::{
     DeviceId, Stamped, StoreResult, TenantId, Time,
     deployments::{
-        Deployment, DeploymentId, DeploymentQuery, DeploymentSettings, DeviceDeployment, Log,
+        Deployment, DeploymentId, DeploymentQuery, DeploymentSettings, DeviceDeployment, Late, Log,
         Status, Store, Tally, Targets,
     },
 };
@@ -38,6 +38,17 @@ fn place<'a>(deployment: &DeploymentId, id: &'a str) -> Option<(&'a str, i64)> {
     let rest = id.strip_prefix(deployment.as_str())?.strip_prefix('/')?;
     let (device, attempt) = rest.rsplit_once('/')?;
     Some((device, attempt.parse().ok()?))
+}
+
+/// The values of a step of a walk.
+fn walk(
+    tenant: &TenantId,
+    deployment: &DeploymentId,
+    after: Option<&str>,
+    limit: usize,
+) -> Vec<Val> {
+    let (device, attempt) = after.and_then(|after| place(deployment, after)).unwrap_or_default();
+    vals![tenant, deployment.as_str(), device, attempt, limit]
 }
 
 impl SqlStore {
@@ -156,9 +167,23 @@ impl Store for SqlStore {
         self.sql.run(batch).await.map(drop)
     }
 
-    async fn targets(&self, tenant: &TenantId, tickets: &[String]) -> StoreResult<Vec<Targets>> {
-        let rows = self.sql.read(reads::TARGETS, vals![tenant, storable(tickets)]).await?;
-        rows.iter().map(rows::targets).collect()
+    async fn targets(&self, tenant: &TenantId, keys: &[String]) -> StoreResult<Vec<Targets>> {
+        let keys = storable(keys);
+        let tickets: BTreeSet<&str> =
+            keys.iter().filter_map(|key| Targets::ticket_of(key)).collect();
+        let vals = vals![tenant, texts(&tickets.into_iter().collect::<Vec<_>>()), keys];
+        self.sql.read(reads::TARGETS, vals).await?.iter().map(rows::targets).collect()
+    }
+
+    async fn targets_of(
+        &self,
+        tenant: &TenantId,
+        ticket: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> StoreResult<Vec<Targets>> {
+        let vals = vals![tenant, ticket, after.unwrap_or_default(), limit];
+        self.sql.read(reads::TARGETS_OF, vals).await?.iter().map(rows::targets).collect()
     }
 
     async fn fill(&self, tenant: &TenantId, rows: &[DeviceDeployment]) -> StoreResult<()> {
@@ -286,7 +311,11 @@ impl Store for SqlStore {
             let tally = tallies.entry(row.parse("deployment_id")?).or_default();
             let counted = row.int("counted")?.cast_unsigned();
             if counted > 0 {
-                *tally.counts.entry(rows::status(row.int("status")?)?).or_default() += counted;
+                let status = rows::status(row.int("status")?)?;
+                *tally.counts.entry(status).or_default() += counted;
+                if let Some(was) = row.opt_int("late")? {
+                    *tally.late.entry((rows::status(was)?, status)).or_default() += counted;
+                }
             }
             let devices = row.int("devices")?.cast_unsigned();
             tally.devices += devices;
@@ -298,6 +327,40 @@ impl Store for SqlStore {
         Ok(tallies)
     }
 
+    async fn late(
+        &self,
+        tenant: &TenantId,
+        deployments: &[DeploymentId],
+    ) -> StoreResult<BTreeMap<DeploymentId, Late>> {
+        let mut late: BTreeMap<DeploymentId, Late> = BTreeMap::new();
+        for row in self.sql.read(reads::LATE, vals![tenant, texts(deployments)]).await? {
+            let moved = (rows::status(row.int("late")?)?, rows::status(row.int("status")?)?);
+            let of = late.entry(row.parse("deployment_id")?).or_default();
+            *of.entry(moved).or_default() += row.int("n")?.cast_unsigned();
+        }
+        Ok(late)
+    }
+
+    async fn begun(
+        &self,
+        tenant: &TenantId,
+        deployments: &[DeploymentId],
+    ) -> StoreResult<Vec<DeploymentId>> {
+        let (stmt, vals) = draft::begun_of(tenant, deployments);
+        let rows = self.sql.read(stmt, vals).await?;
+        rows.iter().map(|row: &Row| row.parse("id")).collect()
+    }
+
+    async fn rows(
+        &self,
+        tenant: &TenantId,
+        deployment: &DeploymentId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> StoreResult<Vec<DeviceDeployment>> {
+        self.device_rows(reads::ROWS, walk(tenant, deployment, after, limit)).await
+    }
+
     async fn open_rows(
         &self,
         tenant: &TenantId,
@@ -305,10 +368,7 @@ impl Store for SqlStore {
         after: Option<&str>,
         limit: usize,
     ) -> StoreResult<Vec<DeviceDeployment>> {
-        let (device, attempt) =
-            after.and_then(|after| place(deployment, after)).unwrap_or_default();
-        let vals = vals![tenant, deployment.as_str(), device, attempt, limit];
-        self.device_rows(reads::OPEN, vals).await
+        self.device_rows(reads::OPEN, walk(tenant, deployment, after, limit)).await
     }
 
     async fn silent_rows(
@@ -320,6 +380,16 @@ impl Store for SqlStore {
     ) -> StoreResult<Vec<DeviceDeployment>> {
         let vals = vals![tenant, deployment.as_str(), heard.start, heard.end, limit];
         self.device_rows(reads::SILENT, vals).await
+    }
+
+    async fn close_rows(
+        &self,
+        tenant: &TenantId,
+        deployment: &DeploymentId,
+        limit: usize,
+    ) -> StoreResult<usize> {
+        let done = self.sql.run(devices::close(tenant, deployment, limit)).await?;
+        Ok(done.last().map_or(0, |rows| usize::try_from(*rows).unwrap_or(usize::MAX)))
     }
 
     async fn commit_device_deployment(

@@ -30,9 +30,9 @@ const INSERT: Stmt = sql!(
     "INSERT INTO deployments_deployments (tenant_id, id, name, artifact_name, release_id, kind,
         force_installation, audience, group_names, fingerprint, unique_key, max_devices, ticket,
         created, state, finished, version, commit_id, artifacts, configuration, rollout, starts,
-        conduct, dynamic)
+        conduct, dynamic, tally)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-        $19, $20, $21, $22, $23, $24) ON CONFLICT (tenant_id, id) DO NOTHING"
+        $19, $20, $21, $22, $23, $24, $25) ON CONFLICT (tenant_id, id) DO NOTHING"
 );
 
 const UPDATE: Stmt = sql!(
@@ -40,8 +40,8 @@ const UPDATE: Stmt = sql!(
         force_installation = $7, audience = $8, group_names = $9, fingerprint = $10,
         unique_key = $11, max_devices = $12, ticket = $13, created = $14, state = $15,
         finished = $16, version = $17, commit_id = $18, artifacts = $19, configuration = $20,
-        rollout = $21, starts = $22, conduct = $23, dynamic = $24
-        WHERE tenant_id = $1 AND id = $2 AND version = $25"
+        rollout = $21, starts = $22, conduct = $23, dynamic = $24, tally = $25
+        WHERE tenant_id = $1 AND id = $2 AND version = $26"
 );
 
 const DELETE: Stmt =
@@ -146,6 +146,7 @@ fn columns(tenant: &TenantId, deployment: &Deployment, commit: &str) -> StoreRes
         state,
         finished,
         artifacts,
+        tally,
         version,
     } = deployment;
     let configuration = match payload {
@@ -176,7 +177,8 @@ fn columns(tenant: &TenantId, deployment: &Deployment, commit: &str) -> StoreRes
         json(rollout)?,
         rollout.starts(),
         json(conduct)?,
-        deployment.is_dynamic()
+        deployment.is_dynamic(),
+        tally.as_ref().map(json).transpose()?
     ])
 }
 
@@ -260,7 +262,7 @@ pub(super) fn deployment(tenant: &TenantId, commit: &Stamped<Deployment>) -> Sto
 
 fn targets_columns(tenant: &TenantId, targets: &Targets, commit: &str) -> StoreResult<Vec<Val>> {
     let Targets { key, ticket, devices, version } = targets;
-    Ok(vals![tenant, ticket, key, json(devices)?, *version, commit])
+    Ok(vals![tenant, ticket, key, devices.as_json(), *version, commit])
 }
 
 /// The batch of a commit of the devices that a deployment is for.

@@ -84,10 +84,14 @@ fn bind(stmt: &mut CachedStatement<'_>, head: &[Val], tail: &[Val]) -> StoreResu
 
 fn rows(stmt: &mut CachedStatement<'_>) -> StoreResult<Vec<Row>> {
     let width = stmt.column_count();
-    let names: Arc<[String]> = stmt.column_names().into_iter().map(str::to_owned).collect();
+    // Most reads of some paths find nothing.
+    let mut names: Option<Arc<[String]>> = None;
     let mut found = Vec::new();
     let mut rows = stmt.raw_query();
     while let Some(row) = rows.next().map_err(unavailable)? {
+        let names = names.get_or_insert_with(|| {
+            row.as_ref().column_names().into_iter().map(str::to_owned).collect()
+        });
         let vals = (0..width)
             .map(|at| value(row.get_ref(at).map_err(unavailable)?))
             .collect::<StoreResult<_>>()?;

@@ -2,6 +2,7 @@
 
 mod conn;
 mod open;
+mod queue;
 mod threads;
 mod writer;
 
@@ -83,7 +84,7 @@ impl Driver for Sqlite {
         let (reply, answer) = oneshot::channel();
         self.threads().read(Box::new(move |conn| {
             let _ = reply.send(conn.read(&queries));
-        }))?;
+        }));
         answer.await.map_err(gone)?
     }
 

@@ -3,8 +3,8 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex,
-        mpsc::{Receiver, Sender, channel},
+        Arc,
+        mpsc::{Sender, channel},
     },
     thread::{Builder, JoinHandle},
 };
@@ -15,6 +15,7 @@ use super::{
     conn::Conn,
     gone,
     open::{self, Options},
+    queue::Queue,
     writer::{self, Request},
 };
 
@@ -23,7 +24,7 @@ type Read = Box<dyn FnOnce(&mut Conn) + Send>;
 /// The threads that own the connections. Dropping this waits for the work they have.
 pub(super) struct Threads {
     writes: Option<Sender<Request>>,
-    reads: Option<Sender<Read>>,
+    reads: Arc<Queue<Read>>,
     /// The writer, then the readers.
     running: Vec<JoinHandle<()>>,
     // Declared last: another server may come once the threads are done.
@@ -35,13 +36,8 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> StoreResult<JoinHa
     Builder::new().name(name.into()).spawn(work).map_err(failed)
 }
 
-fn read(conn: &mut Conn, reads: &Mutex<Receiver<Read>>) {
-    loop {
-        let next = match reads.lock() {
-            Ok(reads) => reads.recv(),
-            Err(_) => return,
-        };
-        let Ok(read) = next else { return };
+fn read(conn: &mut Conn, reads: &Queue<Read>) {
+    while let Some(read) = reads.take() {
         // Invariant: a call that panics drops its reply, so that its caller does not wait.
         if catch_unwind(AssertUnwindSafe(|| read(conn))).is_err() {
             conn.end();
@@ -54,10 +50,9 @@ impl Threads {
         let lock = if options.exclusive { Some(open::lock(&options.path)?) } else { None };
         let mut writer = options.writer()?;
         let (writes, requests) = channel();
-        let (reads, queue) = channel::<Read>();
-        let queue = Arc::new(Mutex::new(queue));
-        let mut threads =
-            Self { writes: Some(writes), reads: Some(reads), running: Vec::new(), _lock: lock };
+        let reads = Arc::new(Queue::new());
+        let (queue, running) = (reads.clone(), Vec::new());
+        let mut threads = Self { writes: Some(writes), reads, running, _lock: lock };
         threads.running.push(spawn("sqlite-writer", move || {
             writer::run(&mut writer, &requests);
         })?);
@@ -74,15 +69,14 @@ impl Threads {
         writes.send(request).map_err(gone)
     }
 
-    pub(super) fn read(&self, read: Read) -> StoreResult<()> {
-        let reads = self.reads.as_ref().ok_or(()).map_err(gone)?;
-        reads.send(read).map_err(gone)
+    pub(super) fn read(&self, read: Read) {
+        self.reads.put(read);
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.reads = None;
+        self.reads.close();
         let mut running = self.running.drain(..);
         let writer = running.next();
         for reader in running {

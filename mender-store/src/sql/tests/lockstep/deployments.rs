@@ -5,7 +5,7 @@ use mender_core::{
     deployments::{
         Audience, Batch, Budget, Cause, Conduct, Deployment, DeploymentId, DeploymentQuery,
         DeploymentSettings, DeviceDeployment, Ended, Hold, Log, Message, Outcome, Payload, Phase,
-        Progress, Reason, Request, Rollout, Stage, State, Status, Store as _, Targets,
+        Progress, Reason, Request, Rollout, Stage, State, Status, Store as _, Tally, Targets,
     },
 };
 
@@ -99,8 +99,14 @@ impl Pair {
             state,
             finished: is_over.then(|| self.time()),
             artifacts: self.some(2, |pair| pair.id().parse().unwrap()),
+            tally: self.maybe(2).then(|| self.tally()),
             version: Version(self.time().0),
         }
+    }
+
+    fn tally(&self) -> Tally {
+        let counts = [(self.status(), self.below(1 << 50)), (self.status(), 1)];
+        Tally { counts: counts.into(), devices: self.below(9), ..Tally::default() }
     }
 
     fn deployment_query(&self) -> DeploymentQuery {
@@ -188,7 +194,8 @@ impl Pair {
     /// A row of which most is as it was.
     fn reported(&self, was: &DeviceDeployment) -> DeviceDeployment {
         let (new, mut to) = (self.row(was.clone()), was.clone());
-        match self.below(6) {
+        match self.below(7) {
+            6 => (to.status, to.late) = (new.status, new.late),
             0 => (to.substate, to.outcome) = (new.substate, new.outcome),
             4 => (to.phase, to.tries, to.failed) = (new.phase, new.tries, new.failed),
             1 => to.status = new.status,
@@ -230,6 +237,7 @@ impl Pair {
             let _ = both!(self, |s| s.count_listed(&tenant, &id, &statuses).await);
             let after = format!("{id}/{device}/{}", self.below(4));
             let after = (!self.maybe(3)).then_some(after.as_str());
+            let _ = both!(self, |s| s.rows(&tenant, &id, after, limit).await);
             let _ = both!(self, |s| s.open_rows(&tenant, &id, after, limit).await);
             let heard = self.time()..self.time();
             let _ = both!(self, |s| s.silent_rows(&tenant, &id, heard.clone(), limit).await);
@@ -240,6 +248,8 @@ impl Pair {
         let _ = both!(self, |s| sorted(s.last_ended(&tenant, &devices).await, key));
         let ids = self.some(4, Self::deployment_id);
         let _ = both!(self, |s| s.tallies(&tenant, &ids).await);
+        let _ = both!(self, |s| s.late(&tenant, &ids).await);
+        let _ = both!(self, |s| sorted(s.begun(&tenant, &ids).await, DeploymentId::to_string));
         for id in ids {
             self.all_rows(&tenant, &id).await;
         }
@@ -248,6 +258,7 @@ impl Pair {
     async fn all_rows(&self, tenant: &TenantId, id: &DeploymentId) {
         let _ = both!(self, |s| s.listed(tenant, id, &[], 0, usize::MAX).await);
         let _ = both!(self, |s| s.listed(tenant, id, &Status::ALL, 0, usize::MAX).await);
+        let _ = both!(self, |s| s.rows(tenant, id, None, usize::MAX).await);
         let _ = both!(self, |s| s.open_rows(tenant, id, None, usize::MAX).await);
         let _ = both!(self, |s| s
             .silent_rows(tenant, id, Time(i64::MIN)..Time(i64::MAX), usize::MAX)
@@ -256,9 +267,11 @@ impl Pair {
 
     pub(super) async fn fill_or_erase(&self) {
         let (tenant, id) = (self.tenant(), self.deployment_id());
+        let limit = self.pick(&[0, 1, 3]);
         if self.maybe(4) {
-            let limit = self.pick(&[0, 1, 3]);
             let _ = both!(self, |s| s.erase_rows(&tenant, &id, limit).await);
+        } else if self.maybe(6) {
+            let _ = both!(self, |s| s.close_rows(&tenant, &id, limit).await);
         } else {
             let created = self.time();
             let row = |pair: &Self| DeviceDeployment::waiting(&id, pair.target(), created);
@@ -273,12 +286,15 @@ impl Pair {
         let tickets = ["t1".to_owned(), "t2".to_owned()];
         let ticket = self.pick(&tickets);
         let n = usize::try_from(self.below(4)).unwrap();
-        let new = Targets::new(&ticket, n, self.some(4, Self::target));
-        let stored = both!(self, |s| s.targets(&tenant, std::slice::from_ref(&ticket)).await);
-        let stored = stored.unwrap().into_iter().find(|targets| targets.key == new.key);
-        let commit = self.stamp(&tenant, self.change(stored, new));
+        let new = Targets::new(&ticket, n, &self.some(4, Self::target));
+        let stored = both!(self, |s| s.targets(&tenant, std::slice::from_ref(&new.key)).await);
+        let commit = self.stamp(&tenant, self.change(stored.unwrap().pop(), new));
         let _ = both!(self, |s| s.commit_targets(&tenant, commit.clone()).await);
-        let _ = both!(self, |s| s.targets(&tenant, &tickets).await);
+        let keys = self.some(4, |pair| Targets::key(&pair.pick(&tickets), pair.pick(&[0, 1, 3])));
+        let _ = both!(self, |s| s.targets(&tenant, &keys).await);
+        let (after, limit) = (Targets::key(&ticket, n), self.pick(&[0, 1, 2, 9]));
+        let _ = both!(self, |s| s.targets_of(&tenant, &ticket, None, limit).await);
+        let _ = both!(self, |s| s.targets_of(&tenant, &ticket, Some(&after), limit).await);
 
         let (id, device) = (self.deployment_id(), self.target());
         let stored = both!(self, |s| s.log(&tenant, &id, &device).await).unwrap();

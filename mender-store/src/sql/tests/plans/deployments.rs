@@ -29,6 +29,7 @@ pub(super) async fn area(store: &SqlStore) -> StoreResult<()> {
         state: State::Open,
         finished: None,
         artifacts: vec![],
+        tally: None,
         version,
     };
     let mut second = first.clone();
@@ -48,10 +49,11 @@ pub(super) async fn area(store: &SqlStore) -> StoreResult<()> {
         }
         store.commit_deployment(&tenant, commit).await?;
     }
-    let first = Targets::new("t", 0, vec!["d1".parse().unwrap()]);
+    let first = Targets::new("t", 0, &["d1".parse().unwrap()]);
     let second = Targets { version: Version(2), ..first.clone() };
     for commit in life(&first, second) {
-        store.targets(&tenant, &["t".to_owned()]).await?;
+        store.targets(&tenant, std::slice::from_ref(&first.key)).await?;
+        store.targets_of(&tenant, "t", None, 10).await?;
         store.commit_targets(&tenant, commit).await?;
     }
     device_rows(store).await
@@ -98,6 +100,9 @@ async fn device_rows(store: &SqlStore) -> StoreResult<()> {
         store.records(&tenant, &["r1".to_owned()]).await?;
         store.last_ended(&tenant, std::slice::from_ref(device)).await?;
         store.tallies(&tenant, std::slice::from_ref(&id)).await?;
+        store.late(&tenant, std::slice::from_ref(&id)).await?;
+        store.begun(&tenant, std::slice::from_ref(&id)).await?;
+        store.rows(&tenant, &id, Some(&first.key), 10).await?;
         store.open_rows(&tenant, &id, Some(&first.key), 10).await?;
         store.silent_rows(&tenant, &id, Time(0)..Time(9), 10).await?;
         store.commit_device_deployment(&tenant, stamped(n, change)).await?;
@@ -115,6 +120,7 @@ async fn device_rows(store: &SqlStore) -> StoreResult<()> {
         store.commit_deployment_settings(&tenant, commit).await?;
     }
     store.fill(&tenant, &[first]).await?;
+    assert_eq!(store.close_rows(&tenant, &id, 10).await?, 1);
     assert_eq!(store.erase_rows(&tenant, &id, 10).await?, 1);
     Ok(())
 }
