@@ -45,9 +45,9 @@ pub use events::DeploymentEvent;
 pub use logic::{NewPhase, Phases, Selection};
 pub use model::{
     Approval, Audience, Batch, Budget, CHUNK, Cause, Conduct, Deployment, DeploymentId,
-    DeploymentSettings, DeviceDeployment, DeviceIds, Ended, Hold, Late, Log, Message, Outcome, Payload, Phase,
-    Reason, Remedy, Request, Rollout, Score, Side, Stage, State, Status, Tally, Targets, Threshold,
-    Uniform, UnknownStatus, Window, ZONE_ATTRIBUTE, Zone, minutes_until_open,
+    DeploymentSettings, DeviceDeployment, DeviceIds, Ended, Hold, Late, Log, Message, Outcome,
+    Payload, Phase, Reason, Remedy, Request, Rollout, Score, Side, Stage, State, Status, Tally,
+    Targets, Threshold, Uniform, UnknownStatus, Window, ZONE_ATTRIBUTE, Zone, minutes_until_open,
 };
 pub use query::{DeploymentQuery, Progress, words};
 pub(crate) use react::{Settle, UsageOf};

@@ -4,8 +4,8 @@ use crate::{
     commit::Stamped,
     deployments::{
         model::{
-            Deployment, DeploymentId, DeploymentSettings, DeviceDeployment, Late, Log, Status, Tally,
-            Targets,
+            Deployment, DeploymentId, DeploymentSettings, DeviceDeployment, Late, Log, Status,
+            Tally, Targets,
         },
         query::DeploymentQuery,
     },

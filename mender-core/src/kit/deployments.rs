@@ -445,7 +445,7 @@ impl<D: DocStore> Store for Kit<D> {
             let found: Vec<DeviceDeployment> = self.load_all(&plan).await?;
             let Some(last) = found.last() else { return Ok(closed) };
             plan.after = Some(last.id().to_owned());
-            for row in found.into_iter().filter(|row| !row.fetching) {
+            for row in found.into_iter().filter(|row| !row.has_place()) {
                 if closed == limit {
                     return Ok(closed);
                 }

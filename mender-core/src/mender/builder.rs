@@ -382,7 +382,7 @@ impl Builder {
         let sweep: Arc<dyn Worker> = Arc::new(artifacts::Sweep(artifacts.clone()));
         let ours = [lifecycle.clone() as Arc<dyn Worker>, usage, tenants_end, sweep];
         let uploads = artifacts::Watch::all(&artifacts);
-        let walks: [Arc<dyn Worker>; 4] = [
+        let walks: [Arc<dyn Worker>; 5] = [
             Arc::new(deployments::Walk(deployments.clone())),
             Arc::new(deployments::Complete(deployments.clone())),
             Arc::new(deployments::Watch(deployments.clone())),

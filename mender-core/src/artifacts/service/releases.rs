@@ -123,7 +123,8 @@ impl Service {
             return Ok(self.store.release_tags(&ctx.tenant, of).await?);
         }
         // A release that the caller may see shows all of its tags.
-        let visible = self.all_releases(ctx, ReleaseQuery { of, ..ReleaseQuery::default() }).await?;
+        let visible =
+            self.all_releases(ctx, ReleaseQuery { of, ..ReleaseQuery::default() }).await?;
         let tags: BTreeSet<String> =
             visible.into_iter().flat_map(|release| release.tags).map(String::from).collect();
         Ok(tags.into_iter().collect())

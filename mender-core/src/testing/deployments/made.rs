@@ -5,8 +5,8 @@ use serde_json::{Map, json};
 use crate::{
     deployments::{
         Approval, Audience, Batch, Budget, Cause, Conduct, Deployment, DeploymentSettings,
-        DeviceDeployment, Ended, Hold, Late, Outcome, Payload, Phase, Reason, Remedy, Request, Rollout,
-        Score, Side, Stage, State, Status, Tally, Threshold, Uniform, Window, Zone,
+        DeviceDeployment, Ended, Hold, Late, Outcome, Payload, Phase, Reason, Remedy, Request,
+        Rollout, Score, Side, Stage, State, Status, Tally, Threshold, Uniform, Window, Zone,
     },
     id::Version,
     inventory::{AttributeName, Op, Operand, Predicate, Value},

@@ -400,6 +400,7 @@ async fn a_deployment_has_begun_once_a_record_says_so(h: &Harness) {
 async fn closing_ends_so_many_rows_that_hold_no_place(h: &Harness) {
     let (t, x): (TenantId, DeploymentId) = (tenant(), id("x"));
     let fetching = DeviceDeployment { fetching: true, ..record("x", "c", Status::Downloading) };
+    let sharing = DeviceDeployment { shares: true, ..record("x", "h", Status::Downloading) };
     let rows = [
         waiting("x", "a"),
         record("x", "b", Status::Installing),
@@ -408,6 +409,7 @@ async fn closing_ends_so_many_rows_that_hold_no_place(h: &Harness) {
         DeviceDeployment { deleted: Some(at(1)), ..record("x", "e", Status::Pending) },
         record("x", "f", Status::PauseBeforeRebooting),
         full("x", "g"),
+        sharing.clone(),
         record("y", "a", Status::Installing),
     ];
     for row in &rows {
@@ -415,7 +417,7 @@ async fn closing_ends_so_many_rows_that_hold_no_place(h: &Harness) {
     }
     h.stores.fill(&other_tenant(), &rows[..1]).await.unwrap();
     let close = async |limit| h.stores.close_rows(&t, &x, limit).await.unwrap();
-    let open = rows.iter().filter(|row| row.deployment == x && row.is_open() && !row.fetching);
+    let open = rows.iter().filter(|row| row.deployment == x && row.is_open() && !row.has_place());
     let open = open.count();
     assert_eq!(close(0).await, 0);
     assert_eq!(close(2).await, 2);
@@ -424,12 +426,12 @@ async fn closing_ends_so_many_rows_that_hold_no_place(h: &Harness) {
     for row in rows {
         let of = row.deployment.as_str();
         let found = get_row(h, &t, of, row.device.as_str()).await.unwrap();
-        let is_closed = row.deployment == x && row.is_open() && !row.fetching;
+        let is_closed = row.deployment == x && row.is_open() && !row.has_place();
         let version = if is_closed { row.version.next() } else { row.version };
         let expected = if is_closed { row.closed() } else { row };
         assert_eq!(found, DeviceDeployment { version, ..expected });
     }
-    assert_eq!(h.stores.open_rows(&t, &x, None, 9).await.unwrap(), [fetching]);
+    assert_eq!(h.stores.open_rows(&t, &x, None, 9).await.unwrap(), [fetching, sharing]);
     // It is nothing that its device has to do with any more.
     assert_eq!(h.stores.current(&t, &id("b")).await.unwrap(), []);
     assert_eq!(h.stores.current(&other_tenant(), &id("a")).await.unwrap().len(), 1);

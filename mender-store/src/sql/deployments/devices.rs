@@ -121,10 +121,10 @@ const CLOSE: Stmt = sql!(
         stage = CASE stage WHEN 'waiting' THEN 'dropped' ELSE stage END,
         open = 0, current = CASE WHEN deleted IS NOT NULL AND replaced = 0 THEN 1 ELSE 0 END,
         version = version + 1, commit_id = ''
-        WHERE tenant_id = $1 AND deployment_id = $2 AND open = 1 AND fetching = 0
+        WHERE tenant_id = $1 AND deployment_id = $2 AND open = 1 AND fetching = 0 AND shares = 0
         AND (device_id, attempt) IN (SELECT device_id, attempt FROM deployments_devices
             @index(deployments_devices_open) WHERE tenant_id = $1 AND deployment_id = $2
-            AND open = 1 AND fetching = 0 ORDER BY device_id, attempt LIMIT $3)"
+            AND open = 1 AND fetching = 0 AND shares = 0 ORDER BY device_id, attempt LIMIT $3)"
 );
 
 pub(super) const STATEMENTS: &[Stmt] =
@@ -166,7 +166,7 @@ fn end(row: &DeviceDeployment) -> [Val; 5] {
 }
 
 /// The columns that change once or twice in the life of a row.
-fn rest(row: &DeviceDeployment) -> StoreResult<[Val; 10]> {
+fn rest(row: &DeviceDeployment) -> StoreResult<[Val; 11]> {
     Ok([
         name(&row.stage)?.into(),
         row.record.as_str().into(),

@@ -1,7 +1,7 @@
 //! Users of some groups, and of releases with some tags.
 
 use super::*;
-use crate::deployments::{Message, NewConfiguration};
+use crate::deployments::{DeviceIds, Message, NewConfiguration};
 
 impl World {
     /// Devices of these groups, by their numbers; one without is in none.
@@ -131,8 +131,10 @@ async fn users_of_groups_see_deployments_of_these_with_all_their_devices() {
     let counted: Vec<_> = counted.into_iter().map(|(id, _)| id).collect();
     assert_eq!(counted, std::slice::from_ref(&own));
     assert_eq!(service.devices(&of_a, &own, &[], page).await.unwrap().1, 2);
-    assert_eq!(service.all_devices(&of_a, &own).await.unwrap().len(), 2);
-    assert_eq!(service.targets(&of_a, &own).await.unwrap(), devices(2));
+    let all: Vec<_> = service.all_devices(&of_a, &own).await.unwrap().try_concat().await.unwrap();
+    assert_eq!(all.len(), 2);
+    let targets: Vec<_> = service.targets(&of_a, &own).await.unwrap().try_collect().await.unwrap();
+    assert_eq!(targets, [DeviceIds::of(&devices(2))]);
     service.log(&of_a, &own, &device(0)).await.unwrap();
     let elsewhere = refusal(service.log(&of_a, &own, &device(1)).await);
     assert_eq!(elsewhere.0, Kind::Forbidden);

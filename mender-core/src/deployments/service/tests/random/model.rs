@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::TryStreamExt as _;
+
 use super::{RELEASES, RINGS};
 use crate::{
     deployments::{
@@ -80,8 +82,10 @@ impl Model {
         for shown in shown {
             let id = &shown.deployment.id;
             if !self.meant.contains_key(id) {
-                let targets = service.targets(ctx, id).await.unwrap();
-                self.meant.insert(id.clone(), targets.into_iter().collect());
+                let targets: Vec<_> =
+                    service.targets(ctx, id).await.unwrap().try_collect().await.unwrap();
+                let targets = targets.iter().flat_map(|part| part.to_vec().unwrap());
+                self.meant.insert(id.clone(), targets.collect());
             }
             self.check_numbers(w, &shown).await;
             self.check_end(&shown);
