@@ -34,11 +34,14 @@ pub(crate) fn encode(segment: &str) -> String {
 /// Every request is split several times, and few have anything to decode.
 pub(crate) fn segments(path: &str) -> Result<Vec<Cow<'_, str>>, String> {
     let path = path.strip_prefix('/').unwrap_or(path);
-    let decoded = |segment: &str| match segment.contains('%') {
+    path.split('/').map(decoded).collect()
+}
+
+fn decoded(segment: &str) -> Result<Cow<'_, str>, String> {
+    match segment.contains('%') {
         false => Ok(Cow::Borrowed(segment)),
         true => unescape(segment).map(Cow::Owned),
-    };
-    path.split('/').map(decoded).collect()
+    }
 }
 
 /// The parameters of the matched route, by name, in the order of the path.

@@ -46,7 +46,7 @@ async fn in_step(seed: u64, open: impl AsyncFn() -> StoreResult<Fresh>) {
 #[tokio::test]
 async fn sqlite_keeps_step_with_memory() {
     for seed in 0..cases(64) {
-        in_step(seed, support::sqlite::fresh).await;
+        Box::pin(in_step(seed, support::sqlite::fresh)).await;
     }
 }
 
@@ -57,7 +57,7 @@ async fn postgres_keeps_step_with_memory() {
         return;
     };
     for seed in 0..cases(64).div_ceil(8) {
-        in_step(seed, async || support::postgres::fresh(&url).await).await;
+        Box::pin(in_step(seed, async || support::postgres::fresh(&url).await)).await;
     }
     support::postgres::clean(&url).await;
 }
@@ -75,6 +75,6 @@ async fn mongodb_keeps_step_with_memory() {
         built(builder.stores(mender_store::MongoStores::new(done(docs))))
     };
     for seed in 0..cases(64).div_ceil(16) {
-        lockstep(seed, STEPS, memory, stored).await;
+        Box::pin(lockstep(seed, STEPS, memory, stored)).await;
     }
 }
