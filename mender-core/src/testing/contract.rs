@@ -115,6 +115,7 @@ pub fn cases() -> Vec<Case> {
         super::deployments::CASES,
         super::deployments::lists::CASES,
         super::deployments::rows::CASES,
+        super::deployments::counts::CASES,
         super::deployments::reads::CASES,
         super::deployments::kept::CASES,
         super::deployments::races::CASES,

@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "a case that fails panics")]
 
+pub(super) mod counts;
 pub(super) mod kept;
 pub(super) mod lists;
 pub(super) mod made;

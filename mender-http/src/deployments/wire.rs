@@ -169,11 +169,10 @@ impl Term {
 fn filter(shown: &Shown) -> Option<Filter> {
     let (scope, attribute, kind, value) =
         match (&shown.deployment.audience, &shown.deployment.payload) {
-            (_, Payload::Configuration(_)) => return None,
+            // Named devices may be many, and are written piece by piece.
+            (_, Payload::Configuration(_)) | (Audience::Devices, _) => return None,
             (Audience::Group(group), _) => ("system", "group", "$eq", json!(group)),
             (Audience::All, _) => ("identity", "status", "$eq", json!("accepted")),
-            // They may be many, and are written piece by piece.
-            (Audience::Devices, _) => return None,
             (Audience::Filter { id, name, terms, initial: _ }, _) => {
                 let terms = terms.iter().map(Term::of).collect();
                 return Some(Filter { id: id.to_string(), name: name.clone(), terms });
