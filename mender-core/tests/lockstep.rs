@@ -11,7 +11,7 @@ async fn memory(builder: Builder) -> Mender {
 #[tokio::test]
 async fn memory_keeps_step_with_memory() {
     for seed in 0..16 {
-        lockstep(seed, 150, memory, memory).await;
+        Box::pin(lockstep(seed, 150, memory, memory)).await;
     }
 }
 
@@ -23,5 +23,5 @@ async fn a_difference_is_found_and_told() {
         let _ = mender.env().uuid();
         mender
     };
-    lockstep(1, 50, memory, drifting).await;
+    Box::pin(lockstep(1, 50, memory, drifting)).await;
 }
