@@ -8,7 +8,7 @@ use crate::{
     commit::{Change, Commit},
     deployments::{
         events::DeploymentEvent,
-        logic::{Gate, begin_in, end_row, ended, fail, handed, moved, scored},
+        logic::{Gate, begin_in, end_row, ended, fail, handed, moved, put_back, scored},
         model::{
             Deployment, DeploymentId, DeviceDeployment, Payload, Reason, Request, Stage, Status,
         },
@@ -198,6 +198,7 @@ fn why(answer: &Answer, status: Status) -> Reason {
         (Answer::Conflict, _) => Reason::Contradiction,
         (Answer::Nothing, Status::NoArtifact) => Reason::NoArtifact,
         (Answer::Nothing, Status::AlreadyInstalled) => Reason::AlreadyInstalled,
+        (Answer::Nothing, status) if status.is_final() => Reason::Done,
         (Answer::Nothing, _) => Reason::MakingDelta,
     }
 }
@@ -216,6 +217,9 @@ pub fn held(was: DeviceDeployment, reason: Reason, now: Time) -> Commit<DeviceDe
 fn answer(to: &mut DeviceDeployment, offer: Offer<'_>, request: &Request, now: Time) -> Answer {
     let Offer { deployment, known, release, selection, gate: _, is_made, joins: _ } = offer;
     if to.request.get_or_insert_with(|| request.clone()) != request {
+        if put_back(to) {
+            return Answer::Nothing;
+        }
         fail(to, deployment, now);
         return Answer::Conflict;
     }

@@ -5,6 +5,7 @@
 mod course;
 mod dynamic;
 mod explain;
+mod late;
 mod random;
 mod safety;
 
