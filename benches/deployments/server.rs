@@ -122,8 +122,8 @@ impl Server {
         Ok(())
     }
 
-    /// Creates a deployment, and waits until devices get it.
-    pub(crate) async fn create(
+    /// Creates a deployment.
+    pub(crate) async fn order(
         &self,
         name: &str,
         release: &str,
@@ -136,8 +136,18 @@ impl Server {
             whom: Whom::Devices(devices.map(id).collect::<Result<_, _>>()?),
             course: Course::default(),
         };
+        Ok(self.mender.deployments().create(&self.ctx, new).await?)
+    }
+
+    /// Creates a deployment, and waits until devices get it.
+    pub(crate) async fn create(
+        &self,
+        name: &str,
+        release: &str,
+        devices: impl Iterator<Item = usize>,
+    ) -> Result<DeploymentId, Fault> {
+        let id = self.order(name, release, devices).await?;
         let deployments = self.mender.deployments();
-        let id = deployments.create(&self.ctx, new).await?;
         while deployments.deployment(&self.ctx, &id).await?.deployment.state == State::Filling {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

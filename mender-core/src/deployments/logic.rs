@@ -195,6 +195,26 @@ fn fail(row: &mut DeviceDeployment, deployment: &Deployment, now: Time) {
     }
 }
 
+/// Has a row be as it ended, where a late report said that the device is at it again. Tells whether
+/// it had ended.
+fn put_back(row: &mut DeviceDeployment) -> bool {
+    let Some(Ended { status, .. }) = row.ended else { return false };
+    row.status = status;
+    row.failed = false;
+    row.heard = None;
+    true
+}
+
+/// Takes back what a late report made of a row that its device ended, as the device has ended
+/// something newer since.
+pub fn restore(was: DeviceDeployment, deployment: &Deployment) -> Commit<DeviceDeployment> {
+    let mut to = was.clone();
+    if !was.is_open() || !put_back(&mut to) {
+        return Commit::nothing();
+    }
+    scored(ended(was, to), deployment)
+}
+
 fn ended(was: DeviceDeployment, to: DeviceDeployment) -> Commit<DeviceDeployment> {
     let event = DeploymentEvent::DeviceEnded {
         id: to.deployment.clone(),

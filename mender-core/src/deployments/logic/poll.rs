@@ -8,7 +8,7 @@ use crate::{
     commit::{Change, Commit},
     deployments::{
         events::DeploymentEvent,
-        logic::{Gate, begin_in, end_row, ended, fail, handed, moved, scored, shared},
+        logic::{Gate, begin_in, end_row, ended, fail, handed, moved, put_back, scored, shared},
         model::{
             Budget, Deployment, DeploymentId, DeviceDeployment, Payload, Reason, Request, Stage,
             Status,
@@ -217,6 +217,7 @@ fn why(answer: &Answer, status: Status) -> Reason {
         (Answer::Nothing, Status::AlreadyInstalled) => Reason::AlreadyInstalled,
         (Answer::Nothing, Status::ArtifactTooBig) => Reason::ArtifactTooBig,
         (Answer::Nothing, Status::IncompatibleTier) => Reason::IncompatibleTier,
+        (Answer::Nothing, status) if status.is_final() => Reason::Done,
         (Answer::Nothing, _) => Reason::MakingDelta,
     }
 }
@@ -235,6 +236,9 @@ pub fn held(was: DeviceDeployment, reason: Reason, now: Time) -> Commit<DeviceDe
 fn answer(to: &mut DeviceDeployment, offer: Offer<'_>, request: &Request, now: Time) -> Answer {
     let Offer { deployment, known, release, selection, is_made, misfit, .. } = offer;
     if to.request.get_or_insert_with(|| request.clone()) != request {
+        if put_back(to) {
+            return Answer::Nothing;
+        }
         fail(to, deployment, now);
         return Answer::Conflict;
     }

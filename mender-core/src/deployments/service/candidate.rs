@@ -50,6 +50,12 @@ impl Service {
         } else {
             None
         };
+        for row in rows.extract_if(.., |row| came_back(row) && newest > Some(row.created)) {
+            if let Some(deployment) = deployments.get(&row.deployment).filter(|one| one.is_open()) {
+                self.commit_device(ctx, logic::restore(row, deployment)).await?;
+                self.settle(ctx, &deployment.id).await?;
+            }
+        }
         dynamic.retain(|dynamic| newest.is_none_or(|ended| dynamic.created > ended));
         for joined in &dynamic {
             let row = DeviceDeployment::waiting(&joined.id, device.clone(), joined.created);

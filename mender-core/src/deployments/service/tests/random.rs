@@ -3,7 +3,7 @@
 
 mod model;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, slice::from_ref, time::Duration};
 
 use super::*;
 use crate::{
@@ -84,7 +84,7 @@ impl Story {
             story.w.upload(Recipe { depends_names, ..recipe }, b"x").await;
         }
         let chances =
-            Chances { broken: 100, failure: 250, cut: 60, stuck: 40, repeat: 100, late: 300 };
+            Chances { broken: 100, failure: 350, cut: 60, stuck: 40, repeat: 100, late: 300 };
         for n in 0..DEVICES {
             let device_type = if n % 4 == 3 { "valve" } else { "pump" };
             let profile = Profile {
@@ -143,21 +143,33 @@ impl Story {
     }
 
     async fn check(&mut self) {
-        self.model.check(&self.w, &self.ids).await;
+        self.model.check(&self.w, &self.ids, &self.ids).await;
+    }
+
+    /// Devices that are due do what they want.
+    async fn go_on(&mut self) {
+        for _ in 0..=self.below(4) {
+            self.step().await;
+        }
     }
 
     /// The device that is due does what it wants, and gets what was explained before.
-    async fn go_on(&mut self) {
+    async fn step(&mut self) {
         let Some((due, at)) = self.fleet.due() else { return };
         self.fleet.pass(at.since(self.fleet.now()));
-        let explained = self.w.service().explain(&self.w.ctx, &self.ids[due]).await.unwrap();
+        let begun = self.fleet.now();
+        let explained = match self.fleet.device(due).is_at() {
+            Some(_) => None,
+            None => Some(self.w.service().explain(&self.w.ctx, &self.ids[due]).await.unwrap()),
+        };
         let Some(step) = self.fleet.step(self.fleet.now() + HOUR * 24).await else { return };
-        let explained = Some(explained).filter(|_| step.member == due);
+        // It may have waited on, and then things may be otherwise.
+        let explained = explained.filter(|_| step.member == due && self.fleet.now() == begun);
         let (device, now) = (self.ids[step.member].clone(), self.w.mender.env().now());
-        let before = self.model.before(&device);
-        self.check().await;
-        match (step.act, step.answer) {
-            (Act::Poll(request), Answer::Update(update)) => {
+        let told = matches!(step.answer, Answer::Update(_)).then(|| self.model.before(&device));
+        self.model.check(&self.w, from_ref(&device), &self.ids).await;
+        match (step.act, step.answer, told) {
+            (Act::Poll(request), Answer::Update(update), Some(before)) => {
                 self.model.check_offer(&before, &device, &request, &update, now);
                 let is_known = |one: &Explanation| {
                     one.request.artifact_name == request.artifact_name
@@ -167,7 +179,7 @@ impl Story {
                     assert_eq!(explained.next.as_ref(), Some(&update.deployment), "{explained:?}");
                 }
             }
-            (act, Answer::Unavailable { .. }) => panic!("{device} is not answered: {act:?}"),
+            (act, Answer::Unavailable { .. }, _) => panic!("{device} is not answered: {act:?}"),
             _ => {}
         }
     }
@@ -303,7 +315,7 @@ impl Story {
 
     fn course(&self) -> Course {
         let phases = self.one_in(2).then(|| self.phases());
-        let thresholds = if self.one_in(3) { vec![self.threshold()] } else { Vec::new() };
+        let thresholds = if self.one_in(2) { vec![self.threshold()] } else { Vec::new() };
         let rate = self.one_in(2).then_some(1);
         let budget = Budget {
             parallel: (rate.is_none() || self.one_in(2)).then(|| 1 + self.below(2) as u64),
@@ -312,7 +324,7 @@ impl Story {
         let window = Window { days: vec![], opens: 6 * 60, minutes: 12 * 60, zone: Zone::Utc };
         Course {
             phases,
-            retries: u32::try_from(self.below(3)).unwrap(),
+            retries: u32::try_from(self.below(4)).unwrap() / 2,
             priority: i32::try_from(self.below(4)).unwrap() / 2,
             windows: if self.one_in(6) { vec![window] } else { Vec::new() },
             thresholds,
@@ -342,7 +354,7 @@ impl Story {
         ];
         let (side, limit) = sides[self.below(3)];
         let remedy = if self.one_in(4) { Remedy::Abort } else { Remedy::Pause };
-        Threshold { side, limit, sample: self.below(4) as u64, remedy }
+        Threshold { side, limit, sample: self.below(3) as u64, remedy }
     }
 
     /// Devices to which nothing bad happens, and users who let everything go on, end everything.
@@ -386,7 +398,7 @@ async fn run(seed: u64) {
 
 #[tokio::test]
 async fn random_fleets_keep_the_invariants() {
-    for seed in 0..12 {
+    for seed in 0..8 {
         // Named, so that one that fails is found.
         eprintln!("seed {seed}");
         Box::pin(run(seed)).await;

@@ -64,20 +64,21 @@ impl Model {
         }
     }
 
-    /// Looks at everything anew.
-    pub(super) async fn check(&mut self, w: &World, devices: &[DeviceId]) {
+    /// Looks at everything anew that may have changed where these devices did something, and at
+    /// all of it where a deployment changed.
+    pub(super) async fn check(&mut self, w: &World, acted: &[DeviceId], devices: &[DeviceId]) {
         let (service, ctx) = (w.service(), &w.ctx);
         let page = PageRequest::new(1, 500);
         let shown = service.deployments(ctx, DeploymentQuery::default(), page).await.unwrap().0;
-        let mut rows = BTreeMap::new();
-        for device in devices {
-            let all = service.store.history(&ctx.tenant, device, &[], 0, 1000).await.unwrap();
-            for row in all {
-                let again = rows.insert(row.key.clone(), row);
-                assert_eq!(again, None, "a device is in an attempt twice");
-            }
+        let is_known = |shown: &Shown| {
+            let known = self.deployments.get(&shown.deployment.id);
+            known.is_some_and(|known| known.deployment == shown.deployment)
+        };
+        let acted = if shown.iter().all(is_known) { acted } else { devices };
+        let mut touched = BTreeSet::new();
+        for device in acted {
+            touched.extend(self.look_at(w, device).await);
         }
-        self.rows = rows;
         self.note_ends();
         for shown in shown {
             let id = &shown.deployment.id;
@@ -87,10 +88,32 @@ impl Model {
                 let targets = targets.iter().flat_map(|part| part.to_vec().unwrap());
                 self.meant.insert(id.clone(), targets.collect());
             }
-            self.check_numbers(w, &shown).await;
-            self.check_end(&shown);
-            self.deployments.insert(shown.deployment.id.clone(), shown);
+            let known = self.deployments.get(id);
+            let is_same =
+                |known: &Shown| known.deployment == shown.deployment && known.tally == shown.tally;
+            if touched.contains(id) || !known.is_some_and(is_same) {
+                self.check_numbers(w, &shown).await;
+                self.check_end(&shown);
+                self.deployments.insert(id.clone(), shown);
+            }
         }
+    }
+
+    /// Looks at the records of a device; returns the deployments of those that changed.
+    async fn look_at(&mut self, w: &World, device: &DeviceId) -> BTreeSet<DeploymentId> {
+        let history = w.service().store.history(&w.ctx.tenant, device, &[], 0, 1000).await;
+        let mut touched = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        for row in history.unwrap() {
+            assert!(seen.insert(row.key.clone()), "a device is in an attempt twice");
+            if self.rows.get(&row.key) != Some(&row) {
+                touched.insert(row.deployment.clone());
+                self.rows.insert(row.key.clone(), row);
+            }
+        }
+        let is_gone = |row: &DeviceDeployment| row.device == *device && !seen.contains(&row.key);
+        assert!(!self.rows.values().any(is_gone), "records of {device} are gone");
+        touched
     }
 
     /// Notes what devices said the last word on.
@@ -254,20 +277,10 @@ impl Model {
         }
     }
 
-    /// Returns what should have ended, and did not. A device that says of what it ended that it is
-    /// at it again, after it ended something newer, is not told again: it has to end that by itself.
+    /// Returns what should have ended, and did not.
     pub(super) fn stuck(&self) -> Vec<String> {
         let open = self.deployments.values().map(|shown| &shown.deployment);
         let open = open.filter(|deployment| !deployment.is_finished());
-        let is_older = |row: &DeviceDeployment| {
-            self.rows.values().any(|other| {
-                other.device == row.device && other.ended.is_some() && other.created > row.created
-            })
-        };
-        let came_back = |row: &DeviceDeployment| row.is_open() && row.ended.is_some();
-        let waits_for_older = |deployment: &Deployment| {
-            self.rows_of(&deployment.id).any(|row| came_back(row) && is_older(row))
-        };
         // One that has yet to be full waits for devices, if not for those that joined.
         let waits_for_more = |deployment: &Deployment| {
             let mut rows = self.rows_of(&deployment.id);
@@ -275,8 +288,6 @@ impl Model {
             let is_full = deployment.max_devices > 0 && joined as u64 >= deployment.max_devices;
             deployment.is_dynamic() && !is_full && !rows.any(DeviceDeployment::is_open)
         };
-        let is_stuck =
-            |deployment: &&Deployment| !waits_for_more(deployment) && !waits_for_older(deployment);
         let row = |row: &DeviceDeployment| {
             let DeviceDeployment { device, attempt, status, ended, phase, request, .. } = row;
             format!("{device} {attempt} {status:?} {ended:?} {phase:?} {request:?}")
@@ -285,6 +296,6 @@ impl Model {
             let rows: Vec<_> = self.rows_of(&deployment.id).map(row).collect();
             format!("{deployment:?} {rows:#?}")
         };
-        open.filter(is_stuck).map(story).collect()
+        open.filter(|deployment| !waits_for_more(deployment)).map(story).collect()
     }
 }
