@@ -21,15 +21,18 @@ pub(crate) fn decode(segment: &str) -> Result<String, String> {
     unescape(segment)
 }
 
+fn decoded(segment: &str) -> Result<Cow<'_, str>, String> {
+    match segment.contains('%') {
+        false => Ok(Cow::Borrowed(segment)),
+        true => unescape(segment).map(Cow::Owned),
+    }
+}
+
 /// Splits a path at its slashes and decodes each part; the error is an escape that is none.
 ///
 /// Every request is split several times, and few have anything to decode.
 pub(crate) fn segments(path: &str) -> Result<Vec<Cow<'_, str>>, String> {
     let path = path.strip_prefix('/').unwrap_or(path);
-    let decoded = |segment: &str| match segment.contains('%') {
-        false => Ok(Cow::Borrowed(segment)),
-        true => unescape(segment).map(Cow::Owned),
-    };
     path.split('/').map(decoded).collect()
 }
 
