@@ -251,8 +251,8 @@ async fn users_of_some_tags_see_their_manifests_and_store_none() {
     let text = yaml("m3", "core");
     let made = artifacts.generate_manifest(&limited, Default::default(), pieces(text.as_bytes()));
     assert_eq!(refusal(made.await).0, Kind::Forbidden);
-    let deleted = artifacts.delete_manifests(&limited, &["m2".into()]).await;
-    assert_eq!(refusal(deleted).0, Kind::Forbidden);
+    artifacts.delete_manifests(&limited, &["m2".into()]).await.unwrap();
+    artifacts.manifest(&w.ctx, "m2").await.unwrap();
 }
 
 #[tokio::test]
