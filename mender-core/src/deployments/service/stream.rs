@@ -12,7 +12,7 @@ use super::{Service, read};
 use crate::{
     ctx::Ctx,
     deployments::{
-        model::{CHUNK, Deployment, DeploymentId, DeviceIds, Targets},
+        model::{CHUNK, Deployment, DeploymentId, DeviceDeployment, DeviceIds, Targets},
         service::read::ShownDevice,
     },
     error::{Error, Result, StoreError},
@@ -125,7 +125,7 @@ impl Service {
                 let Some(last) = rows.last().map(|last| last.key.clone()) else {
                     return Ok(None);
                 };
-                let rows = rows.into_iter().filter(|row| row.is_listed()).collect();
+                let rows = rows.into_iter().filter(DeviceDeployment::is_listed).collect();
                 let shown = read::show_devices(&*releases, &tenant, &of[..], rows).await?;
                 Ok(Some((shown, Some(last))))
             }
