@@ -91,11 +91,12 @@ impl Service {
             async move {
                 let wanted: Vec<String> = keys.iter().map(|(_, key)| key.clone()).collect();
                 let found = store.targets(&tenant, &wanted).await?.into_iter();
-                let mut found: HashMap<String, DeviceIds> =
+                let found: HashMap<String, DeviceIds> =
                     found.map(|part| (part.key, part.devices)).collect();
                 let part = |(nth, key): (usize, String)| {
                     let missing = || Error::from(StoreError::corrupt("no targets", key.as_str()));
-                    let devices = found.remove(&key).ok_or_else(missing)?;
+                    // The same deployment may be there twice.
+                    let devices = found.get(&key).ok_or_else(missing)?.clone();
                     Ok(Named { nth, devices })
                 };
                 keys.into_iter().map(part).collect::<Result<Vec<Named>>>()

@@ -36,6 +36,11 @@ async fn named_devices_come_deployment_by_deployment() {
         }
     }
     assert_eq!(named, expected);
+    let oldest = all.last().map(|shown| &shown.deployment).unwrap();
+    let twice: Vec<Named> =
+        w.service().named(&w.ctx, [oldest, oldest]).try_collect().await.unwrap();
+    let devices = DeviceIds::of(&devices(1));
+    assert_eq!(twice, [0, 1].map(|nth| Named { nth, devices: devices.clone() }));
     w.mender.drain().await.unwrap();
 }
 
