@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{auth, env::Time, error::Result, feed, mender::Mender};
+use crate::{auth, env::Time, error::Result, feed, mender::Mender, outbox};
 
 /// How often contacts are written.
 const CONTACTS: Duration = Duration::from_secs(10);
@@ -79,11 +79,19 @@ impl Mender {
         Ok(kernel.feed.beat(&node).await?)
     }
 
-    /// Takes over the events of nodes that died; returns how many.
+    /// Takes over the events of nodes that died, and those that this one could not deliver in
+    /// time; returns how many. Where there are many, all of them: a fleet that works at once leaves
+    /// more of them than fit into the queue.
     async fn adopt(&self) -> Result<usize> {
         let mut count = 0;
         for journal in &self.0.journals {
-            count += self.0.courier.deliver_orphans(journal).await?;
+            loop {
+                let found = self.0.courier.deliver_orphans(journal).await?;
+                count += found;
+                if found < outbox::BATCH {
+                    break;
+                }
+            }
         }
         Ok(count)
     }
@@ -147,5 +155,36 @@ async fn repeat(
             () = stop.cancelled() => return,
             () = tokio::time::sleep(period) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{TestDevice, TestEnv};
+
+    /// As where a fleet made more events than the queue takes: their leases have ended.
+    #[tokio::test(start_paused = true)]
+    async fn a_backlog_of_events_is_delivered_at_once() {
+        let time = TestEnv::seeded(1);
+        let mender = Mender::in_memory().env(time.env()).build().unwrap();
+        for n in 0..3 * outbox::BATCH {
+            let device = TestDevice::new(&format!(r#"{{"mac":"{n}"}}"#), 1);
+            mender.auth().request("", &device.request()).await.unwrap_err();
+        }
+        assert!(mender.undelivered().await.unwrap() >= 3 * outbox::BATCH as u64);
+        time.advance(outbox::LEASE + Duration::from_secs(1));
+        let stop = CancellationToken::new();
+        let begun = tokio::time::Instant::now();
+        let wait = async {
+            while mender.undelivered().await.unwrap() > 0 {
+                tokio::time::sleep(LOOK / 100).await;
+            }
+            let took = begun.elapsed();
+            stop.cancel();
+            took
+        };
+        let (took, ()) = tokio::join!(wait, mender.run(stop.clone()));
+        assert!(took < LOOK, "{took:?}");
     }
 }
