@@ -153,7 +153,14 @@ fn claims(token: &str) -> Result<Claims, ApiError> {
     let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).map_err(|error| {
         refuse(format!("identity: failed to decode base64 JWT claims: {error}"))
     })?;
-    let claims: Stated = serde_json::from_slice(&payload)
+    let stated = serde_json::from_slice::<Stated>(&payload).or_else(|error| {
+        // Compat: what is JSON but no object states nothing.
+        if !error.is_data() {
+            return Err(error);
+        }
+        serde_json::from_slice::<IgnoredAny>(&payload).map(|_| Stated::default())
+    });
+    let claims = stated
         .map_err(|error| refuse(format!("identity: failed to decode JSON JWT claims: {error}")))?;
     claims.read().ok_or_else(|| refuse("identity: claim \"sub\" is required"))
 }

@@ -9,10 +9,12 @@ use mender::{
 };
 
 /// Documented under the best known value of a parameter; other routes answer there.
-const DOCUMENTED_ONLY: [&str; 7] = [
+const DOCUMENTED_ONLY: [&str; 9] = [
     "GET /api/management/v1/deployments/limits/storage",
     "GET /api/internal/v1/deployments/tenants/{}/limits/storage",
     "PUT /api/internal/v1/deployments/tenants/{}/limits/storage",
+    "GET /api/internal/v1/deployments/tenants/{}/limits/max_artifact_size_micro_device_tier",
+    "PUT /api/internal/v1/deployments/tenants/{}/limits/max_artifact_size_micro_device_tier",
     "GET /api/management/v2/devauth/limits/max_devices",
     "GET /api/internal/v1/devauth/tenant/{}/limits/max_devices",
     "PUT /api/internal/v1/devauth/tenant/{}/limits/max_devices",
