@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod poll;
+mod redact;
 mod rollout;
 mod safety;
 mod settings;
@@ -26,6 +27,7 @@ mod tiers;
 
 pub(super) use poll::is_installed;
 pub use poll::{Answer, Offer, Selection, choose, contact, held, is_member, newest_ended, target};
+pub use redact::redacted;
 use rollout::begin_in;
 pub use rollout::{
     Gate, MAX_PHASES, MAX_RETRIES, NewPhase, Phases, devices_quota, gate, plan, quota_of, why_full,

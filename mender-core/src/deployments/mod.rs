@@ -33,6 +33,7 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
+mod adviser;
 mod events;
 pub mod logic;
 mod model;
@@ -41,6 +42,7 @@ mod react;
 mod service;
 mod store;
 
+pub use adviser::Adviser;
 pub use events::DeploymentEvent;
 pub use logic::{NewPhase, Phases, Selection};
 pub use model::{

@@ -9,6 +9,7 @@ use crate::{
     commit::Commit,
     ctx::Ctx,
     deployments::{
+        Adviser,
         logic::{self, Selection},
         model::{
             Deployment, DeploymentId, DeploymentSettings, DeviceDeployment, Log, Payload, Request,
@@ -41,6 +42,7 @@ mod logs;
 mod pace;
 mod poll;
 mod read;
+mod recorded;
 mod safety;
 mod settings;
 mod stream;
@@ -188,6 +190,7 @@ pub struct Service {
     tiers: Arc<dyn Tiers>,
     quotas: Arc<dyn Quotas>,
     keys: Arc<Keyring>,
+    adviser: Option<Arc<dyn Adviser>>,
     config: Config,
     known: Arc<Cache<Option<Arc<Deployment>>>>,
     dynamic: Arc<Cache<Arc<[Arc<Deployment>]>>>,
@@ -206,6 +209,7 @@ pub(crate) struct Parts {
     pub(crate) tiers: Arc<dyn Tiers>,
     pub(crate) quotas: Arc<dyn Quotas>,
     pub(crate) keys: Arc<Keyring>,
+    pub(crate) adviser: Option<Arc<dyn Adviser>>,
     pub(crate) config: Config,
 }
 
@@ -221,7 +225,8 @@ fn not_found() -> Error {
 
 impl Service {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { kernel, store, journal, releases, fleet, tiers, quotas, keys, config } = parts;
+        let Parts { kernel, store, journal, releases, fleet, tiers, quotas, keys, adviser, config } =
+            parts;
         let known = Arc::new(Cache::new(logic::TOPIC, KNOWN));
         let dynamic = Arc::new(Cache::new(logic::DYNAMIC_TOPIC, KNOWN));
         kernel.register(known.clone());
@@ -238,6 +243,7 @@ impl Service {
             tiers,
             quotas,
             keys,
+            adviser,
             config,
             known,
             dynamic,

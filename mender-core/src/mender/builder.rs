@@ -54,6 +54,7 @@ pub struct Builder {
     outbound: Option<Arc<dyn Outbound>>,
     mail: Option<Arc<dyn Mail>>,
     index: Option<Arc<dyn SearchIndex>>,
+    adviser: Option<Arc<dyn deployments::Adviser>>,
     public_url: String,
     artifacts_config: artifacts::Config,
     auth_config: auth::Config,
@@ -182,6 +183,13 @@ impl Builder {
     #[must_use]
     pub fn mail(mut self, mail: impl Mail) -> Self {
         self.mail = Some(Arc::new(mail));
+        self
+    }
+
+    /// Has logs of failed deployments explained; not at all where not called.
+    #[must_use]
+    pub fn log_adviser(mut self, adviser: impl deployments::Adviser) -> Self {
+        self.adviser = Some(Arc::new(adviser));
         self
     }
 
@@ -347,12 +355,14 @@ impl Builder {
             tiers: auth.clone(),
             quotas: deployments.base,
             keys: keys.clone(),
+            adviser: self.adviser,
             config: self.deployments_config,
         }));
 
         let lag = Arc::default();
         let search = Arc::new(search::Service::new(
             inventory.clone(),
+            deployments.clone(),
             tenants.clone(),
             jobs.clone(),
             self.index.clone(),

@@ -12,17 +12,17 @@ pub struct DeviceSearch {
     pub area: Option<Area>,
 }
 
-/// What is counted: devices by the texts of an attribute.
+/// What is counted: devices by the texts of an attribute, or records by those of a field.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Term {
+pub struct Term<A = AttributeName> {
     /// What the result is called.
     pub name: String,
     /// The attribute.
-    pub attribute: AttributeName,
+    pub attribute: A,
     /// How many texts are told apart.
     pub limit: usize,
     /// What is counted of the devices with each text.
-    pub terms: Vec<Term>,
+    pub terms: Vec<Term<A>>,
 }
 
 impl Term {

@@ -1,7 +1,10 @@
+mod records;
+
 use std::sync::Arc;
 
 use crate::{
     ctx::Ctx,
+    deployments,
     env::Time,
     error::{Error, Result},
     id::TenantId,
@@ -35,6 +38,7 @@ const TENANTS: usize = 100;
 /// The use cases of search.
 pub struct Service {
     inventory: Arc<inventory::Service>,
+    deployments: Arc<deployments::Service>,
     directory: Arc<dyn Directory>,
     jobs: Arc<dyn Jobs>,
     index: Option<Arc<dyn SearchIndex>>,
@@ -52,12 +56,13 @@ impl std::fmt::Debug for Service {
 impl Service {
     pub(crate) fn new(
         inventory: Arc<inventory::Service>,
+        deployments: Arc<deployments::Service>,
         directory: Arc<dyn Directory>,
         jobs: Arc<dyn Jobs>,
         index: Option<Arc<dyn SearchIndex>>,
         lag: Arc<Lag>,
     ) -> Self {
-        Self { inventory, directory, jobs, index, lag }
+        Self { inventory, deployments, directory, jobs, index, lag }
     }
 
     /// Tells whether an index of its own answers, not the primary store.
@@ -103,10 +108,7 @@ impl Service {
         wanted: &DeviceSearch,
         page: PageRequest,
     ) -> Result<Found> {
-        if page.skip() + u64::from(page.size) > MAX_WINDOW {
-            let what = format!("page * per_page must be no greater than {MAX_WINDOW}");
-            return Err(Error::invalid("page", what));
-        }
+        check_window(page)?;
         let (search, fits) = self.inventory.compile(ctx, &wanted.query)?;
         let Some(area) = wanted.area else {
             if let Some(fits) = fits {
@@ -276,7 +278,16 @@ impl Service {
 }
 
 /// How many terms lie inside each other at most.
-fn depth(terms: &[Term]) -> usize {
+/// Refuses pages that are too deep.
+fn check_window(page: PageRequest) -> Result<()> {
+    if page.skip() + u64::from(page.size) > MAX_WINDOW {
+        let what = format!("page * per_page must be no greater than {MAX_WINDOW}");
+        return Err(Error::invalid("page", what));
+    }
+    Ok(())
+}
+
+fn depth<A>(terms: &[Term<A>]) -> usize {
     terms.iter().map(|term| 1 + depth(&term.terms)).max().unwrap_or(0)
 }
 

@@ -7,6 +7,7 @@ mod devices;
 mod error;
 mod internal;
 mod lists;
+mod logs;
 mod management;
 mod records;
 mod settings;
@@ -37,7 +38,9 @@ use crate::{artifacts::is_uuid, error::ApiError, routes::Routes};
     lists::v2,
     records::all,
     records::list,
-    records::log,
+    logs::log,
+    logs::formatted,
+    logs::explain,
     records::history,
     records::explain,
     records::abort_device,
@@ -78,6 +81,10 @@ fn management_routes() -> Routes<Mender> {
     const SETTINGS: &str = "/api/management/v1/deployments/settings";
     const APPROVE: &str = "/api/management/v1/deployments/deployments/{id}/phases/{phase}/approve";
     const LOG: &str = "/api/management/v1/deployments/deployments/{id}/devices/{device}/log";
+    const FORMATTED: &str =
+        "/api/management/v1alpha1/deployments/deployments/{id}/devices/{device}/log";
+    const EXPLAINED: &str =
+        "/api/management/v1alpha1/deployments/deployments/{id}/devices/{device}/log/explain";
     Routes::new()
         .get(ALL, lists::v1)
         .post(ALL, management::create)
@@ -98,7 +105,9 @@ fn management_routes() -> Routes<Mender> {
         .get("/api/management/v1/deployments/deployments/{id}/device_list", management::targets)
         .get("/api/management/v1/deployments/deployments/{id}/devices", records::all)
         .get("/api/management/v1/deployments/deployments/{id}/devices/list", records::list)
-        .get(LOG, records::log)
+        .get(LOG, logs::log)
+        .get(FORMATTED, logs::formatted)
+        .get(EXPLAINED, logs::explain)
         .get(DEVICE, records::history)
         .get("/api/management/v1/deployments/devices/{device}/explain", records::explain)
         .delete(DEVICE, records::abort_device)

@@ -2,7 +2,7 @@ use axum::{
     extract::{OriginalUri, State},
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header::CONTENT_TYPE};
+use http::{HeaderMap, StatusCode, Uri};
 use mender_core::{
     Ctx, DeviceId, Mender,
     deployments::{Shown, ShownDevice, Status},
@@ -98,33 +98,6 @@ pub(super) async fn list(
     let (devices, total) = devices.map_err(error::devices)?;
     let devices: Vec<_> = devices.into_iter().map(wire::Device::of).collect();
     Ok((paging.headers(Rest::Total(total)), Json(devices)).into_response())
-}
-
-/// Shows what a device wrote down.
-#[utoipa::path(get,
-    path = "/api/management/v1/deployments/deployments/{id}/devices/{device}/log", tag = TAG,
-    params(
-        ("id" = String, Path, description = "the deployment"),
-        ("device" = String, Path, description = "the device"),
-    ),
-    responses(
-        (status = 200, description = "a line for each message", body = String,
-         content_type = "text/plain"),
-        (status = 401, description = "no valid token", body = wire::ErrorBody),
-        (status = 404, description = "there is none", body = wire::ErrorBody),
-        (status = 500, description = "internal error", body = wire::ErrorBody),
-    ))]
-pub(super) async fn log(
-    State(mender): State<Mender>,
-    UserCaller(ctx): UserCaller,
-    Path((id, device)): Path<(String, String)>,
-) -> Result<Response, ApiError> {
-    let missing = || ApiError::new(StatusCode::NOT_FOUND, "Resource not found");
-    let (id, device) =
-        (id.parse().map_err(|_| missing())?, device_id(&device).ok_or_else(missing)?);
-    let log = mender.deployments().log(&ctx, &id, &device).await.map_err(error::other)?;
-    let text = HeaderValue::from_static("text/plain");
-    Ok(([(CONTENT_TYPE, text)], wire::log_text(&log)).into_response())
 }
 
 /// Reads the paging of a device's history.

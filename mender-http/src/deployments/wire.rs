@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use mender_core::{
     DeviceId, Time, artifacts, blob,
     deployments::{
-        self, Audience, DeploymentId, DeviceDeployment, Log, Payload, Progress, Request, Shown,
+        self, Audience, DeploymentId, DeviceDeployment, Payload, Progress, Request, Shown,
         ShownDevice, Status, Tally,
     },
     inventory::Predicate,
@@ -462,44 +462,9 @@ impl LastStatuses {
     }
 }
 
-/// Writes a time as logs have it; what is none is left as it is.
-fn log_time(text: &str) -> String {
-    let Ok(time) = serde_json::from_value::<Time>(Value::from(text)) else {
-        return text.to_owned();
-    };
-    let text = time.to_string();
-    let text = text.trim_end_matches('Z').replacen('T', " ", 1);
-    let text = match text.split_once('.') {
-        Some((whole, fraction)) => match fraction.trim_end_matches('0') {
-            "" => whole.to_owned(),
-            fraction => format!("{whole}.{fraction}"),
-        },
-        None => text,
-    };
-    format!("{text} +0000 UTC")
-}
-
-/// Writes a log: a line for each message.
-pub(super) fn log_text(log: &Log) -> String {
-    let mut out = String::new();
-    for message in &log.messages {
-        let text = message.message.strip_suffix('\n').unwrap_or(&message.message);
-        out.push_str(&format!("{} {}: {text}\n", log_time(&message.timestamp), message.level));
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_in_logs_have_no_more_digits_than_they_need() {
-        assert_eq!(log_time("2016-03-11T13:03:17.063493443Z"), "2016-03-11 13:03:17.063 +0000 UTC");
-        assert_eq!(log_time("2016-03-11T13:03:17.5Z"), "2016-03-11 13:03:17.5 +0000 UTC");
-        assert_eq!(log_time("2016-03-11T14:03:18+01:00"), "2016-03-11 13:03:18 +0000 UTC");
-        assert_eq!(log_time("00:39:06.746,000"), "00:39:06.746,000");
-    }
 
     #[test]
     fn no_more_than_three_bytes_of_a_secret_are_shown() {

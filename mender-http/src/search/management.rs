@@ -49,7 +49,7 @@ pub(super) async fn found(
 /// The headers of a page.
 // Compat: one line of links, without a space before `rel`; there is a next page from one device
 // before the end of this one on.
-fn headers(path: &str, page: PageRequest, total: u64) -> HeaderMap {
+pub(super) fn headers(path: &str, page: PageRequest, total: u64) -> HeaderMap {
     let PageRequest { number, size } = page;
     let link =
         |number: u32, rel: &str| format!("<{path}?page={number}&per_page={size}>;rel=\"{rel}\"");

@@ -1,8 +1,9 @@
-//! Reports over HTTP: searches of devices, and their numbers.
+//! Reports over HTTP: searches of devices and of what deployments did on them, and their numbers.
 
 mod error;
 mod internal;
 mod management;
+mod records;
 mod wire;
 
 use mender_core::Mender;
@@ -16,6 +17,8 @@ use crate::routes::Routes;
     management::aggregate,
     management::attributes,
     management::search_attributes,
+    records::search,
+    records::aggregate,
     internal::alive,
     internal::health,
     internal::search,
@@ -33,6 +36,8 @@ pub fn routes() -> Routes<Mender> {
         )
         .post("/api/management/v1/reporting/devices/aggregate", management::aggregate)
         .get("/api/management/v1/reporting/devices/attributes", management::attributes)
+        .post("/api/management/v1/reporting/deployments/devices/search", records::search)
+        .post("/api/management/v1/reporting/deployments/devices/aggregate", records::aggregate)
         .post("/api/internal/v1/reporting/tenants/{tenant}/devices/search", internal::search)
         .document(&Document::openapi())
 }

@@ -1,3 +1,5 @@
+pub(super) mod records;
+
 use std::collections::HashSet;
 
 use mender_core::{
@@ -156,31 +158,44 @@ fn named(scope: Option<String>, attribute: Option<String>) -> Result<AttributeNa
     Ok(AttributeName::new(scope, attribute))
 }
 
+/// Reads how an attribute is compared, and with what.
+fn comparison(op: Option<String>, value: &Json) -> Result<(Op, Operand), String> {
+    let op: Op = required("type", op)?.parse().map_err(|()| "type: must be a valid value.")?;
+    if op == Op::Ltne {
+        return Err("type: must be a valid value.".into());
+    }
+    if value.is_null() {
+        return Err("value: is required.".into());
+    }
+    let is_list = value.is_array();
+    if is_list != matches!(op, Op::In | Op::Nin) {
+        // Compat: the text of the reference server, which answers 500 with it.
+        return Err(match is_list {
+            true => "filter doesn't support array values".into(),
+            false => "filter supports only array values".into(),
+        });
+    }
+    Ok((op, Operand::from_json(value).map_err(|e| e.to_string())?))
+}
+
+fn is_descending(order: Option<String>) -> Result<bool, String> {
+    match required("order", order)?.as_str() {
+        "asc" => Ok(false),
+        "desc" => Ok(true),
+        _ => Err("order: must be a valid value.".into()),
+    }
+}
+
 impl Filter {
     fn read(self) -> Result<Predicate, String> {
         let name = named(self.scope, self.attribute)?;
-        let op = required("type", self.r#type)?;
-        let op: Op = op.parse().map_err(|()| "type: must be a valid value.")?;
-        if op == Op::Ltne {
-            return Err("type: must be a valid value.".into());
-        }
-        if self.value.is_null() {
-            return Err("value: is required.".into());
-        }
-        let is_list = self.value.is_array();
-        if is_list != matches!(op, Op::In | Op::Nin) {
-            // Compat: the text of the reference server, which answers 500 with it.
-            return Err(match is_list {
-                true => "filter doesn't support array values".into(),
-                false => "filter supports only array values".into(),
-            });
-        }
-        let value = match (&self.value, op) {
+        let (op, value) = comparison(self.r#type, &self.value)?;
+        let value = match (value, op) {
             // The whole value must match.
-            (Json::String(pattern), Op::Regex) => {
+            (Operand::Value(Value::Text(pattern)), Op::Regex) => {
                 Operand::Value(Value::Text(format!("(?:{pattern})$")))
             }
-            (value, _) => Operand::from_json(value).map_err(|e| e.to_string())?,
+            (value, _) => value,
         };
         Ok(Predicate { name, op, value })
     }
@@ -188,12 +203,7 @@ impl Filter {
 
 impl SortKey {
     fn read(self) -> Result<(AttributeName, bool), String> {
-        let name = named(self.scope, self.attribute)?;
-        match required("order", self.order)?.as_str() {
-            "asc" => Ok((name, false)),
-            "desc" => Ok((name, true)),
-            _ => Err("order: must be a valid value.".into()),
-        }
+        Ok((named(self.scope, self.attribute)?, is_descending(self.order)?))
     }
 }
 
@@ -258,26 +268,48 @@ impl Search {
     }
 }
 
-impl Term {
-    fn read(self) -> Result<search::Term, String> {
-        let name = required("name", self.name)?;
-        let (attribute, scope) =
-            (required("attribute", self.attribute)?, required("scope", self.scope)?);
-        let limit = match self.limit.unwrap_or(0) {
-            limit if limit < 0 => return Err("limit: must be no less than 0.".into()),
-            limit => usize::try_from(limit).unwrap_or(usize::MAX),
-        };
-        let terms = terms(self.aggregations.unwrap_or_default())?;
-        Ok(search::Term { name, attribute: AttributeName::new(scope, attribute), limit, terms })
+/// What a term says, the terms inside it unread.
+struct TermParts<T: ReadTerm> {
+    name: String,
+    attribute: T::Attribute,
+    limit: Option<i64>,
+    inner: Option<Vec<Item<T>>>,
+}
+
+/// A term of what is counted.
+trait ReadTerm: Sized {
+    /// What it is counted by.
+    type Attribute;
+
+    fn parts(self) -> Result<TermParts<Self>, String>;
+}
+
+impl ReadTerm for Term {
+    type Attribute = AttributeName;
+
+    fn parts(self) -> Result<TermParts<Self>, String> {
+        let Self { name, attribute, scope, limit, aggregations } = self;
+        let name = required("name", name)?;
+        let (attribute, scope) = (required("attribute", attribute)?, required("scope", scope)?);
+        let attribute = AttributeName::new(scope, attribute);
+        Ok(TermParts { name, attribute, limit, inner: aggregations })
     }
 }
 
-fn terms(asked: Vec<Item<Term>>) -> Result<Vec<search::Term>, String> {
+fn term<T: ReadTerm>(asked: T) -> Result<search::Term<T::Attribute>, String> {
+    let TermParts { name, attribute, limit, inner } = asked.parts()?;
+    let limit = match limit.unwrap_or(0) {
+        limit if limit < 0 => return Err("limit: must be no less than 0.".into()),
+        limit => usize::try_from(limit).unwrap_or(usize::MAX),
+    };
+    Ok(search::Term { name, attribute, limit, terms: terms(inner.unwrap_or_default())? })
+}
+
+fn terms<T: ReadTerm>(asked: Vec<Item<T>>) -> Result<Vec<search::Term<T::Attribute>>, String> {
     if asked.len() > MAX_TERMS {
         return Err(format!("aggregations: the length must be between 1 and {MAX_TERMS}."));
     }
-    let mut terms =
-        asked.into_iter().map(|Item(term)| term.read()).collect::<Result<Vec<_>, _>>()?;
+    let mut terms = asked.into_iter().map(|Item(one)| term(one)).collect::<Result<Vec<_>, _>>()?;
     // Compat: of two with one name there is one.
     let mut names = HashSet::new();
     terms.retain(|term| names.insert(term.name.clone()));

@@ -55,4 +55,26 @@ impl Service {
         self.check_reach(ctx, id, device).await?;
         self.store.log(&ctx.tenant, id, device).await?.ok_or_else(not_found)
     }
+
+    /// Has what a device wrote down explained by the [adviser](crate::deployments::Adviser), to whom it is shown
+    /// [redacted](logic::redacted).
+    ///
+    /// # Errors
+    /// `NotFound` where it sent nothing, or nobody explains logs, `Forbidden` where the tenant does
+    /// not want it, and those of the adviser and the store.
+    pub async fn explain_log(
+        &self,
+        ctx: &Ctx,
+        id: &DeploymentId,
+        device: &DeviceId,
+    ) -> Result<String> {
+        let Some(adviser) = &self.adviser else {
+            return Err(Error::not_found("nobody explains logs here"));
+        };
+        if !adviser.is_allowed(&ctx.tenant).await? {
+            return Err(Error::forbidden("the tenant has not agreed to have logs explained"));
+        }
+        let log = self.log(ctx, id, device).await?;
+        adviser.advise(&ctx.tenant, &logic::redacted(&log.text())).await
+    }
 }

@@ -2,6 +2,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     slice::from_ref,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
 use super::{Releases, Service};
@@ -52,6 +53,14 @@ pub struct ShownDevice {
     pub attempts: Option<u32>,
     /// The id of the phase in which it began.
     pub phase: Option<String>,
+}
+
+impl ShownDevice {
+    /// Returns how long it took; nothing while it has not ended.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.row.finished.map_or(Duration::ZERO, |finished| finished.since(self.row.created))
+    }
 }
 
 impl Service {

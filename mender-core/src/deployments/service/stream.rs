@@ -35,7 +35,7 @@ pub struct Named {
 }
 
 /// Returns as single pieces what comes several at a time.
-fn singly<T: Send + 'static>(
+pub(super) fn singly<T: Send + 'static>(
     found: impl Stream<Item = Result<Vec<T>>> + Send + 'static,
 ) -> Streamed<T> {
     found.map_ok(|found| iter(found.into_iter().map(Ok))).try_flatten().boxed()

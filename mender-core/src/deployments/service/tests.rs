@@ -9,6 +9,7 @@ mod explain;
 mod late;
 mod pace;
 mod random;
+mod reports;
 mod rights;
 mod safety;
 mod streamed;

@@ -1,7 +1,10 @@
 //! Users of some groups, and of releases with some tags.
 
 use super::*;
-use crate::deployments::{DeviceIds, Message, NewConfiguration};
+use crate::{
+    deployments::{DeviceIds, Message, NewConfiguration},
+    search::RecordSearch,
+};
 
 impl World {
     /// Devices of these groups, by their numbers; one without is in none.
@@ -199,4 +202,25 @@ async fn users_of_tags_deploy_releases_that_have_one_of_them() {
     let both = w.limited(Some(&["b"]), Some(&["beta"]));
     assert_eq!(refusal(w.orders_for(&both, one(0)).await).0, Kind::Forbidden);
     w.orders_for(&both, one(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn users_of_groups_get_reports_of_their_deployments() {
+    let w = World::new().await;
+    w.grouped(&[Some("a"), Some("b")]).await;
+    for group in ["a", "b"] {
+        w.orders_for(&w.ctx, Whom::Group(group.parse().unwrap())).await.unwrap();
+    }
+    assert!(w.told(0).await.is_some() && w.told(1).await.is_some());
+    let page = PageRequest { number: 1, size: 20 };
+    for devices in [None, Some(vec![device(0), device(1)])] {
+        let wanted = RecordSearch { devices, ..RecordSearch::default() };
+        for (groups, seen) in [(&["a"][..], vec![device(0)]), (&["c"], vec![]), (&[], vec![])] {
+            let limited = w.limited(Some(groups), None);
+            let found = w.mender.search().records(&limited, &wanted, page).await.unwrap();
+            let devices: Vec<_> =
+                found.records.into_iter().map(|found| found.device.row.device).collect();
+            assert_eq!(devices, seen, "{groups:?}");
+        }
+    }
 }
