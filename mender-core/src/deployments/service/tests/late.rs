@@ -73,3 +73,17 @@ async fn a_late_report_keeps_no_deployment_open_of_a_device_that_went_on() {
     assert_eq!(w.counts(&older).await, [(Status::Installing, 1), (Status::Success, 1)]);
     w.mender.drain().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_reset_brings_nothing_back_that_is_older_than_what_ended_since() {
+    let w = World::new().await;
+    let urgent = Course { priority: 1, ..Course::default() };
+    let older = w.create(&w.ctx, "older", devices(2)).await.unwrap();
+    assert_eq!(w.told(0).await.as_ref(), Some(&older));
+    w.report(&older, 0, Status::Failure).await.unwrap();
+    let newer = w.create_as(&w.ctx, "newer", devices(1), urgent).await.unwrap();
+    w.service().reset_history(&w.ctx, &device(0)).await.unwrap();
+    assert_eq!(w.told(0).await.as_ref(), Some(&newer));
+    w.report(&newer, 0, Status::Success).await.unwrap();
+    assert_eq!(w.told(0).await, None);
+}

@@ -188,7 +188,11 @@ impl Story {
         let (n, ctx) = (self.below(DEVICES), self.w.ctx.clone());
         let id = self.any();
         match (self.below(100), id) {
-            (0..60, _) => return self.go_on().await,
+            (0..57, _) => return self.go_on().await,
+            (57..60, _) => {
+                self.model.forget_ends(&self.ids[n]);
+                self.w.service().reset_history(&ctx, &self.ids[n]).await.unwrap();
+            }
             (60..66, _) => self.create().await,
             (66..69, _) => self.w.mender.drain().await.unwrap(),
             (69..72, _) => self.fleet.change(n, Simulated::hurry),
@@ -197,12 +201,8 @@ impl Story {
             (76, _) => self.step_clock(),
             (77, id) => self.crash(n, id).await,
             (78, _) => self.w.service().abort_device(&ctx, &self.ids[n]).await.unwrap(),
-            (79, _) => {
-                self.model.forget_ends(&self.ids[n]);
-                self.w.service().reset_history(&ctx, &self.ids[n]).await.unwrap();
-            }
-            (80, _) if self.one_in(3) && self.gone.len() < 2 => self.decommission(n).await,
-            (81, _) if !self.gone.contains(&n) => {
+            (79, _) if self.one_in(3) && self.gone.len() < 2 => self.decommission(n).await,
+            (80..82, _) if !self.gone.contains(&n) => {
                 let ring = self.below(2);
                 self.join_ring(n, ring).await;
             }
