@@ -356,11 +356,18 @@ pub fn limit_storage(
     let commit = change_settings(settings, now, "counted where something is stored", |to| {
         to.storage_limit = (limit != NO_LIMIT).then_some(limit);
     });
-    if commit.is_nothing() || moved == 0 {
-        commit
-    } else {
-        commit.charge(STORAGE, Draw::Move(moved))
-    }
+    if commit.is_nothing() { commit } else { moved_by(commit, moved) }
+}
+
+/// Removes what is kept for a tenant that left, its limit included.
+pub fn forget_settings(was: ArtifactSettings) -> Commit<ArtifactSettings> {
+    let limit = was.storage_limit.unwrap_or(NO_LIMIT);
+    let moved = quota::capacity(NO_LIMIT) - quota::capacity(limit);
+    moved_by(Commit::delete(was).quiet("a tenant left"), moved)
+}
+
+fn moved_by(commit: Commit<ArtifactSettings>, by: i64) -> Commit<ArtifactSettings> {
+    if by == 0 { commit } else { commit.charge(STORAGE, Draw::Move(by)) }
 }
 
 fn change_settings(

@@ -103,7 +103,7 @@ impl Service {
 
     pub(super) async fn forget_settings(&self, ctx: &Ctx) -> Result<()> {
         let decide = |was: Option<ArtifactSettings>| {
-            Ok(was.map_or_else(Commit::nothing, |was| Commit::delete(was).quiet("a tenant left")))
+            Ok(was.map_or_else(Commit::nothing, logic::forget_settings))
         };
         self.change_settings(ctx, decide).await
     }

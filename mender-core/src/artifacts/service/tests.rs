@@ -274,11 +274,15 @@ async fn tenants_have_names_and_bytes_of_their_own() {
     let other = Ctx::system("t 2/é".parse().unwrap());
     let file = bytes("r1", "pump");
     let id = w.artifacts().upload(&other, NewArtifact::default(), pieces(&file)).await.unwrap();
+    w.artifacts().limit_storage(&other, 1 << 20).await.unwrap();
     assert_eq!(refusal(w.artifacts().artifact(&w.ctx, &id).await).0, Kind::NotFound);
     assert!(w.artifacts().artifact(&other, &id).await.is_ok());
     w.mender.forget_tenant(&other.tenant).await.unwrap();
     w.mender.drain().await.unwrap();
     assert_eq!(refusal(w.artifacts().artifact(&other, &id).await).0, Kind::NotFound);
+    // Whoever comes to have its id begins anew.
+    let storage = w.artifacts().storage(&other).await.unwrap();
+    assert_eq!((storage.limit, storage.used), (None, 0));
     assert_eq!(w.names().await, ["r1"]);
 }
 
