@@ -6,8 +6,6 @@ mod queue;
 mod threads;
 mod writer;
 
-use std::sync::Mutex;
-
 use async_trait::async_trait;
 use mender_core::{StoreError, StoreResult};
 use tokio::sync::oneshot;
@@ -26,7 +24,7 @@ use writer::Request;
 
 /// A database file.
 pub(crate) struct Sqlite {
-    threads: Mutex<Threads>,
+    threads: Threads,
 }
 
 fn gone<E>(_: E) -> StoreError {
@@ -36,12 +34,7 @@ fn gone<E>(_: E) -> StoreError {
 impl Sqlite {
     /// Opens the file, creating it where there is none, and starts the threads.
     pub(crate) fn open(options: &Options) -> StoreResult<Self> {
-        Ok(Self { threads: Mutex::new(Threads::start(options)?) })
-    }
-
-    fn threads(&self) -> std::sync::MutexGuard<'_, Threads> {
-        let poisoned = std::sync::PoisonError::into_inner;
-        self.threads.lock().unwrap_or_else(poisoned)
+        Ok(Self { threads: Threads::start(options)? })
     }
 
     pub(crate) async fn on_writer<T: Send + 'static>(
@@ -49,7 +42,7 @@ impl Sqlite {
         call: impl FnOnce(&mut Conn) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
         let (reply, answer) = oneshot::channel();
-        self.threads().write(Request::Call(Box::new(move |conn| {
+        self.threads.write(Request::Call(Box::new(move |conn| {
             let _ = reply.send(call(conn));
         })))?;
         answer.await.map_err(gone)?
@@ -82,7 +75,7 @@ fn apply(conn: &mut Conn, migrations: &'static [Migration]) -> StoreResult<()> {
 impl Driver for Sqlite {
     async fn read(&self, queries: Vec<Query>) -> StoreResult<Vec<Vec<Row>>> {
         let (reply, answer) = oneshot::channel();
-        self.threads().read(Box::new(move |conn| {
+        self.threads.read(Box::new(move |conn| {
             let _ = reply.send(conn.read(&queries));
         }));
         answer.await.map_err(gone)?
@@ -90,7 +83,7 @@ impl Driver for Sqlite {
 
     async fn write(&self, batch: Batch) -> StoreResult<Vec<Done>> {
         let (reply, answer) = oneshot::channel();
-        self.threads().write(Request::Work(batch, reply))?;
+        self.threads.write(Request::Work(batch, reply))?;
         answer.await.map_err(gone)?
     }
 

@@ -7,13 +7,18 @@ use std::{
 
 struct Inner<T> {
     waiting: VecDeque<T>,
-    /// How many threads wait for work.
-    idle: usize,
+    /// How many threads sleep.
+    asleep: usize,
+    /// One of them was woken, and has yet to look.
+    waking: bool,
     closed: bool,
 }
 
-/// Work that was put in, until somebody takes it. Putting something in wakes one thread, and only
-/// where one sleeps.
+/// Work that was put in, until somebody takes it.
+///
+/// One thread is woken at a time: to wake one costs as much as a short read, and whoever is awake
+/// takes what came meanwhile. Who finds more than it takes wakes the next one, so that nothing
+/// waits behind long work while others sleep.
 pub(super) struct Queue<T> {
     inner: Mutex<Inner<T>>,
     more: Condvar,
@@ -21,7 +26,7 @@ pub(super) struct Queue<T> {
 
 impl<T> Queue<T> {
     pub(super) fn new() -> Self {
-        let inner = Inner { waiting: VecDeque::new(), idle: 0, closed: false };
+        let inner = Inner { waiting: VecDeque::new(), asleep: 0, waking: false, closed: false };
         Self { inner: Mutex::new(inner), more: Condvar::new() }
     }
 
@@ -32,9 +37,15 @@ impl<T> Queue<T> {
     pub(super) fn put(&self, work: T) {
         let mut inner = self.inner();
         inner.waiting.push_back(work);
-        let is_awaited = inner.idle > 0;
+        self.wake(inner);
+    }
+
+    /// Wakes a thread, where one sleeps and none is about to look.
+    fn wake(&self, mut inner: MutexGuard<'_, Inner<T>>) {
+        let wakes = inner.asleep > 0 && !inner.waking;
+        inner.waking |= wakes;
         drop(inner);
-        if is_awaited {
+        if wakes {
             self.more.notify_one();
         }
     }
@@ -44,14 +55,18 @@ impl<T> Queue<T> {
         let mut inner = self.inner();
         loop {
             if let Some(work) = inner.waiting.pop_front() {
+                if !inner.waiting.is_empty() {
+                    self.wake(inner);
+                }
                 return Some(work);
             }
             if inner.closed {
                 return None;
             }
-            inner.idle += 1;
+            inner.asleep += 1;
             inner = self.more.wait(inner).unwrap_or_else(PoisonError::into_inner);
-            inner.idle -= 1;
+            inner.asleep -= 1;
+            inner.waking = false;
         }
     }
 
@@ -65,7 +80,10 @@ impl<T> Queue<T> {
 #[cfg(test)]
 mod tests {
     use std::{
-        sync::atomic::{AtomicUsize, Ordering},
+        sync::{
+            Barrier,
+            atomic::{AtomicUsize, Ordering},
+        },
         thread,
     };
 
@@ -87,5 +105,26 @@ mod tests {
         });
         assert_eq!(sum.into_inner(), 10_000 * 10_001 / 2);
         assert_eq!(queue.take(), None);
+    }
+
+    #[test]
+    fn nothing_waits_behind_long_work_while_others_sleep() {
+        // Of two threads both take something, or it never ends.
+        let (queue, busy) = (Queue::new(), Barrier::new(3));
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while queue.take().is_some() {
+                        busy.wait();
+                    }
+                });
+            }
+            for _ in 0..1000 {
+                queue.put(());
+                queue.put(());
+                busy.wait();
+            }
+            queue.close();
+        });
     }
 }
