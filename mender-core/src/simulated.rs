@@ -2,13 +2,14 @@
 //!
 //! Time comes in by the calls, randomness by a seed, answers by whoever carries requests to a
 //! server. A device is about a hundred bytes, and has neither thread nor task: one process may hold
-//! a large fleet. [`Fleet`] drives one against a server in the same process, on virtual time.
+//! a large fleet. `testing::Fleet` drives one against a server in the same process, on virtual time;
+//! `mender_http::simulate` drives one over the network. Both drive any other [`Logic`] as well.
 //!
 //! ```
 //! use mender_core::{
 //!     Time,
 //!     deployments::Status,
-//!     testing::{Act, Answer, Profile, Simulated, Update},
+//!     simulated::{Act, Answer, Profile, Simulated, Update},
 //! };
 //!
 //! let mut device = Simulated::new(7, &Profile::default().into(), 1, Time(0));
@@ -26,10 +27,10 @@
 //!                 deployment: "d1".parse()?,
 //!                 artifact_name: "release-2".into(),
 //!                 uri: "http://localhost/artifact".into(),
-//!                 size: 10_000,
+//!                 size: Some(10_000),
 //!             })
 //!         }
-//!         Act::Download { size, .. } => Answer::Downloaded(size),
+//!         Act::Download { .. } => Answer::Downloaded { got: 10_000, size: 10_000 },
 //!         Act::Report { status, .. } => {
 //!             reported.push(status);
 //!             Answer::Done
@@ -43,7 +44,6 @@
 //! # Ok::<_, mender_core::id::InvalidId>(())
 //! ```
 
-mod fleet;
 mod profile;
 #[cfg(test)]
 mod tests;
@@ -57,7 +57,6 @@ use crate::{
     inventory::{AttributeName, NewAttribute, Value},
 };
 
-pub use fleet::{Courier, Fleet, Member, Step};
 pub use profile::{Chances, Profile};
 pub use update::Update;
 use update::{Next, Work};
@@ -79,8 +78,10 @@ pub enum Act {
         uri: String,
         /// How many bytes are there already.
         from: u64,
-        /// How many bytes it has.
-        size: u64,
+        /// How many bytes it has, where that is known.
+        size: Option<u64>,
+        /// Whether the connection breaks off halfway through the rest.
+        breaks: bool,
     },
     /// To say how far it is.
     Report {
@@ -107,8 +108,13 @@ pub enum Answer {
     Done,
     /// There is something to install.
     Update(Update),
-    /// So many bytes of the artifact are there, fewer than all where the connection broke.
-    Downloaded(u64),
+    /// Bytes of the artifact have come.
+    Downloaded {
+        /// How many are there, fewer than all where the connection broke.
+        got: u64,
+        /// How many it has.
+        size: u64,
+    },
     /// The token is not valid, or there is none for this device: 401.
     Unauthenticated,
     /// The deployment was aborted, or the device contradicts itself: 409.
@@ -141,6 +147,68 @@ struct Echo {
     status: Status,
 }
 
+/// What decides what a device does: [`Simulated`], or logic of your own.
+pub trait Logic {
+    /// Returns what the device is recognised by, as JSON; it never changes.
+    fn identity(&self) -> String;
+
+    /// Returns what it does now. Unless it waits, [`Logic::answered`] comes next.
+    fn next(&mut self, now: Time) -> Act;
+
+    /// Takes what came of what it did.
+    fn answered(&mut self, now: Time, answer: Answer);
+}
+
+/// What a device is at.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum State {
+    /// It has not asked for a token since it was switched on.
+    Off,
+    /// It was not given a token, and tries again.
+    Refused,
+    /// It has nothing to do.
+    Idle,
+    /// It fetches an artifact.
+    Downloading,
+    /// It installs.
+    Installing,
+    /// It reboots.
+    Rebooting,
+    /// It says how an update ended.
+    Reporting,
+    /// It does nothing any more.
+    Stuck,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 8] = [
+        Self::Off,
+        Self::Refused,
+        Self::Idle,
+        Self::Downloading,
+        Self::Installing,
+        Self::Rebooting,
+        Self::Reporting,
+        Self::Stuck,
+    ];
+
+    /// Returns its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Refused => "refused",
+            Self::Idle => "idle",
+            Self::Downloading => "downloading",
+            Self::Installing => "installing",
+            Self::Rebooting => "rebooting",
+            Self::Reporting => "reporting",
+            Self::Stuck => "stuck",
+        }
+    }
+}
+
 /// The device.
 #[derive(Clone, Debug)]
 pub struct Simulated {
@@ -166,9 +234,6 @@ pub struct Simulated {
 
 /// How often a device repeats what must not be lost.
 const TRIES: u8 = 10;
-
-/// How long the first repetitions wait.
-const RETRY: Duration = Duration::from_secs(60);
 
 /// How long a device takes to boot.
 const BOOT: Duration = Duration::from_secs(20);
@@ -234,6 +299,33 @@ impl Simulated {
         self.is_stuck
     }
 
+    /// Has it be switched on within so long from `starts` on.
+    #[must_use]
+    pub fn within(mut self, starts: Time, ramp: Duration) -> Self {
+        self.wakes = starts + self.part_of(ramp);
+        self
+    }
+
+    /// Has it be one that was there before: it runs this, and may have a token.
+    #[must_use]
+    pub fn resumed(mut self, runs: &str, has_token: bool) -> Self {
+        self.runs = runs.into();
+        self.has_token = has_token;
+        self
+    }
+
+    /// Returns what it is at, in one word.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match &self.work {
+            _ if self.is_stuck => State::Stuck,
+            Some(work) => work.state(self.profile.reboots.is_some()),
+            None if self.has_token => State::Idle,
+            None if self.tries > 0 => State::Refused,
+            None => State::Off,
+        }
+    }
+
     /// Has it behave otherwise from now on; an update that has begun ends as it was to.
     pub fn behave(&mut self, profile: &Arc<Profile>) {
         self.profile = profile.clone();
@@ -252,7 +344,7 @@ impl Simulated {
         self.work = self.work.take().and_then(|work| work.after_cut(boots));
         self.doing = Doing::Nothing;
         (self.has_token, self.is_stuck, self.tries) = (false, false, 0);
-        self.tells = now;
+        (self.tells, self.polls) = (now, now);
         self.wakes = now + BOOT + self.part_of(BOOT);
     }
 
@@ -275,9 +367,12 @@ impl Simulated {
             let (deployment, status) = (echo.deployment.clone(), echo.status);
             return Act::Report { deployment, status, substate: "" };
         }
-        if let Some(work) = &self.work {
+        if let Some(work) = self.work.take() {
             self.doing = Doing::Work;
-            return work.act(now);
+            let breaks = work.next == Next::Fetch && self.chance(self.profile.chances.broken);
+            let act = work.act(now, breaks);
+            self.work = Some(work);
+            return act;
         }
         if self.tells <= now {
             self.doing = Doing::Inventory;
@@ -338,20 +433,15 @@ impl Simulated {
     }
 
     /// Goes on with an update after an answer. Tells whether it does the same once more.
-    fn is_held_up(&mut self, now: Time, mut answer: Answer) -> bool {
+    fn is_held_up(&mut self, now: Time, answer: Answer) -> bool {
         let Some(mut work) = self.work.take() else { return false };
-        let Chances { broken, repeat, .. } = self.profile.chances;
-        if let Answer::Downloaded(to) = &mut answer
-            && self.chance(broken)
-        {
-            *to = u64::midpoint(*to, work.got);
-        }
+        let repeat = self.profile.chances.repeat;
         let (was, done) = (work.next, work.status());
         let repeats = answer == Answer::Done && self.chance(repeat);
-        if repeats || !work.advance(&answer, self.tries, self.profile.reboots.is_some()) {
+        if repeats || !work.advance(&answer, self.tries, &self.profile) {
             self.work = Some(work);
             // Bytes that stopped coming may come after a while.
-            if matches!(answer, Answer::Downloaded(_)) {
+            if matches!(answer, Answer::Downloaded { .. }) {
                 self.retry(now, None);
             }
             return !repeats;
@@ -393,7 +483,7 @@ impl Simulated {
 
     /// Waits until it tries again, the longer the more often it tried.
     fn retry(&mut self, now: Time, after: Option<Duration>) {
-        let doubled = RETRY * 2_u32.pow(u32::from(self.tries / 3).min(8));
+        let doubled = self.profile.retry * 2_u32.pow(u32::from(self.tries / 3).min(8));
         let wait = after.unwrap_or(doubled.min(self.profile.retries));
         self.tries = self.tries.saturating_add(1);
         self.wakes = now + wait + self.part_of(wait / 4);
@@ -412,11 +502,13 @@ impl Simulated {
             let name = AttributeName::inventory(name);
             NewAttribute::new(name, Value::Text(value.to_owned()))
         };
-        vec![
+        let mut all = vec![
             text("artifact_name", &self.runs),
             text("device_type", &self.profile.device_type),
             text("hostname", &format!("device-{}", self.number)),
-        ]
+        ];
+        all.extend(self.profile.attributes.iter().map(|(name, value)| text(name, value)));
+        all
     }
 
     fn roll(&mut self) -> u64 {
@@ -447,5 +539,19 @@ impl Simulated {
     /// A time, a tenth longer at most: devices that began together drift apart.
     fn about(&mut self, time: Duration) -> Duration {
         time + self.part_of(time / 10)
+    }
+}
+
+impl Logic for Simulated {
+    fn identity(&self) -> String {
+        self.identity()
+    }
+
+    fn next(&mut self, now: Time) -> Act {
+        self.next(now)
+    }
+
+    fn answered(&mut self, now: Time, answer: Answer) {
+        self.answered(now, answer);
     }
 }
