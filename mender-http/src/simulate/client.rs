@@ -14,7 +14,9 @@ use hyper_util::{
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, ring::default_provider, verify_tls12_signature, verify_tls13_signature},
+    crypto::{
+        CryptoProvider, ring::default_provider, verify_tls12_signature, verify_tls13_signature,
+    },
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _};
 
@@ -180,15 +182,24 @@ impl Client {
     }
 }
 
+/// Returns the error of TLS that is wrapped in one of input and output, perhaps more than once.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
+    inner.downcast_ref().or_else(|| tls_error(inner))
+}
+
 fn lost(error: &legacy::Error) -> Lost {
     let mut causes = Vec::new();
     let mut next = error.source();
     while let Some(cause) = next {
-        let tls = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if let Some(rustls::Error::InvalidCertificate(_)) =
-            tls.and_then(|tls| tls.downcast_ref::<rustls::Error>())
-        {
-            return Lost::Untrusted(cause.to_string());
+        match tls_error(cause) {
+            Some(rustls::Error::InvalidCertificate(why)) => {
+                return Lost::Untrusted(why.to_string());
+            }
+            Some(rustls::Error::InvalidMessage(_)) => {
+                return Lost::Unreachable("it does not speak HTTPS".into());
+            }
+            _ => {}
         }
         causes.push(cause.to_string());
         next = cause.source();

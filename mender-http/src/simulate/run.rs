@@ -22,7 +22,7 @@ use super::{
     report::{Report, Tally},
     shard::{Beat, Order, Shard, Unit, Whom, lock},
     transport::{InProcess, Transport},
-    user::{self, LOOKS, Session},
+    user::{self, Among, LOOKS, LOOKS_FAR, Session},
     wire::{self, Courier},
 };
 
@@ -96,8 +96,7 @@ impl Watch {
 async fn check(transport: &impl Transport, server: &str) -> Result<(), Fault> {
     let mut request = Request::new(Bytes::from_static(b"{}"));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() =
-        http::Uri::from_static("/api/devices/v1/authentication/auth_requests");
+    *request.uri_mut() = http::Uri::from_static("/api/devices/v1/authentication/auth_requests");
     let json = http::HeaderValue::from_static("application/json");
     request.headers_mut().insert(CONTENT_TYPE, json);
     let read = match transport.send(request).await {
@@ -107,10 +106,7 @@ async fn check(transport: &impl Transport, server: &str) -> Result<(), Fault> {
     let (status, _, body) = read.map_err(|lost| user::unreachable(server, &lost))?;
     let is_json = serde_json::from_slice::<serde_json::Value>(&body).is_ok();
     // One that is too busy is one.
-    let is_busy = matches!(
-        status,
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-    );
+    let is_busy = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     if (status == StatusCode::BAD_REQUEST && is_json) || is_busy {
         return Ok(());
     }
@@ -252,10 +248,16 @@ async fn accept<T: Transport>(
     watch: &Watch,
 ) {
     let (Some(mut session), Some(tally)) = (session, watch.0.tallies.last()) else { return };
+    let mut looked_far = Instant::now();
     loop {
         if watch.awaits_acceptance() {
+            let is_time = looked_far.elapsed() >= LOOKS_FAR;
+            let among = if is_time { Among::All } else { Among::Pending };
             let known = Numbers(plan);
-            let done = session.accept(&plan.server, &known, courier.keys(), tally).await;
+            let done = session.accept(&plan.server, among, &known, courier.keys(), tally).await;
+            if is_time || !done.is_empty() {
+                looked_far = Instant::now();
+            }
             done.iter().for_each(|number| watch.hurry_one(*number));
             if !done.is_empty() {
                 continue;

@@ -48,6 +48,15 @@ struct AuthSet {
     status: String,
 }
 
+/// Which devices are looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Among {
+    /// Those that nobody accepted or rejected.
+    Pending,
+    /// All: of a device that had another key before, only the new one is pending.
+    All,
+}
+
 /// Which devices are a fleet's.
 pub(super) trait Known: Sync {
     /// Returns the number of the device with these identity data.
@@ -136,19 +145,24 @@ impl<T: Transport> Session<T> {
         read.ok().map(|(status, _, body)| (status, body))
     }
 
-    /// Accepts the devices of the fleet that ask for it, and returns their numbers.
+    /// Accepts the devices of the fleet that ask for it among those of a status, or among all,
+    /// and returns their numbers.
     pub(super) async fn accept(
         &mut self,
         server: &str,
+        among: Among,
         fleet: &impl Known,
         keys: &Keyring,
         tally: &Mutex<Tally>,
     ) -> Vec<u32> {
         let mut accepted = Vec::new();
         for page in 1.. {
-            let path = format!(
-                "/api/management/v2/devauth/devices?status=pending&per_page={PAGE}&page={page}"
-            );
+            let status = match among {
+                Among::Pending => "&status=pending",
+                Among::All => "",
+            };
+            let path =
+                format!("/api/management/v2/devauth/devices?per_page={PAGE}&page={page}{status}");
             let Some((status, body)) = self.ask(tally, Method::GET, path, "").await else { break };
             if status == StatusCode::UNAUTHORIZED {
                 // A session ends after some days. Who can't log in any more tries again later.
@@ -172,7 +186,7 @@ impl<T: Transport> Session<T> {
                 stream::iter(ours).map(accept).buffer_unordered(AT_A_TIME).collect().await;
             accepted.extend(done.into_iter().flatten());
             // What is accepted leaves the list, so that other pages begin elsewhere then.
-            if is_last || found {
+            if is_last || (found && among == Among::Pending) {
                 break;
             }
         }
@@ -191,5 +205,6 @@ fn own(device: &Device, fleet: &impl Known, keys: &Keyring) -> Option<(u32, Stri
     Some((number, device.id.clone(), set.id.clone()))
 }
 
-/// How long a user waits before looking again.
+/// How long a user waits before looking again, and before looking at all devices.
 pub(super) const LOOKS: Duration = Duration::from_millis(500);
+pub(super) const LOOKS_FAR: Duration = Duration::from_secs(10);
