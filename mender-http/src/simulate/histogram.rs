@@ -116,11 +116,12 @@ mod tests {
 
     #[test]
     fn what_is_merged_is_counted_as_though_by_one() {
-        let (mut one, mut two, mut both) = Default::default();
+        let [mut one, mut two, mut both] =
+            [const { Histogram { buckets: Vec::new(), count: 0, max: 0 } }; 3];
         for n in 1..1000_u64 {
             let took = Duration::from_micros(n * n);
             [&mut one, &mut two][usize::try_from(n % 2).unwrap()].add(took);
-            Histogram::add(&mut both, took);
+            both.add(took);
         }
         one.merge(&two);
         assert_eq!(one, both);
