@@ -87,9 +87,8 @@ impl Pump {
             }
             (Step::Idle | Step::End(_), _) => Step::Idle,
             (_, Answer::Aborted | Answer::Refused) => Step::End(Status::Failure),
-            (Step::Begin, _) => Step::Fetch,
             (Step::Fetch, Answer::Downloaded { got, size }) if got == size => Step::Write,
-            (Step::Fetch, _) => Step::Fetch,
+            (Step::Begin | Step::Fetch, _) => Step::Fetch,
             (Step::Write, _) => {
                 let new = self.update.as_ref().map(|update| update.artifact_name.to_string());
                 self.slots[1 - self.runs] = new.filter(|_| !power_fails);

@@ -22,6 +22,7 @@
 
 mod checks;
 mod client;
+mod courier;
 mod fault;
 mod histogram;
 mod kept;
@@ -35,6 +36,7 @@ mod user;
 mod wire;
 
 pub use client::{Client, Trust};
+pub use courier::Courier;
 pub use fault::Fault;
 pub use histogram::Histogram;
 pub use keys::{DeviceKey, KeyShares, Keyring};
@@ -43,4 +45,4 @@ pub use report::{Failed, Latency, Report};
 pub use run::{Simulation, Watch};
 pub use transport::{InProcess, Lost, Transport};
 pub use user::User;
-pub use wire::{Courier, Kind};
+pub use wire::Kind;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     client::Client,
+    courier::Courier,
     fault::Fault,
     kept::{Kept, Known},
     keys::Keyring,
@@ -23,7 +24,7 @@ use super::{
     shard::{Beat, Order, Shard, Unit, Whom, lock},
     transport::{InProcess, Transport},
     user::{self, Among, LOOKS, LOOKS_FAR, Session},
-    wire::{self, Courier},
+    wire,
 };
 
 /// A fleet that can begin.

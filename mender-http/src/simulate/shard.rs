@@ -17,9 +17,9 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    courier::{Courier, Outcome, Papers},
     report::Tally,
     transport::Transport,
-    wire::{Courier, Outcome, Papers},
 };
 
 /// How long a part of a fleet sleeps at most.
@@ -47,11 +47,14 @@ pub(super) struct Unit {
     due: Time,
 }
 
+/// Something that happens to a device.
+type Event = fn(&mut Simulated, Time);
+
 /// What befalls devices from outside.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Order {
     pub(super) whom: Whom,
-    pub(super) what: fn(&mut Simulated, Time),
+    pub(super) what: Event,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +97,7 @@ pub(super) struct Shard<T> {
     limit: usize,
     orders: mpsc::UnboundedReceiver<Order>,
     /// What befell devices while a request of theirs was under way.
-    later: Vec<(u32, fn(&mut Simulated, Time))>,
+    later: Vec<(u32, Event)>,
     tally: Arc<Mutex<Tally>>,
 }
 

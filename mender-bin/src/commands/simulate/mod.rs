@@ -36,8 +36,8 @@ pub(crate) async fn run(arguments: Simulate) -> Result<(), Failure> {
              they are accepted at once"
         );
     }
-    let fault = |fault| failure(fault, &user);
-    let simulation = Simulation::prepare(plan, &Env::system()).await.map_err(fault)?;
+    let fault = |fault: Fault| failure(&fault, &user);
+    let simulation = Simulation::prepare(plan, &Env::system()).await.map_err(&fault)?;
     let (watch, stop) = (simulation.watch(), CancellationToken::new());
     let running = simulation.run(stop.clone());
     let (report, ended) = tokio::join!(running, async {
@@ -46,7 +46,7 @@ pub(crate) async fn run(arguments: Simulate) -> Result<(), Failure> {
         ended
     });
     ended?;
-    let report = report.map_err(|fault| failure(fault, &user))?;
+    let report = report.map_err(fault)?;
     print(&report.to_string())?;
     json.map_or(Ok(()), |path| write(&path, &report))
 }
@@ -107,8 +107,8 @@ fn plan(arguments: Simulate) -> Result<Plan, Failure> {
 }
 
 /// Says what is wrong, and what to do.
-fn failure(fault: Fault, user: &str) -> Failure {
-    let remedy = match &fault {
+fn failure(fault: &Fault, user: &str) -> Failure {
+    let remedy = match fault {
         Fault::Address(_) => "give it in --server".into(),
         Fault::Authority { .. } => "name a PEM file in --ca".into(),
         Fault::Unreachable { .. } => {
