@@ -12,7 +12,7 @@ use mender::{
     Time,
     deployments::{DeploymentId, Status},
 };
-use mender_core::testing::{Act, Chances, Courier, Member, Profile};
+use mender_core::testing::{Act, Carry as _, Chances, Courier, Member, Profile};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 

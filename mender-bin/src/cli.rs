@@ -1,6 +1,7 @@
 //! The command line.
 
 mod artifact;
+mod simulate;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -15,6 +16,7 @@ use crate::{
 };
 
 pub(crate) use artifact::{Artifact, Common, Create, Packing, Sizes};
+pub(crate) use simulate::Simulate;
 
 /// Over-the-air device management: a server that speaks the Mender protocols.
 ///
@@ -62,6 +64,12 @@ enum Command {
     /// Make, sign, verify and look into artifacts; no server is needed.
     #[command(subcommand)]
     Artifact(Artifact),
+    /// Be a fleet of devices that speak the real protocol to a server, until Ctrl-C.
+    ///
+    /// Devices get keys, wait until they are accepted, tell their inventory, poll, and install
+    /// what they are told to. In the end it is told what that cost. Keys follow from numbers that
+    /// anybody can guess unless --keys names a file: such devices are for servers of tests.
+    Simulate(Simulate),
     /// List the settings with the values that hold and where they were given.
     Settings {
         /// Write the page of documentation instead.
@@ -288,6 +296,7 @@ pub(crate) async fn run(
             return commands::key::generate(kind, out).await;
         }
         Command::Artifact(artifact) => return commands::artifact::run(artifact).await,
+        Command::Simulate(simulate) => return Box::pin(commands::simulate::run(simulate)).await,
         Command::Settings { markdown: true } => return commands::print(&settings::markdown()),
         command => command,
     };

@@ -29,6 +29,8 @@ pub mod quota;
 pub mod search;
 pub mod secret;
 pub mod signature;
+#[cfg(feature = "simulated")]
+pub mod simulated;
 pub mod tenants;
 #[cfg(feature = "testing")]
 pub mod testing;

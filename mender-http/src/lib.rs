@@ -30,6 +30,8 @@ pub mod routes;
 pub mod search;
 #[cfg(feature = "serve")]
 pub mod serve;
+#[cfg(feature = "simulate")]
+pub mod simulate;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod users;

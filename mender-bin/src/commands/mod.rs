@@ -8,6 +8,7 @@ pub(crate) mod inventory;
 pub(crate) mod key;
 mod progress;
 pub(crate) mod search;
+pub(crate) mod simulate;
 pub(crate) mod tenant;
 pub(crate) mod user;
 

@@ -6,6 +6,7 @@ mod commands;
 mod databases;
 mod inventory;
 mod serving;
+mod simulate;
 mod stopping;
 mod support;
 mod tls;

@@ -162,3 +162,21 @@ pub(crate) fn eventually(address: &str, request: &str, status: u16) {
     }
     panic!("{request} never answers {status}");
 }
+
+/// Calls until the body, which is JSON, is as expected, and returns it.
+pub(crate) fn eventually_body(
+    address: &str,
+    request: &str,
+    header: &str,
+    is_expected: impl Fn(&serde_json::Value) -> bool,
+) -> serde_json::Value {
+    let mut body = serde_json::Value::Null;
+    for _ in 0..300 {
+        body = serde_json::from_str(&call(address, request, header).1).unwrap_or_default();
+        if is_expected(&body) {
+            return body;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    panic!("{request} never answers as expected, but {body}");
+}

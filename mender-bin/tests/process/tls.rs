@@ -66,6 +66,29 @@ fn certificates_are_read_again_at_sighup() {
 }
 
 #[test]
+fn a_fleet_trusts_the_authority_that_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (cert, key) = (path("cert.pem"), format!("--tls-key={}", path("key.pem")));
+    let server = Server::start(&["--database-url=memory:", &format!("--tls-cert={cert}"), &key]);
+    let url = server.public.replace("127.0.0.1", "https://localhost");
+    let simulate = |more: &[&str]| {
+        let fleet = ["simulate", "--devices=1", "--duration=100ms", "--server", &url];
+        let output = run(folder.path(), &[&fleet, more].concat());
+        (output.status.code(), text(&output.stderr))
+    };
+    let (code, said) = simulate(&[]);
+    assert_eq!(code, Some(1));
+    let told = format!("the certificate of {url} is not trusted: ");
+    assert!(said.contains(&told) && said.contains("; name the authority that signed it"), "{said}");
+    for trust in [&["--ca", &cert][..], &["--insecure"]] {
+        let (code, said) = simulate(trust);
+        assert_eq!(code, Some(0), "{said}");
+    }
+}
+
+#[test]
 fn claims_are_not_taken_from_strangers() {
     let dir = tempfile::tempdir().unwrap();
     let open = ["--trust-gateway", "--internal-listen=0.0.0.0:0"];

@@ -10,20 +10,19 @@ mod device;
 mod env;
 mod faulty;
 mod fixtures;
+mod fleet;
 pub mod hostile;
 mod inventory;
 pub mod inventory_queries;
 mod kernel;
 mod lockstep;
 pub mod release_queries;
-mod simulated;
 mod tenants;
 mod users;
 
+pub use crate::simulated::{Act, Answer, Chances, Logic, Profile, Simulated, State, Update};
 pub use device::TestDevice;
 pub use env::TestEnv;
 pub use faulty::{Call, Faults, Faulty};
+pub use fleet::{Carry, Courier, Fleet, Member, Step};
 pub use lockstep::lockstep;
-pub use simulated::{
-    Act, Answer, Chances, Courier, Fleet, Member, Profile, Simulated, Step, Update,
-};

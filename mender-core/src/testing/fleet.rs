@@ -2,8 +2,8 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
-use super::{Act, Answer, Simulated, Update};
 use crate::{
+    auth::Preauthorization,
     ctx::Ctx,
     deployments::Instructions,
     env::Time,
@@ -11,8 +11,22 @@ use crate::{
     id::DeviceId,
     inventory::How,
     mender::Mender,
+    simulated::{Act, Answer, Logic, Simulated, Update},
     testing::{TestDevice, TestEnv},
 };
+
+/// Does what devices want of a server.
+pub trait Carry {
+    /// Returns what a user tells the server of a device with this identity beforehand.
+    fn announcement(&self, identity: &str) -> Preauthorization;
+
+    /// Does what a device wants, and returns what came of it.
+    fn carry<D: Logic + Send>(
+        &self,
+        member: &mut Member<D>,
+        act: Act,
+    ) -> impl Future<Output = Answer> + Send;
+}
 
 /// Does what devices want by calls of the library. Bytes are not fetched: all are there at once.
 #[derive(Clone, Debug)]
@@ -22,24 +36,29 @@ pub struct Courier {
 
 /// A device, and its token.
 #[derive(Clone, Debug)]
-pub struct Member {
+pub struct Member<D = Simulated> {
     /// The device.
-    pub device: Simulated,
-    token: Box<str>,
+    pub device: D,
+    /// Its token; empty where it has none.
+    pub token: Box<str>,
 }
 
-impl From<Simulated> for Member {
-    fn from(device: Simulated) -> Self {
+impl<D> From<D> for Member<D> {
+    fn from(device: D) -> Self {
         Self { device, token: "".into() }
     }
 }
 
-impl Member {
+impl<D: Logic> Member<D> {
     /// Returns the device's identity with a key; all devices of a fleet have the same key.
     #[must_use]
     pub fn keyed(&self) -> TestDevice {
-        TestDevice::new(&self.device.identity(), 1)
+        keyed(&self.device.identity())
     }
+}
+
+fn keyed(identity: &str) -> TestDevice {
+    TestDevice::new(identity, 1)
 }
 
 fn refusal(error: &Error) -> Answer {
@@ -59,21 +78,13 @@ impl Courier {
         Self { mender }
     }
 
-    /// Does what a device wants, and returns what came of it.
-    pub async fn carry(&self, member: &mut Member, act: Act) -> Answer {
-        match self.answer(member, act).await {
-            Ok(answer) => answer,
-            Err(error) => refusal(&error),
-        }
-    }
-
-    async fn answer(&self, member: &mut Member, act: Act) -> Result<Answer> {
+    async fn answer(&self, identity: &str, token: &mut Box<str>, act: Act) -> Result<Answer> {
         let auth = self.mender.auth();
         if act == Act::Authenticate {
-            member.token = auth.request("", &member.keyed().request()).await?.into();
+            *token = auth.request("", &keyed(identity).request()).await?.into();
             return Ok(Answer::Done);
         }
-        let verified = auth.verify(&member.token, "").await?;
+        let verified = auth.verify(token, "").await?;
         self.as_device(&verified.ctx, &verified.device, act).await
     }
 
@@ -89,12 +100,16 @@ impl Courier {
                 // What devices are to be configured by, another program of theirs does.
                 if let Some(Instructions::Install { deployment, artifact, link, .. }) = told {
                     let artifact_name = artifact.content.name.as_str().into();
-                    let (uri, size) = (link.uri, artifact.size);
+                    let (uri, size) = (link.uri, Some(artifact.size));
                     let update = Update { deployment, artifact_name, uri, size };
                     return Ok(Answer::Update(update));
                 }
             }
-            Act::Download { size, .. } => return Ok(Answer::Downloaded(size)),
+            Act::Download { from, size, breaks, .. } => {
+                let size = size.unwrap_or_default();
+                let got = if breaks { u64::midpoint(from, size) } else { size };
+                return Ok(Answer::Downloaded { got, size });
+            }
             Act::Report { deployment, status, substate } => {
                 deployments.report(ctx, &deployment, device, status, substate).await?;
             }
@@ -103,6 +118,20 @@ impl Courier {
             }
         }
         Ok(Answer::Done)
+    }
+}
+
+impl Carry for Courier {
+    fn announcement(&self, identity: &str) -> Preauthorization {
+        keyed(identity).preauthorization(false)
+    }
+
+    async fn carry<D: Logic + Send>(&self, member: &mut Member<D>, act: Act) -> Answer {
+        let identity = member.device.identity();
+        match self.answer(&identity, &mut member.token, act).await {
+            Ok(answer) => answer,
+            Err(error) => refusal(&error),
+        }
     }
 }
 
@@ -118,7 +147,8 @@ pub struct Step {
 }
 
 /// A fleet on virtual time: of all devices, the one that is due first does what it wants, and time
-/// passes until then.
+/// passes until then. What devices are like is up to their [`Logic`], how their requests reach the
+/// server to [`Carry`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -145,23 +175,37 @@ pub struct Step {
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct Fleet {
-    courier: Courier,
+pub struct Fleet<D = Simulated, C = Courier> {
+    mender: Mender,
+    courier: C,
     clock: TestEnv,
     now: Time,
     /// Devices, and when each is due; none: it left.
-    members: Vec<(Member, Option<Time>)>,
+    members: Vec<(Member<D>, Option<Time>)>,
     /// Who is due when. What differs from what the member says is out of date.
     due: BinaryHeap<Reverse<(Time, usize)>>,
 }
 
-impl Fleet {
+impl<D: Logic + Send> Fleet<D> {
     /// An empty fleet of a server whose clock this is.
     #[must_use]
     pub fn new(mender: Mender, clock: TestEnv) -> Self {
+        Self::over(mender.clone(), clock, Courier::new(mender))
+    }
+
+    /// Has devices reach another server from now on, for instance the same after a restart.
+    pub fn connect(&mut self, mender: Mender) {
+        self.courier = Courier::new(mender.clone());
+        self.mender = mender;
+    }
+}
+
+impl<D: Logic + Send, C: Carry> Fleet<D, C> {
+    /// An empty fleet of a server whose clock this is, and which is reached like this.
+    #[must_use]
+    pub fn over(mender: Mender, clock: TestEnv, courier: C) -> Self {
         let now = mender.env().now();
-        let courier = Courier::new(mender);
-        Self { courier, clock, now, members: Vec::new(), due: BinaryHeap::new() }
+        Self { mender, courier, clock, now, members: Vec::new(), due: BinaryHeap::new() }
     }
 
     /// Returns the time by the clocks of the devices: that of the server may be set while they run.
@@ -170,19 +214,14 @@ impl Fleet {
         self.now
     }
 
-    /// Has devices reach another server from now on, for instance the same after a restart.
-    pub fn connect(&mut self, mender: Mender) {
-        self.courier = Courier::new(mender);
-    }
-
     /// Takes in a device, which the server is told of, and returns the id that it gets there.
     ///
     /// # Errors
     /// Those of [`crate::auth::Service::preauthorize`].
-    pub async fn enlist(&mut self, ctx: &Ctx, device: Simulated) -> Result<DeviceId> {
+    pub async fn enlist(&mut self, ctx: &Ctx, device: D) -> Result<DeviceId> {
         let member = Member::from(device);
-        let announced = member.keyed().preauthorization(false);
-        let id = self.courier.mender.auth().preauthorize(ctx, &announced).await?;
+        let announced = self.courier.announcement(&member.device.identity());
+        let id = self.mender.auth().preauthorize(ctx, &announced).await?;
         self.members.push((member, None));
         self.wake(self.members.len() - 1, self.now);
         Ok(id)
@@ -190,12 +229,12 @@ impl Fleet {
 
     /// Returns a device.
     #[must_use]
-    pub fn device(&self, member: usize) -> &Simulated {
+    pub fn device(&self, member: usize) -> &D {
         &self.members[member].0.device
     }
 
     /// Changes a device.
-    pub fn change(&mut self, member: usize, change: impl FnOnce(&mut Simulated, Time)) {
+    pub fn change(&mut self, member: usize, change: impl FnOnce(&mut D, Time)) {
         change(&mut self.members[member].0.device, self.now);
         if self.members[member].1.is_some() {
             self.wake(member, self.now);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Act, Answer, TRIES};
+use super::{Act, Answer, Profile, State, TRIES};
 use crate::{
     deployments::{DeploymentId, Message, Status},
     env::Time,
@@ -17,8 +17,8 @@ pub struct Update {
     pub artifact_name: Arc<str>,
     /// Where it is.
     pub uri: String,
-    /// How many bytes it has.
-    pub size: u64,
+    /// How many bytes it has, where the server says so.
+    pub size: Option<u64>,
 }
 
 /// What a device does next for an update.
@@ -91,6 +91,16 @@ impl Work {
         }
     }
 
+    /// Returns what the device is at before what comes next.
+    pub(super) fn state(&self, reboots: bool) -> State {
+        match (self.next, self.fate) {
+            (Next::Begin | Next::Fetch | Next::Install, _) => State::Downloading,
+            (Next::Commit, _) if reboots => State::Rebooting,
+            (Next::Reboot | Next::Commit, _) | (Next::End, Fate::Fails) => State::Installing,
+            (Next::End | Next::Log | Next::Nothing, _) => State::Reporting,
+        }
+    }
+
     pub(super) fn has_succeeded(&self) -> bool {
         self.fate == Fate::Succeeds
     }
@@ -99,12 +109,12 @@ impl Work {
         self.sticks_at == Some(self.next)
     }
 
-    pub(super) fn act(&self, now: Time) -> Act {
+    pub(super) fn act(&self, now: Time, breaks: bool) -> Act {
         let deployment = self.update.deployment.clone();
         match self.next {
             Next::Fetch => {
                 let Update { uri, size, .. } = self.update.clone();
-                Act::Download { uri, from: self.got, size }
+                Act::Download { uri, from: self.got, size, breaks }
             }
             Next::Log => {
                 let line = |message: &str| Message {
@@ -112,18 +122,29 @@ impl Work {
                     level: "error".into(),
                     message: message.into(),
                 };
-                let messages = vec![line("the installation failed"), line("rolled back")];
+                let messages = vec![
+                    line("ArtifactInstall: the module exited with status 1"),
+                    line("the installation failed"),
+                    line("rolled back"),
+                ];
                 Act::Log { deployment, messages }
             }
             next => {
-                let substate = if next == Next::Install { "ArtifactInstall" } else { "" };
+                let substate = match next {
+                    Next::Begin => "Download",
+                    Next::Install => "ArtifactInstall",
+                    Next::Reboot => "ArtifactReboot",
+                    Next::Commit => "ArtifactCommit",
+                    _ => "",
+                };
                 Act::Report { deployment, status: self.status(), substate }
             }
         }
     }
 
     /// Goes on after an answer; `tries` is how many in a row were none. Tells whether it did.
-    pub(super) fn advance(&mut self, answer: &Answer, tries: u8, reboots: bool) -> bool {
+    pub(super) fn advance(&mut self, answer: &Answer, tries: u8, profile: &Profile) -> bool {
+        let reboots = profile.reboots.is_some();
         let unanswered = matches!(answer, Answer::Unavailable { .. });
         // Of the first reports clients only note that nobody heard them.
         let insists = matches!(self.next, Next::Fetch | Next::Commit | Next::End | Next::Log);
@@ -132,12 +153,14 @@ impl Work {
         }
         let is_refused = match (self.next, answer) {
             (Next::End | Next::Log, _) => false,
-            (Next::Fetch, Answer::Downloaded(got)) => {
-                self.got = (*got).min(self.update.size);
-                if self.got < self.update.size && tries < TRIES {
+            (Next::Fetch, Answer::Downloaded { got, size }) => {
+                self.update.size = Some(*size);
+                let is_whole = got >= size;
+                self.got = if is_whole || profile.resumes { (*got).min(*size) } else { 0 };
+                if !is_whole && tries < TRIES {
                     return false;
                 }
-                self.got < self.update.size
+                !is_whole
             }
             (Next::Fetch, _) | (_, Answer::Aborted) => true,
             (Next::Commit, _) => unanswered,

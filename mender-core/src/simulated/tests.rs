@@ -23,7 +23,7 @@ fn told(chances: Chances, reboots: Option<Duration>) -> (Simulated, Time) {
 
 fn update(name: &str) -> Update {
     let deployment = "d1".parse().unwrap();
-    Update { deployment, artifact_name: name.into(), uri: "http://x/1".into(), size: 100 }
+    Update { deployment, artifact_name: name.into(), uri: "http://x/1".into(), size: Some(100) }
 }
 
 /// Has a device go on until it polls again, and returns what it did; what `answer` does not
@@ -48,13 +48,18 @@ fn course(
             Act::Log { .. } => "log".into(),
         });
         let whole = match act {
-            Act::Download { size, .. } => Answer::Downloaded(size),
+            Act::Download { from, breaks: true, .. } => part(u64::midpoint(from, 100)),
+            Act::Download { .. } => part(100),
             _ => Answer::Done,
         };
         let answer = answer(&act, &mut device, now);
         device.answered(now, answer.unwrap_or(whole));
     }
     (did, device)
+}
+
+fn part(got: u64) -> Answer {
+    Answer::Downloaded { got, size: 100 }
 }
 
 fn is_report(act: &Act, of: Status) -> bool {
@@ -96,17 +101,52 @@ fn what_runs_already_is_only_reported() {
 fn a_download_that_breaks_is_resumed_and_at_last_given_up() {
     let mut rest = [40, 70].into_iter();
     let (did, _) = course(told(Chances::default(), None), |act, _, _| match act {
-        Act::Download { .. } => rest.next().map(Answer::Downloaded),
+        Act::Download { .. } => rest.next().map(part),
         _ => None,
     });
     assert_eq!(did[1..4], ["fetch from 0", "fetch from 40", "fetch from 70"]);
     assert_eq!(did[6], "success");
     let (did, _) = course(told(Chances::default(), None), |act, _, _| match act {
-        Act::Download { from, .. } => Some(Answer::Downloaded(*from)),
+        Act::Download { from, .. } => Some(part(*from)),
         _ => None,
     });
     assert_eq!(did.iter().filter(|did| *did == "fetch from 0").count(), 11);
     assert_eq!(did[12..], ["failure", "log", "inventory"]);
+}
+
+#[test]
+fn who_can_not_resume_begins_a_broken_download_anew() {
+    let profile = Profile { resumes: false, reboots: None, ..Profile::default() };
+    let (mut device, now) = told(Chances::default(), None);
+    device.behave(&profile.into());
+    let mut rest = [40].into_iter();
+    let (did, _) = course((device, now), |act, _, _| match act {
+        Act::Download { .. } => rest.next().map(part),
+        _ => None,
+    });
+    assert_eq!(did[1..3], ["fetch from 0", "fetch from 0"]);
+    assert_eq!(did[5], "success");
+}
+
+#[test]
+fn connections_break_as_often_as_the_profile_says() {
+    let broken = Chances { broken: 1000, ..Chances::default() };
+    let (did, _) = course(told(broken, None), |_, _, _| None);
+    assert_eq!(did[1..5], ["fetch from 0", "fetch from 50", "fetch from 75", "fetch from 87"]);
+    assert_eq!(did[did.len() - 3], "failure");
+}
+
+#[test]
+fn a_state_is_what_was_said_last() {
+    let mut states = Vec::new();
+    let (device, now) = told(Chances::default(), Profile::default().reboots);
+    course((device, now), |_, device, _| {
+        states.push(device.state().as_str());
+        None
+    });
+    let course = ["downloading", "downloading", "downloading", "installing", "rebooting"];
+    assert_eq!(states[..5], course);
+    assert_eq!(states[states.len() - 2..], ["reporting", "idle"]);
 }
 
 #[test]

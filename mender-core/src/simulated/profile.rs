@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// What a kind of device is like.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -11,8 +11,14 @@ pub struct Profile {
     pub polls: Duration,
     /// How long it waits before it tells its inventory again.
     pub inventories: Duration,
+    /// How long it waits before it first repeats what was not answered.
+    pub retry: Duration,
     /// How long it waits at most before it repeats what was not answered.
     pub retries: Duration,
+    /// Whether it goes on with a download that broke off where it was; else it begins anew.
+    pub resumes: bool,
+    /// What else its inventory says.
+    pub attributes: BTreeMap<String, String>,
     /// How long an installation takes.
     pub installs: Duration,
     /// How long a reboot takes; none: updates need none.
@@ -47,7 +53,10 @@ impl Default for Profile {
             artifact_name: "release-1".into(),
             polls: Duration::from_secs(30 * 60),
             inventories: Duration::from_secs(8 * 60 * 60),
+            retry: Duration::from_secs(60),
             retries: Duration::from_secs(5 * 60),
+            resumes: true,
+            attributes: BTreeMap::new(),
             installs: Duration::from_secs(60),
             reboots: Some(Duration::from_secs(40)),
             chances: Chances::default(),

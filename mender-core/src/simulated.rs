@@ -2,13 +2,14 @@
 //!
 //! Time comes in by the calls, randomness by a seed, answers by whoever carries requests to a
 //! server. A device is about a hundred bytes, and has neither thread nor task: one process may hold
-//! a large fleet. [`Fleet`] drives one against a server in the same process, on virtual time.
+//! a large fleet. `testing::Fleet` drives one against a server in the same process, on virtual time;
+//! `mender_http::simulate` drives one over the network. Both drive any other [`Logic`] as well.
 //!
 //! ```
 //! use mender_core::{
 //!     Time,
 //!     deployments::Status,
-//!     testing::{Act, Answer, Profile, Simulated, Update},
+//!     simulated::{Act, Answer, Profile, Simulated, Update},
 //! };
 //!
 //! let mut device = Simulated::new(7, &Profile::default().into(), 1, Time(0));
@@ -26,10 +27,10 @@
 //!                 deployment: "d1".parse()?,
 //!                 artifact_name: "release-2".into(),
 //!                 uri: "http://localhost/artifact".into(),
-//!                 size: 10_000,
+//!                 size: Some(10_000),
 //!             })
 //!         }
-//!         Act::Download { size, .. } => Answer::Downloaded(size),
+//!         Act::Download { .. } => Answer::Downloaded { got: 10_000, size: 10_000 },
 //!         Act::Report { status, .. } => {
 //!             reported.push(status);
 //!             Answer::Done
@@ -43,7 +44,7 @@
 //! # Ok::<_, mender_core::id::InvalidId>(())
 //! ```
 
-mod fleet;
+mod act;
 mod profile;
 #[cfg(test)]
 mod tests;
@@ -52,75 +53,15 @@ mod update;
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    deployments::{DeploymentId, Message, Request, Status},
+    deployments::{DeploymentId, Request, Status},
     env::Time,
     inventory::{AttributeName, NewAttribute, Value},
 };
 
-pub use fleet::{Courier, Fleet, Member, Step};
+pub use act::{Act, Answer, Logic, State};
 pub use profile::{Chances, Profile};
 pub use update::Update;
 use update::{Next, Work};
-
-/// What a device wants to do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Act {
-    /// Nothing before then.
-    Wait(Time),
-    /// To ask for a token.
-    Authenticate,
-    /// To say what it has, in place of what it said before.
-    Inventory(Vec<NewAttribute>),
-    /// To ask for an update.
-    Poll(Request),
-    /// To fetch an artifact.
-    Download {
-        /// Where it is.
-        uri: String,
-        /// How many bytes are there already.
-        from: u64,
-        /// How many bytes it has.
-        size: u64,
-    },
-    /// To say how far it is.
-    Report {
-        /// The deployment.
-        deployment: DeploymentId,
-        /// How far.
-        status: Status,
-        /// What else there is to say.
-        substate: &'static str,
-    },
-    /// To send what it wrote down.
-    Log {
-        /// The deployment.
-        deployment: DeploymentId,
-        /// The lines.
-        messages: Vec<Message>,
-    },
-}
-
-/// What came of an act.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
-    /// It was done; of a poll: there is nothing to do.
-    Done,
-    /// There is something to install.
-    Update(Update),
-    /// So many bytes of the artifact are there, fewer than all where the connection broke.
-    Downloaded(u64),
-    /// The token is not valid, or there is none for this device: 401.
-    Unauthenticated,
-    /// The deployment was aborted, or the device contradicts itself: 409.
-    Aborted,
-    /// Any other refusal.
-    Refused,
-    /// No answer, or one that promises that it goes better later: 429 and 5xx.
-    Unavailable {
-        /// How long the server wants to be left alone.
-        after: Option<Duration>,
-    },
-}
 
 /// What the answer that comes is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -166,9 +107,6 @@ pub struct Simulated {
 
 /// How often a device repeats what must not be lost.
 const TRIES: u8 = 10;
-
-/// How long the first repetitions wait.
-const RETRY: Duration = Duration::from_secs(60);
 
 /// How long a device takes to boot.
 const BOOT: Duration = Duration::from_secs(20);
@@ -234,6 +172,33 @@ impl Simulated {
         self.is_stuck
     }
 
+    /// Has it be switched on within so long from `starts` on.
+    #[must_use]
+    pub fn within(mut self, starts: Time, ramp: Duration) -> Self {
+        self.wakes = starts + self.part_of(ramp);
+        self
+    }
+
+    /// Has it be one that was there before: it runs this, and may have a token.
+    #[must_use]
+    pub fn resumed(mut self, runs: &str, has_token: bool) -> Self {
+        self.runs = runs.into();
+        self.has_token = has_token;
+        self
+    }
+
+    /// Returns what it is at, in one word.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match &self.work {
+            _ if self.is_stuck => State::Stuck,
+            Some(work) => work.state(self.profile.reboots.is_some()),
+            None if self.has_token => State::Idle,
+            None if self.tries > 0 => State::Refused,
+            None => State::Off,
+        }
+    }
+
     /// Has it behave otherwise from now on; an update that has begun ends as it was to.
     pub fn behave(&mut self, profile: &Arc<Profile>) {
         self.profile = profile.clone();
@@ -252,7 +217,7 @@ impl Simulated {
         self.work = self.work.take().and_then(|work| work.after_cut(boots));
         self.doing = Doing::Nothing;
         (self.has_token, self.is_stuck, self.tries) = (false, false, 0);
-        self.tells = now;
+        (self.tells, self.polls) = (now, now);
         self.wakes = now + BOOT + self.part_of(BOOT);
     }
 
@@ -275,9 +240,12 @@ impl Simulated {
             let (deployment, status) = (echo.deployment.clone(), echo.status);
             return Act::Report { deployment, status, substate: "" };
         }
-        if let Some(work) = &self.work {
+        if let Some(work) = self.work.take() {
             self.doing = Doing::Work;
-            return work.act(now);
+            let breaks = work.next == Next::Fetch && self.chance(self.profile.chances.broken);
+            let act = work.act(now, breaks);
+            self.work = Some(work);
+            return act;
         }
         if self.tells <= now {
             self.doing = Doing::Inventory;
@@ -311,7 +279,7 @@ impl Simulated {
         match doing {
             Doing::Nothing => {}
             Doing::Token => self.has_token = !has_failed && answer == Answer::Done,
-            Doing::Work => has_failed |= self.is_held_up(now, answer),
+            Doing::Work => has_failed |= self.is_held_up(now, &answer),
             _ if has_failed => {}
             Doing::Inventory => self.tells = now + self.about(self.profile.inventories),
             Doing::Echo => self.echo = None,
@@ -338,20 +306,15 @@ impl Simulated {
     }
 
     /// Goes on with an update after an answer. Tells whether it does the same once more.
-    fn is_held_up(&mut self, now: Time, mut answer: Answer) -> bool {
+    fn is_held_up(&mut self, now: Time, answer: &Answer) -> bool {
         let Some(mut work) = self.work.take() else { return false };
-        let Chances { broken, repeat, .. } = self.profile.chances;
-        if let Answer::Downloaded(to) = &mut answer
-            && self.chance(broken)
-        {
-            *to = u64::midpoint(*to, work.got);
-        }
+        let repeat = self.profile.chances.repeat;
         let (was, done) = (work.next, work.status());
-        let repeats = answer == Answer::Done && self.chance(repeat);
-        if repeats || !work.advance(&answer, self.tries, self.profile.reboots.is_some()) {
+        let repeats = *answer == Answer::Done && self.chance(repeat);
+        if repeats || !work.advance(answer, self.tries, &self.profile) {
             self.work = Some(work);
             // Bytes that stopped coming may come after a while.
-            if matches!(answer, Answer::Downloaded(_)) {
+            if matches!(answer, Answer::Downloaded { .. }) {
                 self.retry(now, None);
             }
             return !repeats;
@@ -393,7 +356,7 @@ impl Simulated {
 
     /// Waits until it tries again, the longer the more often it tried.
     fn retry(&mut self, now: Time, after: Option<Duration>) {
-        let doubled = RETRY * 2_u32.pow(u32::from(self.tries / 3).min(8));
+        let doubled = self.profile.retry * 2_u32.pow(u32::from(self.tries / 3).min(8));
         let wait = after.unwrap_or(doubled.min(self.profile.retries));
         self.tries = self.tries.saturating_add(1);
         self.wakes = now + wait + self.part_of(wait / 4);
@@ -412,11 +375,13 @@ impl Simulated {
             let name = AttributeName::inventory(name);
             NewAttribute::new(name, Value::Text(value.to_owned()))
         };
-        vec![
+        let mut all = vec![
             text("artifact_name", &self.runs),
             text("device_type", &self.profile.device_type),
             text("hostname", &format!("device-{}", self.number)),
-        ]
+        ];
+        all.extend(self.profile.attributes.iter().map(|(name, value)| text(name, value)));
+        all
     }
 
     fn roll(&mut self) -> u64 {
@@ -447,5 +412,19 @@ impl Simulated {
     /// A time, a tenth longer at most: devices that began together drift apart.
     fn about(&mut self, time: Duration) -> Duration {
         time + self.part_of(time / 10)
+    }
+}
+
+impl Logic for Simulated {
+    fn identity(&self) -> String {
+        self.identity()
+    }
+
+    fn next(&mut self, now: Time) -> Act {
+        self.next(now)
+    }
+
+    fn answered(&mut self, now: Time, answer: Answer) {
+        self.answered(now, answer);
     }
 }

@@ -1,0 +1,132 @@
+//! `simulate`
+
+mod scenario;
+mod show;
+
+use std::{
+    fs,
+    io::{IsTerminal as _, stderr},
+    path::Path,
+    time::Duration,
+};
+
+use mender_core::{Env, secret::Secret};
+use mender_http::simulate::{Fault, Plan, Report, Simulation, Trust, User, Watch};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{cli::Simulate, commands::print, failure::Failure};
+use show::Screen;
+
+/// How often the table is drawn in a terminal, and a line is written elsewhere.
+const DRAWN: Duration = Duration::from_millis(500);
+const WRITTEN: Duration = Duration::from_secs(10);
+
+pub(crate) async fn run(arguments: Simulate) -> Result<(), Failure> {
+    let (duration, json) = (arguments.duration, arguments.json.clone());
+    let user = arguments.user.clone().unwrap_or_default();
+    let plan = plan(arguments)?;
+    if let Some(path) = &json {
+        // Not after an hour of work.
+        fs::write(path, "").map_err(|e| Failure::new(format!("--json {}: {e}", path.display())))?;
+    }
+    if plan.user.is_none() && plan.kept.is_none() {
+        eprintln!(
+            "mender-server: devices wait until somebody accepts them; with --user and --password \
+             they are accepted at once"
+        );
+    }
+    let fault = |fault: Fault| failure(&fault, &user);
+    let simulation = Simulation::prepare(plan, &Env::system()).await.map_err(&fault)?;
+    let (watch, stop) = (simulation.watch(), CancellationToken::new());
+    let running = simulation.run(stop.clone());
+    let (report, ended) = tokio::join!(running, async {
+        let ended = conduct(&watch, duration).await;
+        stop.cancel();
+        ended
+    });
+    ended?;
+    let report = report.map_err(fault)?;
+    print(&report.to_string())?;
+    json.map_or(Ok(()), |path| write(&path, &report))
+}
+
+/// Shows how it stands until it is to end.
+async fn conduct(watch: &Watch, duration: Option<Duration>) -> Result<(), Failure> {
+    let on = |kind| signal(kind).map_err(|e| Failure::new(format!("signals: {e}")));
+    let mut interrupt = on(SignalKind::interrupt())?;
+    let mut terminate = on(SignalKind::terminate())?;
+    let end = tokio::time::sleep(duration.unwrap_or(Duration::MAX));
+    tokio::pin!(end);
+    let is_seen = stderr().is_terminal();
+    let mut screen = Screen::new(is_seen, std::env::var_os("NO_COLOR").is_none());
+    let mut ticks = tokio::time::interval(if is_seen { DRAWN } else { WRITTEN });
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            () = &mut end => break,
+            _ = ticks.tick() => screen.show(&watch.report()),
+        }
+    }
+    screen.clear();
+    Ok(())
+}
+
+fn write(path: &Path, report: &Report) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(report).map_err(|e| Failure::new(e.to_string()))?;
+    let written = fs::write(path, text + "\n");
+    written.map_err(|e| Failure::new(format!("--json {}: {e}", path.display())))
+}
+
+/// Returns what the arguments say.
+fn plan(arguments: Simulate) -> Result<Plan, Failure> {
+    let Simulate { server, devices, first, scenario, speed, user, password, keys, .. } = arguments;
+    let mut plan = Plan::new(server, devices);
+    if let Some(path) = &scenario {
+        let shown = path.display();
+        let text = fs::read_to_string(path)
+            .map_err(|e| Failure::new(format!("--scenario {shown}: {e}")))?;
+        let scenario = scenario::read(&text);
+        let scenario = scenario.map_err(|why| Failure::new(format!("{shown}, {why}")))?;
+        scenario.apply(&mut plan, speed);
+    } else if let Some(speed) = speed {
+        scenario::Scenario::default().apply(&mut plan, Some(speed));
+    }
+    plan.first = first;
+    plan.kept = keys;
+    plan.tenant_token = arguments.tenant_token;
+    plan.trust = match (arguments.insecure, arguments.ca) {
+        (true, _) => Trust::Anyone,
+        (false, Some(path)) => Trust::Authority(path),
+        (false, None) => Trust::Machine,
+    };
+    let password = password.unwrap_or_default();
+    plan.user = user.map(|name| User { name, password: Secret::new(password) });
+    Ok(plan)
+}
+
+/// Says what is wrong, and what to do.
+fn failure(fault: &Fault, user: &str) -> Failure {
+    let remedy = match fault {
+        Fault::Address(_) => "give it in --server".into(),
+        Fault::Authority { .. } => "name a PEM file in --ca".into(),
+        Fault::Unreachable { .. } => {
+            "start one there with `mender-server serve`, or correct --server".into()
+        }
+        Fault::Certificate { .. } => {
+            "name the authority that signed it in --ca, or trust anybody with --insecure".into()
+        }
+        Fault::Stranger { .. } => {
+            "give the address where the server listens for devices, setting listen, in --server"
+                .into()
+        }
+        Fault::Password { .. } => format!(
+            "correct --user and --password, or make the user there with `mender-server user \
+             create --username {user} --password …`"
+        ),
+        Fault::Refused { .. } => "look into the log of the server".into(),
+        Fault::Kept { .. } => "name a file of a fleet, or a new one, in --keys".into(),
+    };
+    Failure::new(format!("{fault}; {remedy}"))
+}

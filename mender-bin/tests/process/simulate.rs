@@ -1,0 +1,168 @@
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::support::{Server, call, eventually_body, last_word, program, run, send, text};
+
+const USER: &str = "u@example.com";
+const PASSWORD: &str = "correct horse";
+
+const SCENARIO: &str = r#"
+ramp = "500ms"
+checksums = true
+old_clients = 0.3
+
+[keys]
+rsa = 0.05
+ecdsa = 0.3
+
+[[device]]
+weight = 2
+poll_interval = "200ms"
+retry = "200ms"
+retry_most = "1s"
+install_time = "100ms"
+reboot_time = "0s"
+
+[device.chances]
+failure = 0.4
+broken_download = 0.2
+
+[[device]]
+type = "valve"
+poll_interval = "200ms"
+retry = "200ms"
+retry_most = "1s"
+install_time = "100ms"
+reboot_time = "100ms"
+"#;
+
+/// Uploads a release, and returns the header that a user sends.
+fn prepared(server: &Server) -> String {
+    let data = server.data.path();
+    last_word(data, &["user", "create", "--username", USER, "--password", PASSWORD]);
+    let token = server.log_in(USER, PASSWORD).1;
+    let (file, made) = (data.join("hello"), data.join("made.mender"));
+    fs::write(&file, "hello").unwrap();
+    let arguments = ["artifact", "create", "module", "--type", "script", "--name", "release-2"];
+    let more = ["--device-type", "pump", "--device-type", "valve", "--compression", "none"];
+    let paths = ["--output", made.to_str().unwrap(), file.to_str().unwrap()];
+    let output = run(data, &[&arguments[..], &more, &paths].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    // What is not packed is text, with zeros between.
+    let artifact = fs::read_to_string(&made).unwrap();
+    let body = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"artifact\"; filename=\"a\"\r\n\r\n\
+         {artifact}\r\n--b--\r\n"
+    );
+    let headers =
+        format!("Authorization: Bearer {token}\r\nContent-Type: multipart/form-data; boundary=b");
+    let upload = "POST /api/management/v1/deployments/artifacts";
+    let (status, said) = send(&server.public, upload, &headers, &body);
+    assert_eq!(status, 201, "{said}");
+    format!("Authorization: Bearer {token}\r\nContent-Type: application/json")
+}
+
+fn simulate(server: &Server, more: &[&str]) -> Command {
+    let mut command = program(server.data.path());
+    let url = format!("http://{}", server.public);
+    command.args(["simulate", "--server", &url, "--user", USER, "--password", PASSWORD]);
+    command.args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_fleet_is_accepted_updated_and_returns() {
+    let server = Server::start(&[]);
+    let header = prepared(&server);
+    let data = server.data.path();
+    let path = |name: &str| data.join(name).to_str().unwrap().to_owned();
+    let (scenario, keys, report) = (path("s.toml"), path("fleet"), path("report.json"));
+    fs::write(&scenario, SCENARIO).unwrap();
+    let files = ["--devices=30", "--scenario", &scenario, "--keys", &keys, "--json", &report];
+    let fleet = simulate(&server, &files).spawn().unwrap();
+
+    // A deployment to all devices is one to those that inventory knows as accepted.
+    let known = "GET /api/management/v1/inventory/devices?per_page=100";
+    let accepted = serde_json::json!("accepted");
+    eventually_body(&server.public, known, &header, |devices| {
+        let all = devices.as_array().into_iter().flatten();
+        let attributes = all.map(|device| device["attributes"].as_array().into_iter().flatten());
+        let is_accepted = |a: &Value| a["name"] == "status" && a["value"] == accepted;
+        attributes.filter(|all| all.clone().any(is_accepted)).count() == 30
+    });
+    let deployments = "/api/management/v1/deployments/deployments";
+    let order = r#"{"name":"all","artifact_name":"release-2","all_devices":true}"#;
+    let made = send(&server.public, &format!("POST {deployments}"), &header, order);
+    assert_eq!(made.0, 201, "{}", made.1);
+    let finished = eventually_body(&server.public, &format!("GET {deployments}"), &header, |all| {
+        all[0]["status"] == "finished"
+    });
+    let killed = Command::new("kill").args(["-s", "INT", &fleet.id().to_string()]).status();
+    assert!(killed.unwrap().success());
+    let ended = fleet.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{}", text(&ended.stderr));
+
+    let (told, stats) = (json(Path::new(&report)), &finished[0]["statistics"]["status"]);
+    let (success, failure) = (stats["success"].as_u64().unwrap(), stats["failure"].as_u64());
+    assert_eq!(success + failure.unwrap(), 30, "{stats}");
+    assert!(failure > Some(0) && success > 0, "{stats}");
+    assert_eq!(told["reports"]["success"], success, "{told}");
+    assert_eq!(told["runs"]["release-2"], success, "{told}");
+    assert_eq!(told["kinds"]["log"]["requests"].as_u64(), failure, "{told}");
+    assert_eq!((&told["devices"], &told["wrong_checksums"]), (&30.into(), &0.into()));
+    let errors = told["errors"].as_array().unwrap();
+    let expected = |e: &Value| e["request"] == "authenticate" && e["error"] == "401";
+    assert!(errors.iter().all(expected), "{told}");
+    let table = text(&ended.stdout);
+    assert!(table.starts_with("30 devices of http://127.0.0.1:"), "{table}");
+
+    // The same devices come again: nobody asks for a token.
+    let again = simulate(&server, &[&files[..], &["--duration=1s"]].concat()).output().unwrap();
+    assert!(again.status.success(), "{}", text(&again.stderr));
+    let told = json(Path::new(&report));
+    assert_eq!(told["runs"]["release-2"], success, "{told}");
+    assert_eq!(told["kinds"].get("authenticate"), None, "{told}");
+}
+
+#[test]
+fn what_is_wrong_is_told_in_a_sentence_with_what_to_do() {
+    let server = Server::start(&[]);
+    let data = server.data.path();
+    fs::write(data.join("s.toml"), "[[device]]\npolls = 3\n").unwrap();
+    let path = |name: &str| data.join(name).to_str().unwrap().to_owned();
+    let (scenario, folder) = (path("s.toml"), path(""));
+    let url = |address: &str| format!("http://{address}");
+    let (public, internal) = (url(&server.public), url(&server.internal));
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (nobody, secure) = (url(&free.to_string()), public.replace("http:", "https:"));
+    let login = ["--user=x@example.com", "--password=wrong"];
+    let cases: [(&str, &[&str], &str); 9] = [
+        (&nobody, &[], "nobody answers at http://127.0.0.1:"),
+        (&nobody, &[], "start one there with `mender-server serve`, or correct --server"),
+        ("127.0.0.1:1", &[], "\"127.0.0.1:1\" is no address of a server such as https://"),
+        (&secure, &[], "it does not speak HTTPS"),
+        (&internal, &[], "is no Mender server for devices: it has status 404"),
+        (&public, &login, "the server knows no user x@example.com with this password; correct"),
+        (&public, &["--scenario", &scenario], "s.toml, line 2: polls: unknown field `polls`"),
+        (&public, &["--keys", &folder], "name a file of a fleet, or a new one, in --keys"),
+        (&public, &["--ca", &scenario], "name a PEM file in --ca"),
+    ];
+    for (server, more, said) in cases {
+        let arguments = [&["simulate", "--duration=10s", "--server", server][..], more].concat();
+        let refused = run(data, &arguments);
+        let error = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}: {error}");
+        assert!(error.contains(said), "{error}");
+        assert!(refused.stdout.is_empty());
+    }
+    assert_eq!(call(&server.public, "GET /api/docs", "").0, 200);
+}
