@@ -59,7 +59,7 @@ impl ToSql for Val {
     }
 }
 
-fn value(value: ValueRef<'_>) -> StoreResult<Val> {
+pub(super) fn value(value: ValueRef<'_>) -> StoreResult<Val> {
     Ok(match value {
         ValueRef::Null => Val::Null,
         ValueRef::Integer(n) => Val::Int(n),

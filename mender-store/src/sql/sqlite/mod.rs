@@ -1,6 +1,8 @@
 //! SQLite: one writer thread that groups commits, and reader threads.
 
 mod conn;
+mod dump;
+mod fill;
 mod open;
 mod queue;
 mod threads;
@@ -13,6 +15,7 @@ use mender_core::{StoreError, StoreResult};
 use tokio::sync::oneshot;
 
 use super::{
+    dump::{Dump, Fill},
     expand,
     facade::{Batch, Done, Driver, Query, Stmt},
     migrate::{self, Migration},
@@ -26,6 +29,7 @@ use writer::Request;
 
 /// A database file.
 pub(crate) struct Sqlite {
+    options: Options,
     threads: Mutex<Threads>,
 }
 
@@ -36,7 +40,8 @@ fn gone<E>(_: E) -> StoreError {
 impl Sqlite {
     /// Opens the file, creating it where there is none, and starts the threads.
     pub(crate) fn open(options: &Options) -> StoreResult<Self> {
-        Ok(Self { threads: Mutex::new(Threads::start(options)?) })
+        let threads = Mutex::new(Threads::start(options)?);
+        Ok(Self { options: options.clone(), threads })
     }
 
     fn threads(&self) -> std::sync::MutexGuard<'_, Threads> {
@@ -115,5 +120,17 @@ impl Driver for Sqlite {
             conn.raw.prepare(&text).map(|_| ()).map_err(invalid)
         })
         .await
+    }
+
+    async fn dump(&self) -> StoreResult<Dump> {
+        dump::begin(&self.options).await
+    }
+
+    async fn fill(&self) -> StoreResult<Box<dyn Fill>> {
+        Ok(Box::new(fill::begin(&self.options).await?))
+    }
+
+    async fn occupied(&self) -> StoreResult<Option<String>> {
+        self.on_writer(dump::occupied).await
     }
 }
