@@ -54,6 +54,27 @@ enum Command {
     Search(Search),
     /// Explain why a device gets an update, or gets none.
     Explain(Explain),
+    /// Write everything the server keeps into one file, while it runs.
+    ///
+    /// The file has the rows of the database as they are at one moment, the artifacts that they
+    /// name, and the keys of the server: keep it as safe as the server itself. Settings,
+    /// certificates and the stores that tenants bring are not in it. For SQLite and PostgreSQL; a
+    /// MongoDB database has a tool of its own, mongodump.
+    Backup {
+        /// The file to write. It must not exist yet.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Restore a backup into an empty database and an empty place for artifacts.
+    ///
+    /// The whole file is checked first. Nothing that is there is overwritten: name a new folder
+    /// by --data-dir, or a new database by --database-url, and start the server on it afterwards.
+    /// A backup of SQLite may be restored into PostgreSQL, and the reverse.
+    Restore {
+        /// The file that `backup` wrote.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Look for what is wrong, and say how to mend it. Exits with 1 if anything is.
     Doctor,
     /// Manage keys.
@@ -308,6 +329,8 @@ pub(crate) async fn run(
         }
         Command::Search(search) => commands::search::run(parts, &settings, search).await,
         Command::Explain(explain) => commands::explain::run(parts, &settings, explain).await,
+        Command::Backup { file } => commands::backup::back_up(&settings, &file).await,
+        Command::Restore { file } => Box::pin(commands::backup::restore(&settings, &file)).await,
         Command::Doctor => commands::doctor::run(parts, &settings).await,
         _ => commands::print(&settings::show(&given)),
     }

@@ -43,6 +43,13 @@ impl From<StoreError> for Failure {
     }
 }
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+impl From<mender_store::BackupError> for Failure {
+    fn from(error: mender_store::BackupError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error.source() {

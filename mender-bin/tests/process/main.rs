@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod backup;
 mod commands;
 mod databases;
+mod fleet;
 mod inventory;
 mod serving;
 mod stopping;
