@@ -16,11 +16,22 @@ use crate::{
 
 pub(crate) use artifact::{Artifact, Common, Create, Packing, Sizes};
 
+/// What to type first.
+const FIRST_STEPS: &str = "\
+First steps:
+  mender-server                serve; everything is kept in ./mender-data
+  mender-server user create --username you@example.com --password 'correct horse'
+  mender-server doctor         look for what is wrong, and say how to mend it
+
+Commands work beside a running server when they are given the same settings, such as --data-dir.
+`mender-server --help` explains every setting, `mender-server settings` lists those that hold.";
+
 /// Over-the-air device management: a server that speaks the Mender protocols.
 ///
 /// Without a subcommand it serves. Results go to standard output, logs to standard error.
 #[derive(Parser)]
-#[command(name = "mender-server", version)]
+#[command(name = "mender-server", version, after_help = FIRST_STEPS)]
+#[command(after_long_help = format!("{FIRST_STEPS}\n\n{}", settings::help()))]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -88,6 +99,13 @@ enum Command {
         /// Write the page of documentation instead.
         #[arg(long)]
         markdown: bool,
+    },
+    /// Print what makes a shell complete commands and settings at the press of Tab.
+    ///
+    /// For instance, in ~/.bashrc: source <(mender-server completions bash)
+    Completions {
+        /// The shell.
+        shell: Shell,
     },
     /// Print the version.
     Version {
@@ -288,6 +306,29 @@ pub(crate) enum KeyKind {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Fish,
+    Zsh,
+}
+
+impl Shell {
+    /// Writes what the shell reads.
+    fn script(self) -> String {
+        use clap_complete::{generate, shells};
+
+        let (mut command, mut text) = (settings::flags(Cli::command()), Vec::new());
+        let name = command.get_name().to_owned();
+        match self {
+            Self::Bash => generate(shells::Bash, &mut command, name, &mut text),
+            Self::Fish => generate(shells::Fish, &mut command, name, &mut text),
+            Self::Zsh => generate(shells::Zsh, &mut command, name, &mut text),
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Output {
     Text,
     Json,
@@ -305,6 +346,7 @@ pub(crate) async fn run(
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     let command = match cli.command.unwrap_or(Command::Serve) {
         Command::Version { output } => return commands::version(output),
+        Command::Completions { shell } => return commands::print(&shell.script()),
         Command::Key(Key::Generate { kind, out }) => {
             return commands::key::generate(kind, out).await;
         }

@@ -8,6 +8,7 @@ mod databases;
 mod fleet;
 mod inventory;
 mod serving;
+mod shell;
 mod stopping;
 mod support;
 mod tls;
