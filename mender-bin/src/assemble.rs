@@ -72,7 +72,19 @@ pub(crate) async fn stores(server: &Server, opener: Opener) -> Result<Opened, Fa
         "mongodb" | "mongodb+srv" => mongodb(server, &url.0, opener).await,
         _ => sql(server, &url.0, opener).await,
     };
-    opened.map_err(|failure| failure.during("database"))
+    opened.map_err(|failure| of_database(failure, &url.0))
+}
+
+/// Says that it is about the database, and where that is unless it is known.
+pub(crate) fn of_database(failure: Failure, url: &str) -> Failure {
+    let path = url.strip_prefix("sqlite://").map(Path::new);
+    let folder = path.and_then(Path::parent).unwrap_or(Path::new(""));
+    match path {
+        Some(path) if !failure.to_string().contains(&*folder.to_string_lossy()) => {
+            failure.during(format!("database {}", path.display()))
+        }
+        _ => failure.during("database"),
+    }
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -140,10 +152,15 @@ fn make_parent(path: &Path) -> Result<(), Failure> {
 
     let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     parent.map_or(Ok(()), |dir| {
-        let failed = |e| Failure::new(format!("{}: {e}", dir.display()));
         // What is in it is nobody else's to read.
         let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(dir).map_err(failed)
+        let made = builder.recursive(true).mode(0o700).create(dir);
+        made.map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                Failure::new(format!("{} is no folder: name another one", dir.display()))
+            }
+            _ => Failure::of_file(dir, &error),
+        })
     })
 }
 

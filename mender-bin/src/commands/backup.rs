@@ -122,7 +122,7 @@ async fn open(settings: &Settings, opener: Opener) -> Result<(SqlStore, Arc<dyn 
         )));
     }
     let opened = assemble::sql_store(&settings.server, &url.0, opener).await;
-    let (store, schema) = opened.map_err(|failure| failure.during("database"))?;
+    let (store, schema) = opened.map_err(|failure| assemble::of_database(failure, &url.0))?;
     if opener == Opener::Look && schema.applied == 0 {
         return Err(Failure::new("database: it is empty, there is nothing to back up"));
     }

@@ -7,6 +7,7 @@ mod commands;
 mod databases;
 mod fleet;
 mod inventory;
+mod refusals;
 mod serving;
 mod shell;
 mod stopping;

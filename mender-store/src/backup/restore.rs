@@ -54,7 +54,9 @@ impl BackupFile {
             }
             return Err(error);
         }
-        store.clone().migrate().await?;
+        if MIGRATIONS.iter().any(|migration| migration.version > self.manifest.schema) {
+            store.clone().migrate().await?;
+        }
         Ok(done)
     }
 
@@ -72,8 +74,11 @@ impl BackupFile {
                 "the database has schema version {applied} already, and the backup {schema}"
             )));
         }
-        let known = MIGRATIONS.iter().take_while(|migration| migration.version <= schema);
-        Ok(driver.migrate(&MIGRATIONS[..known.count()]).await?)
+        if applied < schema {
+            let known = MIGRATIONS.iter().take_while(|migration| migration.version <= schema);
+            driver.migrate(&MIGRATIONS[..known.count()]).await?;
+        }
+        Ok(())
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
     value::{Row, Val},
 };
 pub(crate) use conn::Conn;
-use conn::unavailable;
+use conn::{kind, unavailable};
 pub(crate) use open::Options;
 use threads::Threads;
 use writer::Request;
@@ -75,7 +75,8 @@ fn apply(conn: &mut Conn, migrations: &'static [Migration]) -> StoreResult<()> {
     create(conn).map_err(unavailable)?;
     for migration in migrate::missing(version(conn)?, migrations)? {
         let failed = |e: rusqlite::Error| {
-            StoreError::unavailable(format!("migration {}: {e}", migration.name))
+            let text = format!("migration {}: {e}", migration.name);
+            StoreError::unavailable(std::io::Error::new(kind(&e), text))
         };
         conn.raw.execute_batch(migration.sqlite).map_err(failed)?;
         conn.raw.execute(migrate::RECORD, (migration.version, migration.name)).map_err(failed)?;
