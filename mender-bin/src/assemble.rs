@@ -2,7 +2,12 @@
 
 use std::{path::Path, sync::Arc};
 
-use mender_core::{Builder, Mender, feed::Feed, kit::MemoryStores};
+use mender_core::{
+    Builder, Mender,
+    blob::{Blobs, OpenBlobs},
+    feed::Feed,
+    kit::MemoryStores,
+};
 
 use crate::{
     failure::Failure,
@@ -20,6 +25,12 @@ pub(crate) enum Opener {
     Migrate,
     /// A command that only looks.
     Look,
+    /// The command that fills an empty database, whatever its schema.
+    #[cfg_attr(
+        not(any(feature = "sqlite", feature = "postgres")),
+        expect(dead_code, reason = "other databases have tools of their own for that")
+    )]
+    Restore,
 }
 
 /// How far the schema of a database is.
@@ -61,11 +72,34 @@ pub(crate) async fn stores(server: &Server, opener: Opener) -> Result<Opened, Fa
         "mongodb" | "mongodb+srv" => mongodb(server, &url.0, opener).await,
         _ => sql(server, &url.0, opener).await,
     };
-    opened.map_err(|failure| failure.during("database"))
+    opened.map_err(|failure| of_database(failure, &url.0))
+}
+
+/// Says that it is about the database, and where that is unless it is known.
+pub(crate) fn of_database(failure: Failure, url: &str) -> Failure {
+    let path = url.strip_prefix("sqlite://").map(Path::new);
+    let folder = path.and_then(Path::parent).unwrap_or(Path::new(""));
+    match path {
+        Some(path) if !failure.to_string().contains(&*folder.to_string_lossy()) => {
+            failure.during(format!("database {}", path.display()))
+        }
+        _ => failure.during("database"),
+    }
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 async fn sql(server: &Server, url: &str, opener: Opener) -> Result<Opened, Failure> {
+    let (store, schema) = sql_store(server, url, opener).await?;
+    Ok(opened(store, Some(schema)))
+}
+
+/// Opens a SQL database, with the schema that the opener needs.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) async fn sql_store(
+    server: &Server,
+    url: &str,
+    opener: Opener,
+) -> Result<(mender_store::SqlStore, Schema), Failure> {
     use mender_store::{Role, SqlStore, sql::MIGRATIONS};
 
     let embedded = url.strip_prefix("sqlite://");
@@ -75,7 +109,7 @@ async fn sql(server: &Server, url: &str, opener: Opener) -> Result<Opened, Failu
         make_parent(Path::new(path))?;
     }
     let role = match opener {
-        Opener::Server => Role::Server,
+        Opener::Server | Opener::Restore => Role::Server,
         Opener::Command | Opener::Migrate | Opener::Look => Role::Tool,
     };
     let store = SqlStore::options()
@@ -89,11 +123,11 @@ async fn sql(server: &Server, url: &str, opener: Opener) -> Result<Opened, Failu
     let applied = store.version().await?;
     let migrates = match opener {
         Opener::Migrate => true,
-        Opener::Look => false,
+        Opener::Look | Opener::Restore => false,
         Opener::Server | Opener::Command => embedded.is_some() || server.automigrate,
     };
-    if applied == known || opener == Opener::Look {
-        return Ok(opened(store, Some(Schema { applied, known })));
+    if applied == known || matches!(opener, Opener::Look | Opener::Restore) {
+        return Ok((store, Schema { applied, known }));
     }
     if !migrates {
         return Err(Failure::new(format!(
@@ -103,7 +137,7 @@ async fn sql(server: &Server, url: &str, opener: Opener) -> Result<Opened, Failu
     }
     tracing::info!(from = applied, to = known, "bringing the schema of the database up to date");
     let schema = Schema { applied: known, known };
-    Ok(opened(store.migrate().await?, Some(schema)))
+    Ok((store.migrate().await?, schema))
 }
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
@@ -118,10 +152,15 @@ fn make_parent(path: &Path) -> Result<(), Failure> {
 
     let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     parent.map_or(Ok(()), |dir| {
-        let failed = |e| Failure::new(format!("{}: {e}", dir.display()));
         // What is in it is nobody else's to read.
         let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(dir).map_err(failed)
+        let made = builder.recursive(true).mode(0o700).create(dir);
+        made.map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                Failure::new(format!("{} is no folder: name another one", dir.display()))
+            }
+            _ => Failure::of_file(dir, &error),
+        })
     })
 }
 
@@ -147,16 +186,20 @@ pub(crate) async fn with_blobs(
     if url == "memory:" {
         return Ok(builder.blobs(mender_core::blob::MemoryBlobs::default()));
     }
-    blobs(builder, &url, settings, opener).await.map_err(|failure| failure.during("blobs"))
+    let opened = blobs(&url, settings, opener).await;
+    let (blobs, of_tenants) = opened.map_err(|failure| failure.during("blobs"))?;
+    Ok(builder.blobs(blobs).open_blobs(of_tenants))
 }
 
+/// A place for large objects, and what opens those of tenants.
+type OpenedBlobs = (Arc<dyn Blobs>, Arc<dyn OpenBlobs>);
+
 #[cfg(any(feature = "fs", feature = "s3", feature = "azure", feature = "gcs"))]
-async fn blobs(
-    builder: Builder,
+pub(crate) async fn blobs(
     url: &str,
     settings: &Settings,
     opener: Opener,
-) -> Result<Builder, Failure> {
+) -> Result<OpenedBlobs, Failure> {
     use mender_core::secret::Secret;
 
     let largest = settings.artifacts.artifact_max_bytes;
@@ -171,7 +214,7 @@ async fn blobs(
     let mut options = mender_store::BlobOptions::default()
         .variables(variables)
         .largest(largest)
-        .prepares(opener == Opener::Server);
+        .prepares(matches!(opener, Opener::Server | Opener::Restore));
     if let (Some(id), Some(secret)) = (&settings.blobs_key, &settings.blobs_secret) {
         options = options.key(id, secret.clone());
     }
@@ -188,11 +231,11 @@ async fn blobs(
     if let Some(path) = &settings.blobs_ca {
         options = options.authorities(read(path)?);
     }
-    Ok(builder.blobs(options.open(url).await?).open_blobs(options.tenant_stores()))
+    Ok((options.open(url).await?, Arc::new(options.tenant_stores())))
 }
 
 #[cfg(not(any(feature = "fs", feature = "s3", feature = "azure", feature = "gcs")))]
-async fn blobs(_: Builder, _: &str, _: &Settings, _: Opener) -> Result<Builder, Failure> {
+pub(crate) async fn blobs(_: &str, _: &Settings, _: Opener) -> Result<OpenedBlobs, Failure> {
     Err(Failure::new("built without a feature that keeps large objects"))
 }
 

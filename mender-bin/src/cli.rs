@@ -18,11 +18,22 @@ use crate::{
 pub(crate) use artifact::{Artifact, Common, Create, Packing, Sizes};
 pub(crate) use simulate::Simulate;
 
+/// What to type first.
+const FIRST_STEPS: &str = "\
+First steps:
+  mender-server                serve; everything is kept in ./mender-data
+  mender-server user create --username you@example.com --password 'correct horse'
+  mender-server doctor         look for what is wrong, and say how to mend it
+
+Commands work beside a running server when they are given the same settings, such as --data-dir.
+`mender-server --help` explains every setting, `mender-server settings` lists those that hold.";
+
 /// Over-the-air device management: a server that speaks the Mender protocols.
 ///
 /// Without a subcommand it serves. Results go to standard output, logs to standard error.
 #[derive(Parser)]
-#[command(name = "mender-server", version)]
+#[command(name = "mender-server", version, after_help = FIRST_STEPS)]
+#[command(after_long_help = format!("{FIRST_STEPS}\n\n{}", settings::help()))]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -56,6 +67,27 @@ enum Command {
     Search(Search),
     /// Explain why a device gets an update, or gets none.
     Explain(Explain),
+    /// Write everything the server keeps into one file, while it runs.
+    ///
+    /// The file has the rows of the database as they are at one moment, the artifacts that they
+    /// name, and the keys of the server: keep it as safe as the server itself. Settings,
+    /// certificates and the stores that tenants bring are not in it. For SQLite and PostgreSQL; a
+    /// MongoDB database has a tool of its own, mongodump.
+    Backup {
+        /// The file to write. It must not exist yet.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Restore a backup into an empty database and an empty place for artifacts.
+    ///
+    /// The whole file is checked first. Nothing that is there is overwritten: name a new folder
+    /// by --data-dir, or a new database by --database-url, and start the server on it afterwards.
+    /// A backup of SQLite may be restored into PostgreSQL, and the reverse.
+    Restore {
+        /// The file that `backup` wrote.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Look for what is wrong, and say how to mend it. Exits with 1 if anything is.
     Doctor,
     /// Manage keys.
@@ -75,6 +107,13 @@ enum Command {
         /// Write the page of documentation instead.
         #[arg(long)]
         markdown: bool,
+    },
+    /// Print what makes a shell complete commands and settings at the press of Tab.
+    ///
+    /// For instance, in ~/.bashrc: source <(mender-server completions bash)
+    Completions {
+        /// The shell.
+        shell: Shell,
     },
     /// Print the version.
     Version {
@@ -275,6 +314,29 @@ pub(crate) enum KeyKind {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Fish,
+    Zsh,
+}
+
+impl Shell {
+    /// Writes what the shell reads.
+    fn script(self) -> String {
+        use clap_complete::{generate, shells};
+
+        let (mut command, mut text) = (settings::flags(Cli::command()), Vec::new());
+        let name = command.get_name().to_owned();
+        match self {
+            Self::Bash => generate(shells::Bash, &mut command, name, &mut text),
+            Self::Fish => generate(shells::Fish, &mut command, name, &mut text),
+            Self::Zsh => generate(shells::Zsh, &mut command, name, &mut text),
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Output {
     Text,
     Json,
@@ -292,6 +354,7 @@ pub(crate) async fn run(
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     let command = match cli.command.unwrap_or(Command::Serve) {
         Command::Version { output } => return commands::version(output),
+        Command::Completions { shell } => return commands::print(&shell.script()),
         Command::Key(Key::Generate { kind, out }) => {
             return commands::key::generate(kind, out).await;
         }
@@ -317,6 +380,8 @@ pub(crate) async fn run(
         }
         Command::Search(search) => commands::search::run(parts, &settings, search).await,
         Command::Explain(explain) => commands::explain::run(parts, &settings, explain).await,
+        Command::Backup { file } => commands::backup::back_up(&settings, &file).await,
+        Command::Restore { file } => Box::pin(commands::backup::restore(&settings, &file)).await,
         Command::Doctor => commands::doctor::run(parts, &settings).await,
         _ => commands::print(&settings::show(&given)),
     }

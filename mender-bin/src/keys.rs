@@ -29,7 +29,7 @@ pub(crate) fn load_or_create(env: &Env, settings: &Settings) -> Result<Keyring, 
             Ok(()) => tracing::info!(path = %path.display(), "made a key to sign tokens with"),
             // Another process was faster.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(failed(&path, &error)),
+            Err(error) => return Err(Failure::of_file(&path, &error).during("key")),
         }
     }
     load(settings)

@@ -1,6 +1,6 @@
 //! The server: from its start to its end.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, io::ErrorKind, sync::Arc, time::Duration};
 
 use mender_core::{Ctx, Env, Mender, TenantId};
 use mender_http::{
@@ -125,9 +125,17 @@ fn bind(
     tls: Option<Arc<Tls>>,
     server: &Server,
 ) -> Result<Listener, Failure> {
-    let listener = Listener::bind(address)
-        .map_err(|e| Failure::new(format!("{setting}: can't listen on {address}: {e}")))?
-        .with_limits(server.limits());
+    let failed = |error: io::Error| {
+        let advice = match error.kind() {
+            ErrorKind::AddrInUse => "stop the program that has it, or set another address",
+            ErrorKind::PermissionDenied => {
+                "set a port above 1023, or let this program have CAP_NET_BIND_SERVICE"
+            }
+            _ => "set another address",
+        };
+        Failure::new(format!("{setting}: can't listen on {address}: {error}: {advice}"))
+    };
+    let listener = Listener::bind(address).map_err(failed)?.with_limits(server.limits());
     Ok(match tls {
         Some(tls) => listener.with_tls(tls),
         None => listener,

@@ -24,7 +24,7 @@ pub(crate) fn log(server: &Server, traces: bool) -> Result<Traces, Failure> {
     let filter = EnvFilter::try_new(&server.log_level.0).map_err(|e| failed(&e))?;
     let lines = fmt::layer().with_writer(io::stderr);
     let lines = match server.log_format {
-        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Text => lines.with_ansi(is_coloured()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     let endpoint = server.otel_endpoint.as_ref().filter(|_| traces);
@@ -37,6 +37,12 @@ pub(crate) fn log(server: &Server, traces: bool) -> Result<Traces, Failure> {
     let all = tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans);
     all.try_init().map_err(|e| failed(&e))?;
     Ok(traces)
+}
+
+/// Tells whether who reads the log sees colours, and wants to: <https://no-color.org>.
+fn is_coloured() -> bool {
+    let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !is_refused
 }
 
 /// Up to how many seconds requests take that are counted together.

@@ -1,11 +1,13 @@
 //! Storage adapters of the Mender server: SQL databases, document databases, local files, cloud
 //! storage, search engines.
 
+#[cfg(feature = "_sql")]
+pub mod backup;
 #[cfg(any(feature = "fs", feature = "_cloud"))]
 mod blobs;
 #[cfg(feature = "_cloud")]
 mod cloud;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "_sql")]
 mod connect;
 #[cfg(feature = "fs")]
 mod fs;
@@ -13,15 +15,17 @@ mod fs;
 mod mongodb;
 #[cfg(feature = "opensearch")]
 mod opensearch;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "_sql")]
 #[doc(hidden)]
 pub mod sql;
 
 #[cfg(feature = "mongodb")]
 pub use crate::mongodb::{MongoDocs, MongoStores};
+#[cfg(feature = "_sql")]
+pub use backup::{Backup, BackupError, BackupFile};
 #[cfg(any(feature = "fs", feature = "_cloud"))]
 pub use blobs::{BlobOptions, TenantBlobs};
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "_sql")]
 pub use connect::{Role, SqlOptions, SqlStore};
 #[cfg(feature = "fs")]
 pub use fs::LocalBlobs;

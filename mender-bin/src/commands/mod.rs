@@ -1,6 +1,11 @@
 //! What the subcommands do. They work beside a running server.
 
 pub(crate) mod artifact;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) mod backup;
+#[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+#[path = "no_backup.rs"]
+pub(crate) mod backup;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod explain;

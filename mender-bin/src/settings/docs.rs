@@ -32,7 +32,9 @@ fn flag(setting: &Setting) -> Arg {
         .long(setting.flag())
         .value_name("VALUE")
         .help(help)
+        // The help of the server lists them once.
         .hide_short_help(true)
+        .hide_long_help(true)
         .allow_hyphen_values(true)
         .global(true);
     if setting.switch {
@@ -44,6 +46,26 @@ fn flag(setting: &Setting) -> Arg {
 
 fn doc(setting: &Setting) -> &str {
     setting.doc.trim()
+}
+
+/// Explains every setting, for the help of the server.
+pub(crate) fn help() -> String {
+    let mut page = String::from(
+        "Settings, which all commands share. Each is a flag, a variable, and a line of the file \
+         that --config names: --data-dir is MENDER_DATA_DIR, and data_dir = \"…\".\n",
+    );
+    for table in &TABLES {
+        let _ = writeln!(page, "\n{}:", table.title);
+        for setting in table.settings {
+            let value = if setting.switch { "[=<VALUE>]" } else { " <VALUE>" };
+            let _ = write!(page, "  --{}{value}\n          {}", setting.flag(), doc(setting));
+            let _ = match setting.default {
+                "" => writeln!(page),
+                default => writeln!(page, " [default: {default}]"),
+            };
+        }
+    }
+    page
 }
 
 /// Lists the settings with the values that hold; secrets are left out.

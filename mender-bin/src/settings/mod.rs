@@ -59,7 +59,7 @@ pub(crate) mod value;
 use clap::ArgMatches;
 
 pub(crate) use blobs::Blobs;
-pub(crate) use docs::{flags, markdown, show};
+pub(crate) use docs::{flags, help, markdown, show};
 pub(crate) use inventory::Inventory;
 pub(crate) use keys::Keys;
 pub(crate) use server::Server;

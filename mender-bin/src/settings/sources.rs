@@ -113,8 +113,11 @@ impl Given {
         let shown = path.display();
         let text = std::fs::read_to_string(path)
             .map_err(|e| Wrong(format!("the settings in {shown} can't be read: {e}")))?;
-        let table: toml::Table = toml::from_str(&text)
-            .map_err(|e| Wrong(format!("the settings in {shown} are not TOML: {e}")))?;
+        let table: toml::Table = toml::from_str(&text).map_err(|e| {
+            let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let (line, why) = (before.matches('\n').count() + 1, e.message().replace('\n', ", "));
+            Wrong(format!("the settings in {shown} are not TOML: line {line}: {why}"))
+        })?;
         for (name, value) in table {
             let setting = known(&name).ok_or_else(|| unknown(&name, &name, &shown.to_string()))?;
             let value = text_of(&value).ok_or_else(|| {

@@ -164,3 +164,40 @@ fn every_setting_is_documented_once() {
     }
     flags_of().debug_assert();
 }
+
+#[test]
+fn what_is_shipped_names_settings_that_there_are() {
+    let known: BTreeSet<String> = TABLES
+        .iter()
+        .flat_map(|table| table.settings)
+        .map(Setting::variable)
+        .chain(["MENDER_CONFIG".to_owned()])
+        .collect();
+    for text in [
+        include_str!("../../../Dockerfile"),
+        include_str!("../../../compose.yaml"),
+        include_str!("../../../dist/mender-server.service"),
+        include_str!("../../../docs/operating.md"),
+    ] {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '…');
+        for word in words.filter(|word| word.starts_with("MENDER_") && !word.contains('…')) {
+            assert!(known.contains(word), "{word}");
+        }
+    }
+}
+
+#[test]
+fn the_file_that_is_shipped_is_read_with_and_without_what_it_suggests() {
+    let shipped = include_str!("../../../dist/config.toml");
+    let suggested = shipped.lines().map(|line| line.strip_prefix("# ").unwrap_or(line));
+    let settings = suggested.filter(|line| line.contains(" = "));
+    // Later suggestions replace what is there.
+    let mut all = std::collections::BTreeMap::new();
+    all.extend(settings.filter_map(|line| line.split_once(" = ")));
+    let all: Vec<_> = all.into_iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
+    for text in [shipped, &all.concat()] {
+        let file = file(text);
+        let settings = load(&["--config", file.path().to_str().unwrap()], &[]).unwrap();
+        assert_eq!(settings.server.data_dir.to_str(), Some("/var/lib/mender-server"));
+    }
+}

@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod backup;
 mod commands;
 mod databases;
+mod fleet;
 mod inventory;
+mod refusals;
 mod serving;
+mod shell;
 mod simulate;
 mod stopping;
 mod support;

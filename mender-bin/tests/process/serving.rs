@@ -2,7 +2,7 @@ use std::{io::Write as _, net::TcpStream};
 
 use crate::{
     commands::login,
-    support::{Server, call, eventually, last_word, program, text},
+    support::{Server, call, eventually, last_word},
 };
 
 const MEMORY: &str = "--database-url=memory:";
@@ -84,29 +84,4 @@ fn users_are_limited_where_settings_say_so() {
     let bearer = format!("Authorization: Bearer {token}");
     let ask = || call(&server.public, "GET /api/management/v1/useradm/users", &bearer).0;
     assert_eq!((ask(), ask()), (200, 429));
-}
-
-#[test]
-fn wrong_settings_end_the_start_with_words() {
-    let dir = tempfile::tempdir().unwrap();
-    let run = |name: &str, value: &str| {
-        let output = program(dir.path()).env(name, value).output().unwrap();
-        (output.status.code(), text(&output.stderr))
-    };
-    let (code, said) = run("MENDER_DRAIN_TIME", "soon");
-    assert_eq!(code, Some(2));
-    assert!(said.starts_with("mender-server: MENDER_DRAIN_TIME is \"soon\"; allowed is"), "{said}");
-    let (code, said) = run("MENDER_DATABASE", "x");
-    assert_eq!(code, Some(2));
-    assert!(said.contains("is MENDER_DATABASE_URL meant?"), "{said}");
-}
-
-#[test]
-fn an_address_in_use_is_said() {
-    let server = Server::start(&[MEMORY]);
-    let dir = tempfile::tempdir().unwrap();
-    let output = program(dir.path()).args([MEMORY, "--listen", &server.public]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let said = text(&output.stderr);
-    assert!(said.contains(&format!("listen: can't listen on {}", server.public)), "{said}");
 }

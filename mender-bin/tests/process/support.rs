@@ -51,7 +51,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on free ports and an empty folder.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let data = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), arguments)
+    }
+
+    /// Starts a server on free ports and this folder.
+    pub(crate) fn start_in(data: TempDir, arguments: &[&str]) -> Self {
         let mut child = program(data.path())
             .args(["--listen=127.0.0.1:0", "--internal-listen=127.0.0.1:0"])
             .args(arguments)

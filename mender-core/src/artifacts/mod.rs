@@ -54,7 +54,7 @@ pub use query::{
 };
 pub use service::{
     Config, DeltaConfig, DeltaRequest, DeltaState, Linked, MAX_MANIFEST_ARTIFACT, NewArtifact,
-    NewManifest, STORAGE_PATH, Service, Storage,
+    NewManifest, STORAGE_PATH, Service, Storage, blob_of, raw_of,
 };
 pub(crate) use service::{Deltas, Parts, Sweep, Usage, Watch};
 pub use store::Store;

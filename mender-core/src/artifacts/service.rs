@@ -152,12 +152,18 @@ impl std::fmt::Debug for Service {
 }
 
 /// The key of an artifact's bytes.
-fn blob_of(tenant: &TenantId, id: &ArtifactId) -> Result<BlobKey> {
+///
+/// # Errors
+/// `Invalid` for an id that can't be part of a key: no artifact has it.
+pub fn blob_of(tenant: &TenantId, id: &ArtifactId) -> Result<BlobKey> {
     key(tenant, id.as_str())
 }
 
 /// The key of bytes that an artifact is yet to be made of.
-fn raw_of(tenant: &TenantId, id: &ArtifactId) -> Result<BlobKey> {
+///
+/// # Errors
+/// As [`blob_of`].
+pub fn raw_of(tenant: &TenantId, id: &ArtifactId) -> Result<BlobKey> {
     key(tenant, &format!("{id}.tmp"))
 }
 

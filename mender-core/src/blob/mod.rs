@@ -136,6 +136,13 @@ impl<T: Blobs + ?Sized> Blobs for Arc<T> {
     }
 }
 
+#[async_trait]
+impl<T: OpenBlobs + ?Sized> OpenBlobs for Arc<T> {
+    async fn open_blobs(&self, settings: &BlobSettings) -> StoreResult<Arc<dyn Blobs>> {
+        (**self).open_blobs(settings).await
+    }
+}
+
 /// Reads a stream to its end.
 ///
 /// # Errors

@@ -45,7 +45,7 @@ pub struct LocalBlobs {
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.display().to_string();
-    move |error| StoreError::unavailable(format!("{path}: {error}"))
+    move |error| StoreError::unavailable(io::Error::new(error.kind(), format!("{path}: {error}")))
 }
 
 fn found<T>(path: &Path, answer: io::Result<T>) -> StoreResult<Option<T>> {

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use mender_core::{StoreError, StoreResult};
 
 use super::{
+    dump::{Dump, Fill},
     migrate::Migration,
     value::{Row, Val},
 };
@@ -226,6 +227,15 @@ pub trait Driver: Send + Sync + 'static {
 
     /// Compiles a statement without running it.
     async fn prepare(&self, stmt: Stmt) -> StoreResult<()>;
+
+    /// Reads every table, all in the same state of the database.
+    async fn dump(&self) -> StoreResult<Dump>;
+
+    /// Begins to put rows into the tables: one transaction, which dropping it undoes.
+    async fn fill(&self) -> StoreResult<Box<dyn Fill>>;
+
+    /// Names a table that has rows, where there is one.
+    async fn occupied(&self) -> StoreResult<Option<String>>;
 }
 
 /// A handle to a database. Clones share it.

@@ -6,6 +6,7 @@
 //! | `value` | parameters and rows |
 //! | `expand` | from the common subset to a dialect |
 //! | `sqlite`, `postgres` | the drivers |
+//! | `dump` | whole databases as rows, out and in |
 //! | `migrate` | the embedded migrations |
 //! | `filter` | conditions and orders that depend on what is asked |
 //! | `kernel` | events, jobs, feed, quotas; the tail of every commit |
@@ -16,6 +17,7 @@ mod artifacts;
 mod auth;
 mod bodies;
 mod deployments;
+pub(crate) mod dump;
 mod expand;
 mod facade;
 mod filter;
@@ -32,6 +34,7 @@ mod tests;
 mod users;
 mod value;
 
+pub use dump::{Chunk, Dump, Fill};
 pub use facade::{Batch, Done, Driver, Expect, Query, Sql, Step, Stmt, Texts};
 pub use kernel::Tail;
 pub use migrate::{MIGRATIONS, Migration};

@@ -134,7 +134,7 @@ fn ready(query: &Query) -> Result<(AssertSqlSafe<String>, PgArguments), Fail> {
     Ok((AssertSqlSafe(text), args))
 }
 
-fn value(row: &PgRow, at: usize) -> Result<Val, BoxDynError> {
+pub(super) fn value(row: &PgRow, at: usize) -> Result<Val, BoxDynError> {
     let raw = row.try_get_raw(at)?;
     if raw.is_null() {
         return Ok(Val::Null);

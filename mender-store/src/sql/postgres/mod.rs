@@ -1,6 +1,8 @@
 //! PostgreSQL: a pool of connections; a batch is one transaction, READ COMMITTED.
 
 mod conn;
+mod dump;
+mod fill;
 mod pool;
 
 use std::time::Duration;
@@ -10,6 +12,7 @@ use mender_core::{StoreError, StoreResult};
 use tokio::time::timeout;
 
 use super::{
+    dump::{Dump, Fill},
     facade::{Batch, Done, Driver, Query, Stmt},
     migrate::{self, Migration},
     value::Row,
@@ -174,5 +177,20 @@ impl Driver for Postgres {
     async fn prepare(&self, stmt: Stmt) -> StoreResult<()> {
         let mut conn = self.pool.acquire().await.map_err(Fail::into_error)?;
         prepare(&mut conn, &stmt).await.map_err(Fail::into_error)
+    }
+
+    async fn dump(&self) -> StoreResult<Dump> {
+        let tx = self.pool.snapshot().await.map_err(Fail::into_error)?;
+        dump::begin(tx).await.map_err(Fail::into_error)
+    }
+
+    async fn fill(&self) -> StoreResult<Box<dyn Fill>> {
+        let tx = self.pool.begin().await.map_err(Fail::into_error)?;
+        Ok(Box::new(fill::begin(tx).await.map_err(Fail::into_error)?))
+    }
+
+    async fn occupied(&self) -> StoreResult<Option<String>> {
+        let mut conn = self.pool.acquire().await.map_err(Fail::into_error)?;
+        dump::occupied(&mut conn).await.map_err(Fail::into_error)
     }
 }

@@ -1,4 +1,4 @@
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, io, sync::Arc};
 
 use mender_core::{StoreError, StoreResult};
 use rusqlite::{
@@ -35,7 +35,17 @@ pub(super) fn unavailable(error: rusqlite::Error) -> StoreError {
             | ErrorCode::TypeMismatch,
         )
         | None => StoreError::corrupt("sqlite", error),
-        Some(_) => StoreError::unavailable(error),
+        Some(_) => StoreError::unavailable(io::Error::new(kind(&error), error)),
+    }
+}
+
+/// Says in the terms of the machine what is in the way.
+pub(super) fn kind(error: &rusqlite::Error) -> io::ErrorKind {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => io::ErrorKind::StorageFull,
+        Some(ErrorCode::ReadOnly) => io::ErrorKind::ReadOnlyFilesystem,
+        Some(ErrorCode::PermissionDenied) => io::ErrorKind::PermissionDenied,
+        _ => io::ErrorKind::Other,
     }
 }
 
@@ -59,7 +69,7 @@ impl ToSql for Val {
     }
 }
 
-fn value(value: ValueRef<'_>) -> StoreResult<Val> {
+pub(super) fn value(value: ValueRef<'_>) -> StoreResult<Val> {
     Ok(match value {
         ValueRef::Null => Val::Null,
         ValueRef::Integer(n) => Val::Int(n),

@@ -1,6 +1,8 @@
 //! SQLite: one writer thread that groups commits, and reader threads.
 
 mod conn;
+mod dump;
+mod fill;
 mod open;
 mod queue;
 mod threads;
@@ -11,19 +13,21 @@ use mender_core::{StoreError, StoreResult};
 use tokio::sync::oneshot;
 
 use super::{
+    dump::{Dump, Fill},
     expand,
     facade::{Batch, Done, Driver, Query, Stmt},
     migrate::{self, Migration},
     value::{Row, Val},
 };
 pub(crate) use conn::Conn;
-use conn::unavailable;
+use conn::{kind, unavailable};
 pub(crate) use open::Options;
 use threads::Threads;
 use writer::Request;
 
 /// A database file.
 pub(crate) struct Sqlite {
+    options: Options,
     threads: Threads,
 }
 
@@ -34,7 +38,7 @@ fn gone<E>(_: E) -> StoreError {
 impl Sqlite {
     /// Opens the file, creating it where there is none, and starts the threads.
     pub(crate) fn open(options: &Options) -> StoreResult<Self> {
-        Ok(Self { threads: Threads::start(options)? })
+        Ok(Self { options: options.clone(), threads: Threads::start(options)? })
     }
 
     pub(crate) async fn on_writer<T: Send + 'static>(
@@ -63,7 +67,8 @@ fn apply(conn: &mut Conn, migrations: &'static [Migration]) -> StoreResult<()> {
     create(conn).map_err(unavailable)?;
     for migration in migrate::missing(version(conn)?, migrations)? {
         let failed = |e: rusqlite::Error| {
-            StoreError::unavailable(format!("migration {}: {e}", migration.name))
+            let text = format!("migration {}: {e}", migration.name);
+            StoreError::unavailable(std::io::Error::new(kind(&e), text))
         };
         conn.raw.execute_batch(migration.sqlite).map_err(failed)?;
         conn.raw.execute(migrate::RECORD, (migration.version, migration.name)).map_err(failed)?;
@@ -108,5 +113,17 @@ impl Driver for Sqlite {
             conn.raw.prepare(&text).map(|_| ()).map_err(invalid)
         })
         .await
+    }
+
+    async fn dump(&self) -> StoreResult<Dump> {
+        dump::begin(&self.options).await
+    }
+
+    async fn fill(&self) -> StoreResult<Box<dyn Fill>> {
+        Ok(Box::new(fill::begin(&self.options).await?))
+    }
+
+    async fn occupied(&self) -> StoreResult<Option<String>> {
+        self.on_writer(dump::occupied).await
     }
 }

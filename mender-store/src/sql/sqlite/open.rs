@@ -1,13 +1,14 @@
 use std::{
     fs::{File, TryLockError},
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use mender_core::{StoreError, StoreResult};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::conn::{Conn, unavailable};
+use super::conn::{Conn, kind, unavailable};
 
 /// How to open a database file.
 #[derive(Clone, Debug)]
@@ -34,12 +35,10 @@ pub(super) fn lock(db: &Path) -> StoreResult<File> {
     let mut path = db.as_os_str().to_owned();
     path.push(".lock");
     let path = PathBuf::from(path);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|e| StoreError::unavailable(format!("{}: {e}", path.display())))?;
+    let file =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(|e| {
+            StoreError::unavailable(io::Error::new(e.kind(), format!("{}: {e}", path.display())))
+        })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::unavailable(format!(
@@ -55,7 +54,13 @@ pub(super) fn lock(db: &Path) -> StoreResult<File> {
 impl Options {
     fn connect(&self, flags: OpenFlags) -> StoreResult<Connection> {
         let failed = |e: rusqlite::Error| {
-            StoreError::unavailable(format!("database {}: {e}", self.path.display()))
+            let kind = match e.sqlite_error_code() {
+                // The folder is there: whoever opens a database makes it first.
+                Some(ErrorCode::CannotOpen) => io::ErrorKind::PermissionDenied,
+                _ => kind(&e),
+            };
+            let text = format!("database {}: {e}", self.path.display());
+            StoreError::unavailable(io::Error::new(kind, text))
         };
         let conn = Connection::open_with_flags(&self.path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(failed)?;

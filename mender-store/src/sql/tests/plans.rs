@@ -21,8 +21,8 @@ use super::support::Db;
 use crate::{
     SqlStore,
     sql::{
-        Batch, Done, Driver, Migration, Query, Row, Sql, Stmt, Val, artifacts as releases, auth,
-        deployments as orders, inventory as area,
+        Batch, Done, Driver, Dump, Fill, Migration, Query, Row, Sql, Stmt, Val,
+        artifacts as releases, auth, deployments as orders, inventory as area,
     },
 };
 
@@ -110,6 +110,18 @@ impl Driver for Watched {
 
     async fn prepare(&self, stmt: Stmt) -> StoreResult<()> {
         self.sql.driver().prepare(stmt).await
+    }
+
+    async fn dump(&self) -> StoreResult<Dump> {
+        self.sql.driver().dump().await
+    }
+
+    async fn fill(&self) -> StoreResult<Box<dyn Fill>> {
+        self.sql.driver().fill().await
+    }
+
+    async fn occupied(&self) -> StoreResult<Option<String>> {
+        self.sql.driver().occupied().await
     }
 }
 

@@ -66,3 +66,16 @@ async fn unknown_schemes_are_refused() {
     let error = SqlStore::open("mysql://x").await.unwrap_err().to_string();
     assert!(error.contains("begins with"), "{error}");
 }
+
+#[test]
+fn columns_are_texts_and_whole_numbers_which_backups_can_hold() {
+    for migration in MIGRATIONS {
+        for text in [migration.sqlite, migration.postgres] {
+            let words = text.lines().filter(|line| !line.starts_with("--"));
+            let mut words = words.flat_map(|line| line.split(|c: char| !c.is_alphanumeric()));
+            let other = ["BLOB", "BYTEA", "JSON", "JSONB", "REAL", "DOUBLE", "NUMERIC", "BOOLEAN"];
+            let found = words.find(|word| other.contains(word));
+            assert_eq!(found, None, "{}: backup/chunks.rs has no such values", migration.name);
+        }
+    }
+}
