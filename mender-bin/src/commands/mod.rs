@@ -1,6 +1,7 @@
 //! What the subcommands do. They work beside a running server.
 
 pub(crate) mod artifact;
+pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod explain;

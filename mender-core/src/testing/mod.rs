@@ -20,9 +20,9 @@ pub mod release_queries;
 mod tenants;
 mod users;
 
+pub use crate::simulated::{Act, Answer, Chances, Logic, Profile, Simulated, State, Update};
 pub use device::TestDevice;
 pub use env::TestEnv;
-pub use crate::simulated::{Act, Answer, Chances, Logic, Profile, Simulated, State, Update};
 pub use faulty::{Call, Faults, Faulty};
 pub use fleet::{Carry, Courier, Fleet, Member, Step};
 pub use lockstep::lockstep;

@@ -196,8 +196,7 @@ impl DeviceKey<'_> {
                 signed.to_der().as_bytes().to_vec()
             }
             Private::Rsa(key) => {
-                let scheme =
-                    rsa::Pkcs1v15Sign { hash_len: Some(32), prefix: SHA256_INFO.into() };
+                let scheme = rsa::Pkcs1v15Sign { hash_len: Some(32), prefix: SHA256_INFO.into() };
                 key.sign(scheme, hash.as_ref()).expect("a signature")
             }
         };

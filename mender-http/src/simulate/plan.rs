@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn kinds_are_shared_out_by_weight() {
-        let profile = |name: &str| Arc::new(Profile { device_type: name.into(), ..Profile::default() });
+        let profile =
+            |name: &str| Arc::new(Profile { device_type: name.into(), ..Profile::default() });
         let kinds = vec![(profile("a"), 1), (profile("b"), 3)];
         let plan = Plan { kinds, ..Plan::new("http://h", 8) };
         let types: String = (0..8).map(|n| plan.kind(n).device_type.clone()).collect();

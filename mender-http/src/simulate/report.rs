@@ -1,10 +1,6 @@
 //! What a fleet did.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use mender_core::{deployments::Status, simulated::State};
 use serde::Serialize;
@@ -270,7 +266,10 @@ mod tests {
         assert_eq!(report.states, BTreeMap::from([("idle", 1), ("stuck", 1)]));
         assert_eq!(report.runs, BTreeMap::from([("r1".to_owned(), 1), ("r2".to_owned(), 1)]));
         let text = report.to_string();
-        assert!(text.contains("errors:   1 poll 503") && text.contains("fetched:  2.0 MB"), "{text}");
+        assert!(
+            text.contains("errors:   1 poll 503") && text.contains("fetched:  2.0 MB"),
+            "{text}"
+        );
         assert_eq!(
             report.line(),
             "2 s: 3 requests (1.5/s), 1 failed; devices: 1 idle, 1 stuck; running: 1 r1, 1 r2"

@@ -96,8 +96,7 @@ impl Watch {
 async fn check(transport: &impl Transport, server: &str) -> Result<(), Fault> {
     let mut request = Request::new(Bytes::from_static(b"{}"));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() =
-        http::Uri::from_static("/api/devices/v1/authentication/auth_requests");
+    *request.uri_mut() = http::Uri::from_static("/api/devices/v1/authentication/auth_requests");
     let json = http::HeaderValue::from_static("application/json");
     request.headers_mut().insert(CONTENT_TYPE, json);
     let read = match transport.send(request).await {
@@ -107,10 +106,7 @@ async fn check(transport: &impl Transport, server: &str) -> Result<(), Fault> {
     let (status, _, body) = read.map_err(|lost| user::unreachable(server, &lost))?;
     let is_json = serde_json::from_slice::<serde_json::Value>(&body).is_ok();
     // One that is too busy is one.
-    let is_busy = matches!(
-        status,
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-    );
+    let is_busy = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     if (status == StatusCode::BAD_REQUEST && is_json) || is_busy {
         return Ok(());
     }

@@ -67,9 +67,7 @@ impl Whom {
         match self {
             Self::One(one) => one == number,
             // A prime scatters those that are meant.
-            Self::Share(share) => {
-                number.wrapping_mul(2_654_435_761) % 1000 < u32::from(share)
-            }
+            Self::Share(share) => number.wrapping_mul(2_654_435_761) % 1000 < u32::from(share),
         }
     }
 }
@@ -200,10 +198,15 @@ impl<T: Transport> Shard<T> {
     fn befall(&mut self, Order { whom, what }: Order) {
         let now = self.beat.now();
         let places: Vec<(u32, usize)> = match whom {
-            Whom::One(number) => self.places.get(&number).map(|place| (number, *place)).into_iter().collect(),
-            Whom::Share(_) => {
-                self.places.iter().map(|(n, place)| (*n, *place)).filter(|(n, _)| whom.is(*n)).collect()
+            Whom::One(number) => {
+                self.places.get(&number).map(|place| (number, *place)).into_iter().collect()
             }
+            Whom::Share(_) => self
+                .places
+                .iter()
+                .map(|(n, place)| (*n, *place))
+                .filter(|(n, _)| whom.is(*n))
+                .collect(),
         };
         for (number, place) in places {
             let Some(unit) = &mut self.units[place] else {

@@ -242,8 +242,7 @@ impl<T: Transport> Courier<T> {
             Act::Wait(_) => Request::default(),
             Act::Authenticate => self.authentication(identity),
             Act::Inventory(new) => {
-                let attribute =
-                    |a: &mender_core::inventory::NewAttribute| json!({ "name": a.name.name, "value": a.value });
+                let attribute = |a: &mender_core::inventory::NewAttribute| json!({ "name": a.name.name, "value": a.value });
                 let all: Vec<_> = new.iter().map(attribute).collect();
                 let path = "/api/devices/v1/inventory/device/attributes";
                 json_request(Method::PUT, path.into(), &all.into())

@@ -10,7 +10,7 @@ use crate::settings::value::Value as _;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Scenario {
+pub(in crate::commands) struct Scenario {
     seed: Option<u64>,
     speed: Option<Speed>,
     ramp: Option<Span>,
@@ -85,9 +85,8 @@ impl<'de> Deserialize<'de> for Span {
 impl<'de> Deserialize<'de> for Share {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let part = f64::deserialize(from)?;
-        let wrong = || {
-            de::Error::custom(format!("{part} is no share from 0 to 1 in steps of 0.001"))
-        };
+        let wrong =
+            || de::Error::custom(format!("{part} is no share from 0 to 1 in steps of 0.001"));
         let found = (0..=1000_u16).find(|n| (f64::from(*n) - part * 1000.0).abs() < 1e-6);
         found.map(Self).ok_or_else(wrong)
     }
@@ -103,9 +102,8 @@ macro_rules! bounded {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 let number = i64::deserialize(from)?;
                 let fits = u32::try_from(number).ok().filter(|n| (1..=$most).contains(n));
-                let wrong = || {
-                    de::Error::custom(format!("{number} is not a number from 1 to {}", $most))
-                };
+                let wrong =
+                    || de::Error::custom(format!("{number} is not a number from 1 to {}", $most));
                 fits.map(Self).ok_or_else(wrong)
             }
         }
@@ -153,7 +151,7 @@ impl Device {
 
 impl Scenario {
     /// Has a plan do what the scenario says; a speed that is given counts more than its own.
-    pub(super) fn apply(self, plan: &mut Plan, speed: Option<u32>) {
+    pub(in crate::commands) fn apply(self, plan: &mut Plan, speed: Option<u32>) {
         let speed = speed.or(self.speed.map(|speed| speed.0)).unwrap_or(1);
         let mut devices = self.device;
         if devices.is_empty() {
@@ -175,7 +173,7 @@ impl Scenario {
 }
 
 /// Reads a scenario; what is wrong with one is told with line and field.
-pub(super) fn read(text: &str) -> Result<Scenario, String> {
+pub(in crate::commands) fn read(text: &str) -> Result<Scenario, String> {
     toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start).min(text.len());
         let before = text.get(..at).unwrap_or_default();
@@ -237,9 +235,18 @@ mod tests {
     fn what_is_wrong_is_told_with_line_and_field() {
         for (text, said) in [
             ("\nspede = 3", "line 2: spede: unknown field `spede`, expected one of "),
-            ("[[device]]\npoll_interval = \"5 weeks\"", "line 2: poll_interval: \"5 weeks\" is not a duration"),
-            ("[[device]]\ntype = 7\n", "line 2: type: invalid type: integer `7`, expected a string"),
-            ("[[device]]\n[device.chances]\nfailure = 5", "line 3: failure: 5 is no share from 0 to 1"),
+            (
+                "[[device]]\npoll_interval = \"5 weeks\"",
+                "line 2: poll_interval: \"5 weeks\" is not a duration",
+            ),
+            (
+                "[[device]]\ntype = 7\n",
+                "line 2: type: invalid type: integer `7`, expected a string",
+            ),
+            (
+                "[[device]]\n[device.chances]\nfailure = 5",
+                "line 3: failure: 5 is no share from 0 to 1",
+            ),
             ("[[device]]\nweight = 0", "line 2: weight: 0 is not a number from 1 to 1000000"),
             ("[[storm]]\nat = \"1m\"\n", "line 1: missing field `share`"),
             ("seed = ", "line 1: seed: "),
