@@ -1,6 +1,7 @@
 //! The command line.
 
 mod artifact;
+mod demo;
 mod simulate;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -16,6 +17,7 @@ use crate::{
 };
 
 pub(crate) use artifact::{Artifact, Common, Create, Packing, Sizes};
+pub(crate) use demo::Demo;
 pub(crate) use simulate::Simulate;
 
 /// What to type first.
@@ -102,6 +104,12 @@ enum Command {
     /// what they are told to. In the end it is told what that cost. Keys follow from numbers that
     /// anybody can guess unless --keys names a file: such devices are for servers of tests.
     Simulate(Simulate),
+    /// Show a small fleet that is updated: a server in a folder of its own, 50 simulated devices,
+    /// two releases, and a deployment in three phases.
+    ///
+    /// What it writes is in ./mender-demo, unless --data-dir says otherwise; `mender-server
+    /// --data-dir ./mender-demo` goes on with it.
+    Demo(Demo),
     /// List the settings with the values that hold and where they were given.
     Settings {
         /// Write the page of documentation instead.
@@ -363,7 +371,9 @@ pub(crate) async fn run(
         Command::Settings { markdown: true } => return commands::print(&settings::markdown()),
         command => command,
     };
-    let (settings, given) = Settings::load(&matches, variables)?;
+    let preferred: &[_] =
+        if matches!(command, Command::Demo(_)) { &commands::demo::PREFERRED } else { &[] };
+    let (settings, given) = Settings::load(&matches, variables, preferred)?;
     let traces = telemetry::log(&settings.server, matches!(command, Command::Serve))?;
     match command {
         Command::Serve => {
@@ -371,6 +381,7 @@ pub(crate) async fn run(
             traces.end().await;
             served
         }
+        Command::Demo(Demo { once }) => Box::pin(commands::demo::run(parts, &settings, once)).await,
         Command::Migrate { tenant: _ } => commands::migrate(&settings).await,
         Command::User(user) => commands::user::run(parts, &settings, user).await,
         Command::Tenant(tenant) => commands::tenant::run(parts, &settings, tenant).await,
@@ -403,7 +414,7 @@ mod tests {
             &["x", "user", "set-password", "--username=u", "--password=p", "--listen", "a:1"],
         ] {
             let matches = settings::flags(Cli::command()).get_matches_from(arguments);
-            let (settings, _) = Settings::load(&matches, []).unwrap();
+            let (settings, _) = Settings::load(&matches, [], &[]).unwrap();
             assert_eq!(settings.server.listen.0, "a:1");
         }
     }

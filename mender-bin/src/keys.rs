@@ -129,7 +129,7 @@ mod tests {
 
     fn settings(args: &[&str]) -> Settings {
         let flags = settings::flags(Command::new("x")).get_matches_from([&["x"], args].concat());
-        Settings::load(&flags, []).unwrap().0
+        Settings::load(&flags, [], &[]).unwrap().0
     }
 
     #[test]

@@ -26,8 +26,33 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// perhaps nobody asks for the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
 
+/// A server that has started.
+pub(crate) struct Up<'a> {
+    pub(crate) mender: &'a Mender,
+    /// Where devices and users reach it.
+    pub(crate) public: String,
+    /// Where other services do.
+    internal: String,
+    /// It ends, or is about to.
+    pub(crate) stopping: &'a CancellationToken,
+}
+
 /// Serves until told to stop.
 pub(crate) async fn serve(parts: &Distribution, settings: &Settings) -> Result<(), Failure> {
+    let announced = async |up: Up<'_>| {
+        announce(&up, settings).await?;
+        up.stopping.cancelled().await;
+        Ok(())
+    };
+    beside(parts, settings, announced).await
+}
+
+/// Serves until told to stop, or until the guest beside the server has ended.
+pub(crate) async fn beside(
+    parts: &Distribution,
+    settings: &Settings,
+    guest: impl AsyncFnOnce(Up<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let server = &settings.server;
     let signals = Signals::listen()?;
     let tls = tls(&server.tls_cert, &server.tls_key, &None)?;
@@ -48,7 +73,12 @@ pub(crate) async fn serve(parts: &Distribution, settings: &Settings) -> Result<(
     let end = End::default();
     let Routers { public: public_router, internal: internal_router } =
         routers::routers(&mender, settings, &metrics, &end.stopping, parts.routes)?;
-    announce(&mender, settings, &public, &internal).await?;
+    let up = Up {
+        mender: &mender,
+        public: url(&public, server.tls_cert.is_some())?,
+        internal: url(&internal, server.internal_tls_cert.is_some())?,
+        stopping: &end.stopping,
+    };
 
     let background = CancellationToken::new();
     let listeners = async {
@@ -63,9 +93,18 @@ pub(crate) async fn serve(parts: &Distribution, settings: &Settings) -> Result<(
         background.cancel();
         public.and(internal)
     };
+    let guest = async {
+        let done = guest(up).await;
+        if !end.stopping.is_cancelled() {
+            end.stopping.cancel();
+            end.public.soft.cancel();
+        }
+        done
+    };
     let work = async {
-        let (served, ()) = tokio::join!(listeners, mender.run(background.clone()));
-        served.map_err(|e| Failure::new(format!("listening: {e}")))
+        let (served, (), done) =
+            tokio::join!(listeners, mender.run(background.clone()), Box::pin(guest));
+        served.map_err(|e| Failure::new(format!("listening: {e}"))).and(done)
     };
     let forced = async {
         end.public.hard.cancelled().await;
@@ -142,21 +181,17 @@ fn bind(
     })
 }
 
+/// Returns where a listener is reached.
+fn url(listener: &Listener, tls: bool) -> Result<String, Failure> {
+    let address = listener.address();
+    let address = address.map_err(|e| Failure::new(format!("listening: {e}")))?;
+    Ok(format!("{}://{address}", if tls { "https" } else { "http" }))
+}
+
 /// Says where the server listens, and what to do next where nobody did anything yet.
-async fn announce(
-    mender: &Mender,
-    settings: &Settings,
-    public: &Listener,
-    internal: &Listener,
-) -> Result<(), Failure> {
+async fn announce(up: &Up<'_>, settings: &Settings) -> Result<(), Failure> {
+    let Up { mender, public, internal, stopping: _ } = up;
     let server = &settings.server;
-    let url = |listener: &Listener, tls: bool| {
-        let address = listener.address();
-        let address = address.map_err(|e| Failure::new(format!("listening: {e}")))?;
-        Ok::<_, Failure>(format!("{}://{address}", if tls { "https" } else { "http" }))
-    };
-    let public = url(public, server.tls_cert.is_some())?;
-    let internal = url(internal, server.internal_tls_cert.is_some())?;
     let say = |text: &str| match server.log_format {
         LogFormat::Text => eprintln!("{text}"),
         LogFormat::Json => tracing::info!("{text}"),

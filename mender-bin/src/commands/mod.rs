@@ -6,6 +6,7 @@ pub(crate) mod backup;
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
 #[path = "no_backup.rs"]
 pub(crate) mod backup;
+pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod explain;

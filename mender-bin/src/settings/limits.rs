@@ -96,7 +96,7 @@ mod tests {
 
     fn limits(args: &[&str]) -> Result<(bool, bool), String> {
         let flags = flags(Command::new("x")).get_matches_from([&["x"], args].concat());
-        let (settings, _) = Settings::load(&flags, []).map_err(|wrong| wrong.0)?;
+        let (settings, _) = Settings::load(&flags, [], &[]).map_err(|wrong| wrong.0)?;
         let made = settings.limits.limits(&mender_core::Env::system()).map_err(|wrong| wrong.0)?;
         Ok((made.devices.is_some(), made.users.is_some()))
     }
@@ -112,7 +112,7 @@ mod tests {
     fn devices_begin_as_they_ask_unless_settings_say_otherwise() {
         let pace = |args: &[&str]| {
             let flags = flags(Command::new("x")).get_matches_from([&["x"], args].concat());
-            Settings::load(&flags, []).map(|(settings, _)| settings.limits.pace()).unwrap()
+            Settings::load(&flags, [], &[]).map(|(settings, _)| settings.limits.pace()).unwrap()
         };
         assert_eq!(pace(&[]), Pace::default());
         let each = ["--rate-limits-deployments-per-tenant=200"];

@@ -136,12 +136,14 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Reads the settings from flags, variables and the file.
+    /// Reads the settings from flags, variables and the file; `preferred` are other defaults.
     pub(crate) fn load(
         flags: &ArgMatches,
         variables: impl IntoIterator<Item = (String, String)>,
+        preferred: &[(&'static str, &str)],
     ) -> Result<(Self, Given), Wrong> {
-        let given = Given::collect(flags, variables)?;
+        let mut given = Given::collect(flags, variables)?;
+        given.prefer(preferred);
         let settings = Self {
             server: Server::read(&given)?,
             blobs: Blobs::read(&given)?,

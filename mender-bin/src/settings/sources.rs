@@ -79,6 +79,14 @@ impl Given {
         Ok(given)
     }
 
+    /// Has other values hold where none is given.
+    pub(crate) fn prefer(&mut self, values: &[(&'static str, &str)]) {
+        for (name, value) in values {
+            let value = || ((*value).to_owned(), Source::Default);
+            self.values.entry(name).or_insert_with(value);
+        }
+    }
+
     fn add(&mut self, setting: &'static Setting, value: String, source: Source) {
         self.values.insert(setting.name, (value, source));
     }

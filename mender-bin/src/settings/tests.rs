@@ -8,7 +8,7 @@ use super::*;
 fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<Settings, String> {
     let command = flags_of().try_get_matches_from([&["x"], flags].concat());
     let variables = variables.iter().map(|(k, v)| ((*k).into(), (*v).into()));
-    let loaded = Settings::load(&command.map_err(|e| e.to_string())?, variables);
+    let loaded = Settings::load(&command.map_err(|e| e.to_string())?, variables, &[]);
     loaded.map(|(settings, _)| settings).map_err(|e| e.0)
 }
 
@@ -76,7 +76,7 @@ fn secrets_are_never_shown() {
     let said = wrong(&[], &[("MENDER_DATABASE_URL", "sqlite:a.db")]);
     assert!(said.starts_with("MENDER_DATABASE_URL is \"sqlite:a.db\"; allowed is sqlite://PATH"));
     let matches = flags_of().get_matches_from(["x", "--default-tenant-token=hunter2"]);
-    let (_, given) = Settings::load(&matches, []).unwrap();
+    let (_, given) = Settings::load(&matches, [], &[]).unwrap();
     assert!(!show(&given).contains("hunter2"));
 }
 

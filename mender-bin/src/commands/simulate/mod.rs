@@ -1,6 +1,6 @@
 //! `simulate`
 
-mod scenario;
+pub(super) mod scenario;
 mod show;
 
 use std::{

@@ -10,7 +10,7 @@ use crate::settings::value::Value as _;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Scenario {
+pub(in crate::commands) struct Scenario {
     seed: Option<u64>,
     speed: Option<Speed>,
     ramp: Option<Span>,
@@ -151,7 +151,7 @@ impl Device {
 
 impl Scenario {
     /// Has a plan do what the scenario says; a speed that is given counts more than its own.
-    pub(super) fn apply(self, plan: &mut Plan, speed: Option<u32>) {
+    pub(in crate::commands) fn apply(self, plan: &mut Plan, speed: Option<u32>) {
         let speed = speed.or(self.speed.map(|speed| speed.0)).unwrap_or(1);
         let mut devices = self.device;
         if devices.is_empty() {
@@ -173,7 +173,7 @@ impl Scenario {
 }
 
 /// Reads a scenario; what is wrong with one is told with line and field.
-pub(super) fn read(text: &str) -> Result<Scenario, String> {
+pub(in crate::commands) fn read(text: &str) -> Result<Scenario, String> {
     toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start).min(text.len());
         let before = text.get(..at).unwrap_or_default();

@@ -1,0 +1,158 @@
+//! How a deployment stands: bars that fill up in a terminal, or plain lines.
+
+use std::io::{Write as _, stdout};
+
+use mender_core::{
+    Env, Mender, Time,
+    deployments::{Deployment, ShownDevice, Status},
+};
+
+use crate::failure::Failure;
+
+/// How wide a bar is, in characters.
+const WIDTH: u64 = 24;
+
+/// How far a phase is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Part {
+    size: u64,
+    success: u64,
+    failure: u64,
+    running: u64,
+    /// In how many seconds it begins.
+    begins: u64,
+}
+
+pub(super) struct Bars {
+    env: Env,
+    is_terminal: bool,
+    is_coloured: bool,
+    shown: Vec<Part>,
+}
+
+impl Bars {
+    pub(super) fn new(is_terminal: bool, mender: &Mender) -> Self {
+        let is_coloured = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        Self { env: mender.env().clone(), is_terminal, is_coloured, shown: Vec::new() }
+    }
+
+    /// Shows how it stands, where that is not what is shown.
+    pub(super) fn show(
+        &mut self,
+        deployment: &Deployment,
+        devices: &[ShownDevice],
+    ) -> Result<(), Failure> {
+        let mut parts = parts(deployment, devices, self.env.now());
+        if !self.is_terminal {
+            // A line for every second would be all that is read.
+            parts.iter_mut().for_each(|part| part.begins = part.begins.min(1));
+        }
+        if parts == self.shown {
+            return Ok(());
+        }
+        let text = match self.is_terminal {
+            true => self.drawn(&parts),
+            false => line(&parts),
+        };
+        self.shown = parts;
+        let written = stdout().lock().write_all(text.as_bytes());
+        written.map_err(|e| Failure::new(format!("standard output: {e}")))
+    }
+
+    /// Draws bars over those before.
+    fn drawn(&self, parts: &[Part]) -> String {
+        let mut text = match self.shown.len() {
+            0 => String::new(),
+            lines => format!("\x1b[{lines}A\x1b[J"),
+        };
+        for (n, part) in parts.iter().enumerate() {
+            text.push_str(&format!("phase {}  {}\n", n + 1, self.bar(part)));
+        }
+        text
+    }
+
+    fn bar(&self, part: &Part) -> String {
+        let Part { size, success, failure, running, begins } = *part;
+        let width = |upto: u64| {
+            let width = WIDTH * upto.min(size) / size.max(1);
+            usize::try_from(width).unwrap_or_default()
+        };
+        let (ok, bad) = (width(success), width(success + failure) - width(success));
+        let at = width(success + failure + running) - width(success + failure);
+        let left = width(size) - ok - bad - at;
+        let paint = |colour: &str, text: String| match self.is_coloured && !text.is_empty() {
+            true => format!("\x1b[{colour}m{text}\x1b[0m"),
+            false => text,
+        };
+        let bar = [
+            paint("32", "#".repeat(ok)),
+            paint("31", "x".repeat(bad)),
+            paint("33", "=".repeat(at)),
+            ".".repeat(left),
+        ];
+        let numbers = numbers(part);
+        let begins = if begins > 0 { format!("  begins in {begins} s") } else { String::new() };
+        format!("[{}] {numbers}{begins}", bar.concat())
+    }
+}
+
+fn numbers(part: &Part) -> String {
+    let Part { size, success, failure, running, .. } = part;
+    format!("{success:2} success {failure:2} failure {running:2} running, of {size:2}")
+}
+
+fn line(parts: &[Part]) -> String {
+    let part = |(n, part): (usize, &Part)| match part.begins {
+        0 => format!("phase {}: {}", n + 1, numbers(part)),
+        _ => format!("phase {}: later", n + 1),
+    };
+    parts.iter().enumerate().map(part).collect::<Vec<_>>().join(" | ") + "\n"
+}
+
+fn parts(deployment: &Deployment, devices: &[ShownDevice], now: Time) -> Vec<Part> {
+    let phases = &deployment.rollout.phases;
+    let before: u64 = phases.iter().filter_map(|phase| phase.devices).sum();
+    let part = |phase: &mender_core::deployments::Phase| {
+        let size = phase.devices.unwrap_or(deployment.max_devices.saturating_sub(before));
+        let mut part = Part { size, ..Part::default() };
+        let wait = phase.starts.map_or(0, |starts| starts.since(now).as_millis().div_ceil(1000));
+        part.begins = u64::try_from(wait).unwrap_or(u64::MAX);
+        for device in devices.iter().filter(|device| device.phase.as_ref() == Some(&phase.id)) {
+            match device.row.status {
+                Status::Success => part.success += 1,
+                status if status.is_final() => part.failure += 1,
+                _ => part.running += 1,
+            }
+        }
+        part
+    };
+    phases.iter().map(part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bars(is_coloured: bool) -> Bars {
+        Bars { env: Env::system(), is_terminal: true, is_coloured, shown: Vec::new() }
+    }
+
+    #[test]
+    fn a_bar_is_as_full_as_its_phase() {
+        let part = Part { size: 12, success: 6, failure: 1, running: 2, begins: 0 };
+        let bar = bars(false).bar(&part);
+        let drawn = format!("[{}xx===={}]", "#".repeat(12), ".".repeat(6));
+        assert_eq!(bar, format!("{drawn}  6 success  1 failure  2 running, of 12"));
+        let later = Part { size: 5, begins: 7, ..Part::default() };
+        assert!(bars(false).bar(&later).ends_with("of  5  begins in 7 s"));
+        assert!(!bar.contains('\x1b') && bars(true).bar(&part).contains("\x1b[31mxx\x1b[0m"));
+    }
+
+    #[test]
+    fn bars_are_drawn_over_those_before() {
+        let parts = [Part::default(); 3];
+        assert!(!bars(false).drawn(&parts).contains('\x1b'));
+        let again = Bars { shown: parts.to_vec(), ..bars(false) };
+        assert!(again.drawn(&parts).starts_with("\x1b[3A\x1b[J"));
+    }
+}

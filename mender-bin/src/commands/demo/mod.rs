@@ -1,0 +1,179 @@
+//! `demo`
+
+mod bars;
+mod setup;
+
+use std::{
+    io::{IsTerminal as _, stdout},
+    path::Path,
+    time::Duration,
+};
+
+use mender_core::{
+    Ctx, Env, Mender, TenantId,
+    deployments::{Deployment, DeploymentId, ShownDevice, Status},
+    page::PageRequest,
+    secret::Secret,
+};
+use mender_http::simulate::{Plan, Simulation, User};
+use tokio_util::sync::CancellationToken;
+
+use super::simulate::scenario;
+use crate::{
+    Distribution,
+    commands::print,
+    failure::Failure,
+    serve::{self, Up},
+    settings::Settings,
+};
+use bars::Bars;
+use setup::{DEVICES, NEW, USER};
+
+/// What holds here where nothing else is said.
+pub(crate) const PREFERRED: [(&str, &str); 2] =
+    [("data_dir", "./mender-demo"), ("log_level", "error")];
+
+/// How often it is looked how the deployment stands.
+const LOOKS: Duration = Duration::from_millis(250);
+
+/// What the fleet is like, and where that is kept with its keys.
+const FLEET: &str = include_str!("fleet.toml");
+const FLEET_FILE: &str = "fleet.toml";
+const KEYS_FILE: &str = "fleet.keys";
+
+pub(crate) async fn run(
+    parts: &Distribution,
+    settings: &Settings,
+    once: bool,
+) -> Result<(), Failure> {
+    let folder = &settings.server.data_dir;
+    if folder.join("mender.db").exists() {
+        let shown = folder.display();
+        return Err(Failure::new(format!(
+            "{shown} has a database already: go on with it by `mender-server --data-dir {shown}`, \
+             or name another folder in --data-dir"
+        )));
+    }
+    Box::pin(serve::beside(parts, settings, async |up| {
+        let stopping = up.stopping.clone();
+        let demo = Demo { mender: up.mender.clone(), url: up.public.clone(), folder, once };
+        tokio::select! {
+            shown = Box::pin(demo.show(&up)) => shown,
+            () = stopping.cancelled() => Ok(()),
+        }?;
+        print(&format!(
+            "\nGo on with this server:\n  mender-server --data-dir {0}\nand with its devices, in \
+             another terminal:\n  mender-server simulate --server {1} --devices {DEVICES} \
+             --scenario {0}/{FLEET_FILE} --keys {0}/{KEYS_FILE}",
+            folder.display(),
+            up.public,
+        ))
+    }))
+    .await
+}
+
+struct Demo<'a> {
+    mender: Mender,
+    url: String,
+    folder: &'a Path,
+    once: bool,
+}
+
+impl Demo<'_> {
+    fn ctx() -> Ctx {
+        Ctx::system(TenantId::default())
+    }
+
+    async fn show(&self, up: &Up<'_>) -> Result<(), Failure> {
+        let password = setup::user(&self.mender).await?;
+        self.greet(&password)?;
+        setup::releases(&self.mender).await?;
+        let simulation = Simulation::prepare(self.plan(&password)?, &Env::system()).await;
+        let simulation = simulation.map_err(|fault| Failure::new(fault.to_string()))?;
+        let stop = CancellationToken::new();
+        let fleet = simulation.run(stop.clone());
+        let story = async {
+            let told = self.tell(up).await;
+            stop.cancel();
+            told
+        };
+        let (fleet, told) = tokio::join!(Box::pin(fleet), story);
+        fleet.map_err(|fault| Failure::new(fault.to_string()))?;
+        told
+    }
+
+    fn plan(&self, password: &str) -> Result<Plan, Failure> {
+        let path = self.folder.join(FLEET_FILE);
+        std::fs::write(&path, FLEET)
+            .map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
+        let mut plan = Plan::new(self.url.as_str(), DEVICES);
+        scenario::read(FLEET).map_err(Failure::new)?.apply(&mut plan, None);
+        plan.kept = Some(self.folder.join(KEYS_FILE));
+        plan.user = Some(User { name: USER.into(), password: Secret::new(password) });
+        Ok(plan)
+    }
+
+    fn greet(&self, password: &str) -> Result<(), Failure> {
+        let url = &self.url;
+        print(&format!(
+            "Server    {url}   (its interface: {url}/api/docs)\n\
+             User      {USER}\n\
+             Password  {password}\n\n\
+             To try in another terminal:\n  \
+             TOKEN=$(curl -fsS -X POST -u '{USER}:{password}' {url}/api/management/v1/useradm/auth/login)\n  \
+             curl -fsS -H \"Authorization: Bearer $TOKEN\" '{url}/api/management/v1/inventory/devices?per_page=2'\n  \
+             curl -fsS -H \"Authorization: Bearer $TOKEN\" '{url}/api/management/v1/deployments/deployments'\n  \
+             mender-cli login --skip-verify --server {url} --username {USER} --password {password}\n  \
+             mender-cli devices list --skip-verify --server {url}\n"
+        ))
+    }
+
+    async fn tell(&self, up: &Up<'_>) -> Result<(), Failure> {
+        print(&format!("{DEVICES} devices are switched on and accepted."))?;
+        let groups = setup::groups(&self.mender).await?;
+        let groups: Vec<String> =
+            groups.into_iter().map(|(name, count)| format!("{name} ({count})")).collect();
+        print(&format!("They are in groups: {}.", groups.join(", ")))?;
+        let id = setup::deployment(&self.mender).await?;
+        print(&format!("{NEW} goes to all of them, in three phases.\n"))?;
+        self.watch(&id).await?;
+        if !self.once {
+            print("\nThe server goes on, and so do the devices, until Ctrl-C.")?;
+            up.stopping.cancelled().await;
+        }
+        Ok(())
+    }
+
+    /// Shows the deployment until it has ended.
+    async fn watch(&self, id: &DeploymentId) -> Result<(), Failure> {
+        let mut bars = Bars::new(stdout().is_terminal(), &self.mender);
+        let mut failed: Option<ShownDevice> = None;
+        loop {
+            let (deployment, devices) = self.look(id).await?;
+            bars.show(&deployment, &devices)?;
+            let has_log =
+                |device: &&ShownDevice| device.row.status == Status::Failure && device.row.log;
+            failed = failed.or_else(|| devices.iter().find(has_log).cloned());
+            if deployment.is_finished() {
+                break;
+            }
+            tokio::time::sleep(LOOKS).await;
+        }
+        let Some(ShownDevice { row, .. }) = failed else { return Ok(()) };
+        print(&format!(
+            "\nThe log of the device that failed, and why it got what it got:\n  \
+             curl -fsS -H \"Authorization: Bearer $TOKEN\" {url}/api/management/v1/deployments/deployments/{id}/devices/{device}/log\n  \
+             curl -fsS -H \"Authorization: Bearer $TOKEN\" {url}/api/management/v1/deployments/devices/{device}/explain",
+            url = self.url,
+            device = row.device,
+        ))
+    }
+
+    async fn look(&self, id: &DeploymentId) -> Result<(Deployment, Vec<ShownDevice>), Failure> {
+        let (service, ctx) = (self.mender.deployments(), Self::ctx());
+        let shown = service.deployment(&ctx, id).await?;
+        let page = PageRequest { number: 1, size: DEVICES };
+        let (devices, _) = service.devices(&ctx, id, &[], page).await?;
+        Ok((shown.deployment, devices))
+    }
+}
