@@ -5,6 +5,7 @@
 mod backup;
 mod commands;
 mod databases;
+mod demo;
 mod fleet;
 mod inventory;
 mod refusals;

@@ -52,7 +52,7 @@ impl Bars {
         }
         let text = match self.is_terminal {
             true => self.drawn(&parts),
-            false => line(&parts),
+            false => self.changed(&parts),
         };
         self.shown = parts;
         let written = stdout().lock().write_all(text.as_bytes());
@@ -67,6 +67,20 @@ impl Bars {
         };
         for (n, part) in parts.iter().enumerate() {
             text.push_str(&format!("phase {}  {}\n", n + 1, self.bar(part)));
+        }
+        text
+    }
+
+    /// Writes a line for each phase that is not as it was.
+    fn changed(&self, parts: &[Part]) -> String {
+        let mut text = String::new();
+        for (n, part) in
+            parts.iter().enumerate().filter(|(n, part)| self.shown.get(*n) != Some(part))
+        {
+            match part.begins {
+                0 => text.push_str(&format!("phase {}: {}\n", n + 1, numbers(part))),
+                _ => text.push_str(&format!("phase {}: later\n", n + 1)),
+            }
         }
         text
     }
@@ -99,14 +113,6 @@ impl Bars {
 fn numbers(part: &Part) -> String {
     let Part { size, success, failure, running, .. } = part;
     format!("{success:2} success {failure:2} failure {running:2} running, of {size:2}")
-}
-
-fn line(parts: &[Part]) -> String {
-    let part = |(n, part): (usize, &Part)| match part.begins {
-        0 => format!("phase {}: {}", n + 1, numbers(part)),
-        _ => format!("phase {}: later", n + 1),
-    };
-    parts.iter().enumerate().map(part).collect::<Vec<_>>().join(" | ") + "\n"
 }
 
 fn parts(deployment: &Deployment, devices: &[ShownDevice], now: Time) -> Vec<Part> {
@@ -146,6 +152,18 @@ mod tests {
         let later = Part { size: 5, begins: 7, ..Part::default() };
         assert!(bars(false).bar(&later).ends_with("of  5  begins in 7 s"));
         assert!(!bar.contains('\x1b') && bars(true).bar(&part).contains("\x1b[31mxx\x1b[0m"));
+    }
+
+    #[test]
+    fn lines_tell_what_changed() {
+        let was = [
+            Part { size: 5, running: 1, ..Part::default() },
+            Part { begins: 1, ..Part::default() },
+        ];
+        let bars = Bars { shown: was.to_vec(), ..bars(false) };
+        assert_eq!(bars.changed(&was), "");
+        let now = [Part { success: 1, running: 0, ..was[0] }, was[1]];
+        assert_eq!(bars.changed(&now), "phase 1:  1 success  0 failure  0 running, of  5\n");
     }
 
     #[test]
