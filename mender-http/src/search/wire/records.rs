@@ -21,6 +21,9 @@ use crate::{
     search::error,
 };
 
+/// What is counted of records.
+type RecordTerm = search::Term<Option<Field>>;
+
 /// A condition.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = RecordFilter)]
@@ -145,7 +148,7 @@ impl Search {
 
 impl Aggregate {
     /// Reads what is counted, and of which records.
-    pub(crate) fn read(self) -> Result<(Vec<search::Term<Option<Field>>>, RecordSearch), String> {
+    pub(crate) fn read(self) -> Result<(Vec<RecordTerm>, RecordSearch), String> {
         let asked = self.aggregations.unwrap_or_default();
         if asked.is_empty() {
             return Err("aggregations: cannot be blank.".into());
