@@ -36,6 +36,9 @@ pub(crate) const PREFERRED: [(&str, &str); 2] =
 /// How often it is looked how the deployment stands.
 const LOOKS: Duration = Duration::from_millis(250);
 
+/// How often it is looked for the log of the device that failed, once all is over.
+const LOG_LOOKS: u32 = 40;
+
 /// What the fleet is like, and where that is kept with its keys.
 const FLEET: &str = include_str!("fleet.toml");
 const FLEET_FILE: &str = "fleet.toml";
@@ -148,13 +151,16 @@ impl Demo<'_> {
     async fn watch(&self, id: &DeploymentId) -> Result<(), Failure> {
         let mut bars = Bars::new(stdout().is_terminal(), &self.mender);
         let mut failed: Option<ShownDevice> = None;
+        let mut ended = 0;
         loop {
             let (deployment, devices) = self.look(id).await?;
             bars.show(&deployment, &devices)?;
-            let has_log =
-                |device: &&ShownDevice| device.row.status == Status::Failure && device.row.log;
-            failed = failed.or_else(|| devices.iter().find(has_log).cloned());
-            if deployment.is_finished() {
+            let failures = || devices.iter().filter(|device| device.row.status == Status::Failure);
+            failed = failed.or_else(|| failures().find(|device| device.row.log).cloned());
+            // The log comes after the report.
+            let awaits_log = failed.is_none() && failures().next().is_some();
+            ended += u32::from(deployment.is_finished());
+            if ended > 0 && (!awaits_log || ended > LOG_LOOKS) {
                 break;
             }
             tokio::time::sleep(LOOKS).await;
