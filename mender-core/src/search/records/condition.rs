@@ -1,12 +1,15 @@
 use std::{cmp::Ordering, fmt};
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use super::Field;
 use crate::{
     env::Time,
     inventory::{Op, Operand, Value},
 };
+
+/// How many bytes a compiled pattern may have.
+const MAX_PATTERN: usize = 1 << 18;
 
 /// What must be true of a field.
 #[derive(Clone, Debug)]
@@ -95,7 +98,10 @@ impl Condition {
             },
             Op::Regex => match one()? {
                 Value::Text(pattern) => {
-                    let whole = Regex::new(&format!("^(?:{pattern})$"));
+                    let whole = RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
+                        .size_limit(MAX_PATTERN)
+                        .nest_limit(50)
+                        .build();
                     Test::Matching(whole.map_err(|_| InvalidCondition::Pattern)?)
                 }
                 _ => return Err(InvalidCondition::NoText),
@@ -222,6 +228,7 @@ mod tests {
             (Op::In, json!("a"), NoList),
             (Op::Regex, json!(5), NoText),
             (Op::Regex, json!("("), Pattern),
+            (Op::Regex, json!("(a{1000}){1000}"), Pattern),
             (Op::Exists, json!("a"), NoFlag),
             (Op::Gt, json!(true), Unknown),
             (Op::In, json!([["a"]]), Unknown),

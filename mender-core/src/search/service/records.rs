@@ -9,6 +9,7 @@ use crate::{
     ctx::Ctx,
     deployments::Deployment,
     error::{Error, Result},
+    inventory::{MAX_KEYS, MAX_TERMS},
     page::PageRequest,
     search::{Aggregation, Best, Bucket, DeviceRecord, Field, FoundRecords, RecordSearch, Term},
 };
@@ -21,7 +22,8 @@ impl Service {
     /// question is looked at.
     ///
     /// # Errors
-    /// `Invalid` for a page beyond [`MAX_WINDOW`](super::MAX_WINDOW), and those of the store.
+    /// `Invalid` for a page beyond [`MAX_WINDOW`](super::MAX_WINDOW), for too many conditions or
+    /// keys, and those of the store.
     pub async fn records(
         &self,
         ctx: &Ctx,
@@ -29,6 +31,9 @@ impl Service {
         page: PageRequest,
     ) -> Result<FoundRecords> {
         check_window(page)?;
+        if wanted.sort.len() > MAX_KEYS {
+            return Err(Error::invalid("sort", format!("at most {MAX_KEYS} sort keys")));
+        }
         let skip = usize::try_from(page.skip()).unwrap_or(usize::MAX);
         let mut best = Best::new(&wanted.sort, skip + page.size as usize);
         self.each_record(ctx, wanted, |record| {
@@ -43,7 +48,8 @@ impl Service {
     /// Counts the records that fit by the texts of fields.
     ///
     /// # Errors
-    /// `Invalid` for a field without texts, for too many or too deep terms, and those of the store.
+    /// `Invalid` for a field without texts, for too many or too deep terms or conditions, and those
+    /// of the store.
     pub async fn aggregate_records(
         &self,
         ctx: &Ctx,
@@ -71,6 +77,9 @@ impl Service {
         wanted: &RecordSearch,
         mut see: impl FnMut(DeviceRecord) -> Result<()> + Send,
     ) -> Result<()> {
+        if wanted.conditions.len() > MAX_TERMS {
+            return Err(Error::invalid("filters", format!("at most {MAX_TERMS} filters")));
+        }
         let of_deployment = |field: Option<Field>| field.is_some_and(Field::is_of_deployment);
         let conditions = wanted.conditions.clone();
         let (outer, inner): (Vec<_>, Vec<_>) =

@@ -124,3 +124,18 @@ async fn logs_are_shown_to_no_adviser_without_consent() {
     assert_eq!(refusal(explained).0, Kind::Forbidden);
     assert!(reader.shown.lock().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_report_has_bounds() {
+    let w = World::new().await;
+    let many = vec![condition(Field::DeviceStatus, "failure"); 101];
+    let keys = vec![(Field::DeviceStatus, false); 31];
+    for (wanted, page) in [
+        (RecordSearch { conditions: many, ..RecordSearch::default() }, page(1, 20)),
+        (RecordSearch { sort: keys, ..RecordSearch::default() }, page(1, 20)),
+        (RecordSearch::default(), page(501, 20)),
+    ] {
+        let refused = w.mender.search().records(&w.ctx, &wanted, page).await;
+        assert!(matches!(refused.unwrap_err().kind, Kind::Invalid { .. }));
+    }
+}
