@@ -6,7 +6,8 @@ use crate::{error::Result, id::TenantId};
 /// or a person with a rule book. It is given to the builder; there is none of our own.
 ///
 /// ```
-/// use mender_core::{Mender, TenantId, async_trait, deployments::Adviser, error::Result};
+/// use async_trait::async_trait;
+/// use mender_core::{Mender, TenantId, deployments::Adviser, error::Result};
 ///
 /// /// Knows one failure.
 /// struct Known;
