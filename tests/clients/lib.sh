@@ -39,7 +39,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 { have mender && have mender-cli && have mender-artifact; } || apt_install mender-client mender-cli mender-artifact
-provide "$identity" 755 $'#!/bin/sh\necho mac=02:00:00:00:00:01'
+provide "$identity" 755 $'#!/bin/sh\necho mac=52:54:00:00:00:01'
 provide "$artifact" 644 artifact_name=initial
 
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
