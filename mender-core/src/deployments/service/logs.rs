@@ -56,8 +56,8 @@ impl Service {
         self.store.log(&ctx.tenant, id, device).await?.ok_or_else(not_found)
     }
 
-    /// Has what a device wrote down explained by the [adviser](crate::deployments::Adviser), to whom it is shown
-    /// [redacted](logic::redacted).
+    /// Has what a device wrote down explained by the [adviser](crate::deployments::Adviser), to
+    /// whom it is shown [redacted](logic::redacted).
     ///
     /// # Errors
     /// `NotFound` where it sent nothing, or nobody explains logs, `Forbidden` where the tenant does
