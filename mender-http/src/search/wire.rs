@@ -107,14 +107,6 @@ pub(super) struct Search {
     geo_bounding_box_filter: Option<GeoBoxFilter>,
 }
 
-impl FromBody for Search {
-    const TYPED: bool = false;
-
-    fn refuse(error: &JsonError) -> ApiError {
-        error::malformed(error)
-    }
-}
-
 /// What is counted.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct Term {
@@ -137,13 +129,20 @@ pub(super) struct Aggregate {
     geo_bounding_box_filter: Option<GeoBoxFilter>,
 }
 
-impl FromBody for Aggregate {
-    const TYPED: bool = false;
+/// Bodies that say themselves what is malformed.
+macro_rules! bodies {
+    ($($body:ty),+) => {$(
+        impl FromBody for $body {
+            const TYPED: bool = false;
 
-    fn refuse(error: &JsonError) -> ApiError {
-        error::malformed(error)
-    }
+            fn refuse(error: &JsonError) -> ApiError {
+                error::malformed(error)
+            }
+        }
+    )+};
 }
+
+bodies!(Search, Aggregate, records::Search, records::Aggregate);
 
 fn required(field: &str, text: Option<String>) -> Result<String, String> {
     text.filter(|text| !text.is_empty()).ok_or_else(|| format!("{field}: cannot be blank."))

@@ -1,6 +1,6 @@
 //! Records of what deployments did on devices.
 
-use std::{collections::BTreeMap, collections::HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use mender_core::{
     Time,
@@ -15,11 +15,6 @@ use serde_json::{Map, Value as Json};
 use utoipa::ToSchema;
 
 use super::{Item, NEVER, comparison, is_descending, page_of, required, terms};
-use crate::{
-    body::{FromBody, JsonError},
-    error::ApiError,
-    search::error,
-};
 
 /// What is counted of records.
 type RecordTerm = search::Term<Option<Field>>;
@@ -85,22 +80,6 @@ pub(crate) struct Aggregate {
     aggregations: Option<Vec<Item<Term>>>,
     #[schema(value_type = Option<Vec<Filter>>)]
     filters: Option<Vec<Item<Filter>>>,
-}
-
-impl FromBody for Search {
-    const TYPED: bool = false;
-
-    fn refuse(error: &JsonError) -> ApiError {
-        error::malformed(error)
-    }
-}
-
-impl FromBody for Aggregate {
-    const TYPED: bool = false;
-
-    fn refuse(error: &JsonError) -> ApiError {
-        error::malformed(error)
-    }
 }
 
 /// The field that is meant; `None`: one that no record has.
