@@ -90,6 +90,8 @@ pub(crate) async fn beside(
         };
         let internal = internal.serve(internal_router, end.internal.clone());
         let (public, internal) = tokio::join!(public, internal);
+        // Also where they failed: nobody told the guest to end.
+        end.stopping.cancel();
         background.cancel();
         public.and(internal)
     };

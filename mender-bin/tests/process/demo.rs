@@ -29,9 +29,14 @@ fn a_demo_updates_its_fleet_and_leaves_a_folder_that_a_server_goes_on_with() {
     let log = printed.lines().find(|line| line.ends_with("/log")).unwrap();
     assert!(log.contains("curl -fsS -H \"Authorization: Bearer $TOKEN\" http"), "{log}");
 
-    let refused = program(&data).args(["demo", "--once"]).args(PORTS).output().unwrap();
-    assert!(!refused.status.success());
-    assert!(text(&refused.stderr).contains("has a database already"));
+    let refused = |arguments: &[&str]| {
+        let shown = program(&data).args(["demo", "--once"]).args(PORTS).args(arguments).output();
+        let shown = shown.unwrap();
+        assert!(!shown.status.success());
+        text(&shown.stderr)
+    };
+    assert!(refused(&[]).contains("has a database already"));
+    assert!(refused(&["--database-url=memory:"]).contains("a folder of its own"));
 
     let checked = program(&data).arg("doctor").output().unwrap();
     assert!(checked.status.success(), "{}{}", text(&checked.stdout), text(&checked.stderr));

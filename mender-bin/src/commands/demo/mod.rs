@@ -10,12 +10,12 @@ use std::{
 };
 
 use mender_core::{
-    Ctx, Env, Mender, TenantId,
+    Env,
     deployments::{Deployment, DeploymentId, ShownDevice, Status},
     page::PageRequest,
     secret::Secret,
 };
-use mender_http::simulate::{Plan, Simulation, User};
+use mender_http::simulate::{Fault, Plan, Simulation, User};
 use tokio_util::sync::CancellationToken;
 
 use super::simulate::scenario;
@@ -50,6 +50,12 @@ pub(crate) async fn run(
     once: bool,
 ) -> Result<(), Failure> {
     let folder = &settings.server.data_dir;
+    if settings.server.database_url.is_some() {
+        return Err(Failure::new(
+            "a demo is kept in a folder of its own: leave out database_url, also as \
+             MENDER_DATABASE_URL and in a file of settings",
+        ));
+    }
     if folder.join("mender.db").exists() {
         let shown = folder.display();
         return Err(Failure::new(format!(
@@ -57,59 +63,50 @@ pub(crate) async fn run(
              or name another folder in --data-dir"
         )));
     }
-    Box::pin(serve::beside(parts, settings, async |up| {
-        let stopping = up.stopping.clone();
-        let demo = Demo { mender: up.mender.clone(), url: up.public.clone(), folder, once };
-        tokio::select! {
-            shown = Box::pin(demo.show(&up)) => shown,
-            () = stopping.cancelled() => Ok(()),
-        }?;
-        print(&format!(
-            "\nGo on with this server:\n  mender-server --data-dir {0}\nand with its devices, in \
-             another terminal:\n  mender-server simulate --server {1} --devices {DEVICES} \
-             --scenario {0}/{FLEET_FILE} --keys {0}/{KEYS_FILE}",
-            folder.display(),
-            up.public,
-        ))
-    }))
-    .await
+    Box::pin(serve::beside(parts, settings, async |up| Demo { up, folder, once }.show().await))
+        .await
 }
 
 struct Demo<'a> {
-    mender: Mender,
-    url: String,
+    up: Up<'a>,
     folder: &'a Path,
     once: bool,
 }
 
 impl Demo<'_> {
-    fn ctx() -> Ctx {
-        Ctx::system(TenantId::default())
-    }
-
-    async fn show(&self, up: &Up<'_>) -> Result<(), Failure> {
-        let password = setup::user(&self.mender).await?;
+    async fn show(&self) -> Result<(), Failure> {
+        let (url, folder) = (&self.up.public, self.folder.display());
+        let password = setup::user(self.up.mender).await?;
         self.greet(&password)?;
-        setup::releases(&self.mender).await?;
+        setup::releases(self.up.mender).await?;
+        let failed = |fault: Fault| Failure::new(fault.to_string());
         let simulation = Simulation::prepare(self.plan(&password)?, &Env::system()).await;
-        let simulation = simulation.map_err(|fault| Failure::new(fault.to_string()))?;
+        let simulation = simulation.map_err(failed)?;
         let stop = CancellationToken::new();
-        let fleet = simulation.run(stop.clone());
         let story = async {
-            let told = self.tell(up).await;
+            let told = tokio::select! {
+                told = Box::pin(self.tell()) => told,
+                () = self.up.stopping.cancelled() => Ok(()),
+            };
             stop.cancel();
             told
         };
-        let (fleet, told) = tokio::join!(Box::pin(fleet), story);
-        fleet.map_err(|fault| Failure::new(fault.to_string()))?;
-        told
+        // The fleet writes down what it runs, however the story ends.
+        let (fleet, told) = tokio::join!(Box::pin(simulation.run(stop.clone())), story);
+        fleet.map_err(failed)?;
+        told?;
+        print(&format!(
+            "\nGo on with this server:\n  mender-server --data-dir {folder}\nand with its devices, in \
+             another terminal:\n  mender-server simulate --server {url} --devices {DEVICES} \
+             --scenario {folder}/{FLEET_FILE} --keys {folder}/{KEYS_FILE}",
+        ))
     }
 
     fn plan(&self, password: &str) -> Result<Plan, Failure> {
         let path = self.folder.join(FLEET_FILE);
         std::fs::write(&path, FLEET)
             .map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
-        let mut plan = Plan::new(self.url.as_str(), DEVICES);
+        let mut plan = Plan::new(self.up.public.as_str(), DEVICES);
         scenario::read(FLEET).map_err(Failure::new)?.apply(&mut plan, None);
         plan.kept = Some(self.folder.join(KEYS_FILE));
         plan.user = Some(User { name: USER.into(), password: Secret::new(password) });
@@ -117,7 +114,7 @@ impl Demo<'_> {
     }
 
     fn greet(&self, password: &str) -> Result<(), Failure> {
-        let url = &self.url;
+        let url = &self.up.public;
         print(&format!(
             "Server    {url}   (its interface: {url}/api/docs)\n\
              User      {USER}\n\
@@ -131,25 +128,25 @@ impl Demo<'_> {
         ))
     }
 
-    async fn tell(&self, up: &Up<'_>) -> Result<(), Failure> {
-        print(&format!("{DEVICES} devices are switched on and accepted."))?;
-        let groups = setup::groups(&self.mender).await?;
+    async fn tell(&self) -> Result<(), Failure> {
+        print(&format!("{DEVICES} devices are switched on."))?;
+        let groups = setup::groups(self.up.mender).await?;
         let groups: Vec<String> =
             groups.into_iter().map(|(name, count)| format!("{name} ({count})")).collect();
-        print(&format!("They are in groups: {}.", groups.join(", ")))?;
-        let id = setup::deployment(&self.mender).await?;
+        print(&format!("They are accepted, and in groups: {}.", groups.join(", ")))?;
+        let id = setup::deployment(self.up.mender).await?;
         print(&format!("{NEW} goes to all of them, in three phases.\n"))?;
         self.watch(&id).await?;
         if !self.once {
             print("\nThe server goes on, and so do the devices, until Ctrl-C.")?;
-            up.stopping.cancelled().await;
+            self.up.stopping.cancelled().await;
         }
         Ok(())
     }
 
     /// Shows the deployment until it has ended.
     async fn watch(&self, id: &DeploymentId) -> Result<(), Failure> {
-        let mut bars = Bars::new(stdout().is_terminal(), &self.mender);
+        let mut bars = Bars::new(stdout().is_terminal(), self.up.mender);
         let mut failed: Option<ShownDevice> = None;
         let mut ended = 0;
         loop {
@@ -170,13 +167,13 @@ impl Demo<'_> {
             "\nThe log of the device that failed, and why it got what it got:\n  \
              curl -fsS -H \"Authorization: Bearer $TOKEN\" {url}/api/management/v1/deployments/deployments/{id}/devices/{device}/log\n  \
              curl -fsS -H \"Authorization: Bearer $TOKEN\" {url}/api/management/v1/deployments/devices/{device}/explain",
-            url = self.url,
+            url = self.up.public,
             device = row.device,
         ))
     }
 
     async fn look(&self, id: &DeploymentId) -> Result<(Deployment, Vec<ShownDevice>), Failure> {
-        let (service, ctx) = (self.mender.deployments(), Self::ctx());
+        let (service, ctx) = (self.up.mender.deployments(), setup::ctx());
         let shown = service.deployment(&ctx, id).await?;
         let page = PageRequest { number: 1, size: DEVICES };
         let (devices, _) = service.devices(&ctx, id, &[], page).await?;

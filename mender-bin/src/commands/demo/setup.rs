@@ -34,7 +34,7 @@ pub(super) const NEW: &str = "release-2.0";
 
 const TYPES: [&str; 3] = ["raspberrypi4", "beaglebone", "qemux86-64"];
 
-fn ctx() -> Ctx {
+pub(super) fn ctx() -> Ctx {
     Ctx::system(TenantId::default())
 }
 
