@@ -91,7 +91,12 @@ enum Command {
         file: PathBuf,
     },
     /// Look for what is wrong, and say how to mend it. Exits with 1 if anything is.
-    Doctor,
+    Doctor {
+        /// Read all that is stored as well, and check that it fits together: counters, limits,
+        /// statistics, what areas say of a device. Takes a while where there is much.
+        #[arg(long)]
+        deep: bool,
+    },
     /// Manage keys.
     #[command(subcommand)]
     Key(Key),
@@ -393,7 +398,7 @@ pub(crate) async fn run(
         Command::Explain(explain) => commands::explain::run(parts, &settings, explain).await,
         Command::Backup { file } => commands::backup::back_up(&settings, &file).await,
         Command::Restore { file } => Box::pin(commands::backup::restore(&settings, &file)).await,
-        Command::Doctor => commands::doctor::run(parts, &settings).await,
+        Command::Doctor { deep } => commands::doctor::run(parts, &settings, deep).await,
         _ => commands::print(&settings::show(&given)),
     }
 }

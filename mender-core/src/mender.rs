@@ -2,6 +2,7 @@
 
 mod background;
 mod builder;
+mod flaws;
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,5 +1,6 @@
 //! `doctor`: what is wrong, and how to mend it.
 
+mod deep;
 mod machine;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -61,7 +62,11 @@ impl Report {
     }
 }
 
-pub(crate) async fn run(parts: &Distribution, settings: &Settings) -> Result<(), Failure> {
+pub(crate) async fn run(
+    parts: &Distribution,
+    settings: &Settings,
+    is_deep: bool,
+) -> Result<(), Failure> {
     let mut report = Report::default();
     report.add("keys", keys(settings))?;
     let server = &settings.server;
@@ -83,7 +88,7 @@ pub(crate) async fn run(parts: &Distribution, settings: &Settings) -> Result<(),
     }
     match open(settings).await {
         Err(ill) => report.add("database", Err(ill))?,
-        Ok(opened) => stored(parts, settings, opened, &mut report).await?,
+        Ok(opened) => stored(parts, settings, opened, is_deep, &mut report).await?,
     }
     match report.wrong {
         0 => Ok(()),
@@ -97,6 +102,7 @@ async fn stored(
     parts: &Distribution,
     settings: &Settings,
     opened: Opened,
+    is_deep: bool,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let env = Env::system();
@@ -124,7 +130,11 @@ async fn stored(
     let runs = nodes.as_ref().is_ok_and(|nodes| nodes.iter().any(|(_, node)| node.runs));
     report.add("clocks", clocks(nodes))?;
     report.add("dead letters", dead_letters(&mender).await)?;
-    report.add("events", events(&mender, runs).await)
+    report.add("events", events(&mender, runs).await)?;
+    if is_deep {
+        report.add("stored data", deep::look(&mender, runs).await)?;
+    }
+    Ok(())
 }
 
 fn keys(settings: &Settings) -> Result<String, Ill> {

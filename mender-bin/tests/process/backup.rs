@@ -67,7 +67,7 @@ fn a_server_goes_on_from_a_backup_that_was_taken_while_it_served() {
     assert!(again.contains("a backup is restored into an empty place"), "{again}");
 
     let server = Server::start_in(data, &[]);
-    let healthy = run(server.data.path(), &["doctor", "--max-connections=1"]);
+    let healthy = run(server.data.path(), &["doctor", "--deep", "--max-connections=1"]);
     assert!(healthy.status.success(), "{}", text(&healthy.stdout));
     // The tokens of users and devices are those from before.
     let (_, known) =

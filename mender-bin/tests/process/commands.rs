@@ -40,7 +40,7 @@ fn a_user_made_beside_the_server_logs_in_at_once() {
     assert!(text(&unknown.stderr).contains("has no user x@y.example"));
 
     // However few files may be open where tests run.
-    let healthy = run(data, &["doctor", "--max-connections=1"]);
+    let healthy = run(data, &["doctor", "--deep", "--max-connections=1"]);
     assert!(healthy.status.success(), "{}", text(&healthy.stdout));
     assert!(text(&healthy.stdout).contains("ok     database: SQLite; can be written"));
     server.signal("TERM");

@@ -54,7 +54,7 @@ fn mongodb_needs_no_migration() {
     let create = login(["user", "create"], "a@b.example", "correct horse");
     last_word(data, &[&create[..], &[&url]].concat());
     assert_eq!(server.log_in("a@b.example", "correct horse").0, 200);
-    let healthy = text(&run(data, &["doctor", "--max-connections=1", &url]).stdout);
+    let healthy = text(&run(data, &["doctor", "--deep", "--max-connections=1", &url]).stdout);
     assert!(healthy.contains("ok     database: MongoDB; can be written"), "{healthy}");
     let migrated = text(&run(data, &["migrate", &url]).stdout);
     assert_eq!(migrated, "this kind of database has no schema\n");

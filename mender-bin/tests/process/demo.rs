@@ -38,6 +38,6 @@ fn a_demo_updates_its_fleet_and_leaves_a_folder_that_a_server_goes_on_with() {
     assert!(refused(&[]).contains("has a database already"));
     assert!(refused(&["--database-url=memory:"]).contains("a folder of its own"));
 
-    let checked = program(&data).arg("doctor").output().unwrap();
+    let checked = program(&data).args(["doctor", "--deep"]).output().unwrap();
     assert!(checked.status.success(), "{}{}", text(&checked.stdout), text(&checked.stderr));
 }

@@ -30,6 +30,7 @@ mod bounded;
 mod deltas;
 mod deltas_work;
 mod direct;
+mod flaws;
 mod generate;
 mod lease;
 mod links;

@@ -20,6 +20,8 @@ mod usage;
 
 use change::{changed, charged, commit_of, provisioned, status_changed, told};
 
+pub use change::held;
+
 pub use rules::is_accepted_by;
 pub use tenant::{
     count_flag_change, delete_tenant, new_tenant, revoke_tenant, set_limits, set_rules,

@@ -24,6 +24,7 @@ use crate::{
 mod admission;
 mod contacts;
 mod devices;
+mod flaws;
 mod limits;
 mod tokens;
 mod usage;

@@ -38,6 +38,7 @@ mod devices;
 mod end;
 mod explain;
 mod fill;
+mod flaws;
 mod logs;
 mod pace;
 mod poll;

@@ -161,6 +161,7 @@ impl World {
         let dead = self.mender.jobs().dead_jobs(10).await.unwrap();
         assert_eq!(dead, []);
         self.check_quotas().await;
+        assert_eq!(self.mender.flaws(&self.ctx.tenant).await.unwrap(), [""; 0]);
     }
 
     pub(crate) async fn inventory(&self) -> Vec<inventory::Device> {

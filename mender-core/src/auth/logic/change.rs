@@ -82,7 +82,7 @@ pub(super) fn status_changed(device: &Device, set: Option<AuthSet>) -> DeviceEve
 }
 
 /// What a device counts against: the limit of its tier, and that of test devices.
-fn held(device: Option<&Device>) -> Vec<Limit> {
+pub fn held(device: Option<&Device>) -> Vec<Limit> {
     let Some(device) = device.filter(|device| device.status == Status::Accepted) else {
         return Vec::new();
     };

@@ -6,6 +6,7 @@ mod budget;
 mod course;
 mod dynamic;
 mod explain;
+mod flaws;
 mod late;
 mod pace;
 mod random;

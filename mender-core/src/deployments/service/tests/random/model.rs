@@ -1,6 +1,9 @@
 //! What is known of deployments, and must be true of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    slice::from_ref,
+};
 
 use futures_util::TryStreamExt as _;
 
@@ -8,7 +11,7 @@ use super::{RELEASES, RINGS};
 use crate::{
     deployments::{
         Audience, Deployment, DeploymentId, DeploymentQuery, DeviceDeployment, Progress, Request,
-        Score, Shown, State, Status, Tally, logic, minutes_until_open, service::tests::World,
+        Score, Shown, State, Status, logic, minutes_until_open, service::tests::World,
     },
     env::Time,
     id::DeviceId,
@@ -134,58 +137,16 @@ impl Model {
 
     /// Statistics are what the records add up to, and no limit is exceeded.
     async fn check_numbers(&self, w: &World, shown: &Shown) {
-        let (deployment, tenant) = (&shown.deployment, &w.ctx.tenant);
-        let id = &deployment.id;
-        let (mut tally, mut counted) = (Tally::default(), BTreeSet::new());
-        for row in self.rows_of(id) {
-            tally.add(row);
-            let first = !row.is_counted() || counted.insert(&row.device);
-            assert!(first, "{} counts more than once in {id}", row.device);
-        }
-        let records = tally.devices;
-        if !deployment.is_finished() {
-            // Of dynamic ones the places that are free; none where as many join as ask.
-            let silent = deployment.max_devices.saturating_sub(records);
-            *tally.counts.entry(Status::Pending).or_default() += silent;
-        }
-        let told = Tally {
-            counts: shown
-                .tally
-                .counts
-                .iter()
-                .filter(|(_, n)| **n > 0)
-                .map(|(s, n)| (*s, *n))
-                .collect(),
-            ..shown.tally.clone()
-        };
-        tally.counts.retain(|_, count| *count > 0);
-        assert_eq!(told, tally, "the statistics of {deployment:?}");
-
-        let rollout = &deployment.rollout;
-        if deployment.max_devices > 0 {
-            assert!(records <= deployment.max_devices, "{records} devices in {deployment:?}");
-        }
-        for (number, phase) in rollout.phases.iter().enumerate() {
-            let in_it = |row: &&DeviceDeployment| row.phase.map(|n| n as usize) == Some(number);
-            let begun: BTreeSet<_> =
-                self.rows_of(id).filter(in_it).map(|row| &row.device).collect();
-            let fits = phase.devices.is_none_or(|size| begun.len() as u64 <= size);
-            assert!(fits, "{begun:?} are in phase {number} of {deployment:?}");
-        }
-        if let Some(parallel) = rollout.budget.and_then(|budget| budget.parallel) {
-            let fetching = self.rows_of(id).filter(|row| row.fetching).count() as u64;
-            assert!(fetching <= parallel, "{fetching} fetch {id}");
-            let slots = w.mender.quota(tenant, &logic::slots_quota(id)).await.unwrap();
-            assert_eq!(slots.used, i64::try_from(fetching).unwrap(), "slots of {id}");
-        }
-        for (part, _) in logic::judged(deployment) {
-            let (failed, succeeded) = logic::score_quotas(id, part);
-            let used = async |name| w.mender.quota(tenant, name).await.unwrap().used;
-            let known = score(self.rows_of(id), part);
-            let counters = [used(&failed).await, used(&succeeded).await];
-            let known = [known.failed, known.succeeded].map(|n| i64::try_from(n).unwrap());
-            assert_eq!(counters, known, "failed and succeeded in part {part:?} of {id}");
-        }
+        let (service, deployment) = (w.service(), &shown.deployment);
+        let (flaws, _) = service.flaws_of(&w.ctx.tenant, deployment).await.unwrap();
+        assert_eq!(flaws, [""; 0], "{deployment:?}");
+        let told = service.statistics(&w.ctx, from_ref(&deployment.id)).await.unwrap();
+        assert_eq!(told, [(deployment.id.clone(), shown.tally.clone())]);
+        let known = self.rows_of(&deployment.id).filter(|row| row.is_counted()).count();
+        let shown = shown.tally.counts.values().sum::<u64>();
+        let silent = deployment.max_devices.saturating_sub(told[0].1.devices);
+        let silent = if deployment.is_finished() { 0 } else { silent };
+        assert_eq!(shown, known as u64 + silent, "{deployment:?}");
     }
 
     /// What has ended stays as it ended, and nobody is at it when it ends.
