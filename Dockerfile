@@ -10,8 +10,8 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --locked --release --package mender-server \
-    && cp target/release/mender-server /mender-server \
+    cargo build --locked --profile dist --package mender-server \
+    && cp target/dist/mender-server /mender-server \
     && mkdir /data
 
 # glibc of the same release, authorities' certificates, user 65532. Time zones are in the program.
