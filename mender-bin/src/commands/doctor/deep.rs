@@ -61,3 +61,36 @@ async fn lasting(
     }
     Ok(flaws)
 }
+
+#[cfg(test)]
+mod tests {
+    use mender_core::{
+        Ctx,
+        auth::{DeviceFilter, Status},
+        page::PageRequest,
+        testing::TestDevice,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_does_not_fit_together_is_named() {
+        let mender = Mender::in_memory().build().unwrap();
+        let (auth, ctx) = (mender.auth(), Ctx::system(Default::default()));
+        auth.request("", &TestDevice::new(r#"{"mac":"1"}"#, 1).request()).await.unwrap_err();
+        let all = auth.devices(&ctx, DeviceFilter::default(), PageRequest::default()).await;
+        let device = all.unwrap().items.remove(0).device;
+        for runs in [false, true] {
+            assert_eq!(look(&mender, runs).await.unwrap(), "everything fits together");
+        }
+        // Somebody tells inventory of a change that is yet to come.
+        let told = [(device.id.clone(), device.version.0 + 1)];
+        mender.inventory().set_statuses(&ctx, Status::Pending, &told).await.unwrap();
+        auth.decide(&ctx, &device.id, &device.sets[0].id, Status::Rejected).await.unwrap();
+        for runs in [false, true] {
+            let ill = look(&mender, runs).await.unwrap_err();
+            let flaw = format!("device {} is rejected, and inventory says otherwise", device.id);
+            assert_eq!(ill.what, flaw);
+        }
+    }
+}
