@@ -240,7 +240,13 @@ pub(crate) async fn blobs(_: &str, _: &Settings, _: Opener) -> Result<OpenedBlob
 }
 
 #[cfg_attr(
-    all(feature = "sqlite", feature = "postgres", feature = "mongodb", feature = "opensearch"),
+    all(
+        feature = "sqlite",
+        feature = "postgres",
+        feature = "mongodb",
+        feature = "opensearch",
+        feature = "nats"
+    ),
     expect(dead_code, reason = "nothing is left out")
 )]
 fn without(feature: &str) -> Failure {
@@ -269,10 +275,29 @@ fn index(_: Builder, _: &Inventory, _: &str) -> Result<Builder, Failure> {
     Err(without("opensearch"))
 }
 
+/// Adds what carries messages between nodes, where there is more than one.
+fn with_bus(builder: Builder, server: &Server) -> Result<Builder, Failure> {
+    match &server.bus_url {
+        Some(url) => bus(builder, &url.0).map_err(|f| f.during("bus")),
+        None => Ok(builder),
+    }
+}
+
+#[cfg(feature = "nats")]
+fn bus(builder: Builder, url: &str) -> Result<Builder, Failure> {
+    Ok(builder.bus(mender_store::NatsBus::open(url)?))
+}
+
+#[cfg(not(feature = "nats"))]
+fn bus(_: Builder, _: &str) -> Result<Builder, Failure> {
+    Err(without("nats"))
+}
+
 /// Adds what the settings of the areas say.
 pub(crate) fn configured(builder: Builder, settings: &Settings) -> Result<Builder, Failure> {
     let url = settings.server.public_url.as_ref();
     let builder = with_index(builder, &settings.inventory)?;
+    let builder = with_bus(builder, &settings.server)?;
     Ok(builder
         .public_url(url.map(|url| url.0.clone()).unwrap_or_default())
         .auth_config(settings.auth.config())

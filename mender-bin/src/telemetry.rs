@@ -21,7 +21,7 @@ use crate::{
 /// Logs to standard error from now on, and sends `traces` if the settings say where to.
 pub(crate) fn log(server: &Server, traces: bool) -> Result<Traces, Failure> {
     let failed = |e: &dyn std::fmt::Display| Failure::new(format!("no log: {e}"));
-    let filter = EnvFilter::try_new(&server.log_level.0).map_err(|e| failed(&e))?;
+    let filter = EnvFilter::try_new(levels(&server.log_level.0)).map_err(|e| failed(&e))?;
     let lines = fmt::layer().with_writer(io::stderr);
     let lines = match server.log_format {
         LogFormat::Text => lines.with_ansi(is_coloured()).boxed(),
@@ -37,6 +37,11 @@ pub(crate) fn log(server: &Server, traces: bool) -> Result<Traces, Failure> {
     let all = tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans);
     all.try_init().map_err(|e| failed(&e))?;
     Ok(traces)
+}
+
+/// The library that speaks with NATS logs each attempt to reach it; ours says the same once.
+fn levels(wanted: &str) -> String {
+    if wanted.contains("async_nats") { wanted.into() } else { format!("{wanted},async_nats=off") }
 }
 
 /// Tells whether who reads the log sees colours, and wants to: <https://no-color.org>.

@@ -1,5 +1,5 @@
 //! Storage adapters of the Mender server: SQL databases, document databases, local files, cloud
-//! storage, search engines.
+//! storage, search engines, message brokers.
 
 #[cfg(feature = "_sql")]
 pub mod backup;
@@ -13,6 +13,8 @@ mod connect;
 mod fs;
 #[cfg(feature = "mongodb")]
 mod mongodb;
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(feature = "opensearch")]
 mod opensearch;
 #[cfg(feature = "_sql")]
@@ -29,5 +31,7 @@ pub use blobs::{BlobOptions, TenantBlobs};
 pub use connect::{Role, SqlOptions, SqlStore};
 #[cfg(feature = "fs")]
 pub use fs::LocalBlobs;
+#[cfg(feature = "nats")]
+pub use nats::NatsBus;
 #[cfg(feature = "opensearch")]
 pub use opensearch::{OpenSearch, OpenSearchOptions};

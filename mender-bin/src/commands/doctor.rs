@@ -120,6 +120,9 @@ async fn stored(
     let found = database(&mender, &env, schema).await;
     report.add("database", found.map(|fine| format!("{kind}; {fine}")))?;
     report.add("blobs", blobs(&mender, &env).await)?;
+    if settings.server.bus_url.is_some() {
+        report.add("bus", bus(&mender).await)?;
+    }
     if schema.is_some_and(|schema| schema.applied != schema.known) {
         return Ok(());
     }
@@ -231,6 +234,13 @@ async fn blobs(mender: &Mender, env: &Env) -> Result<String, Ill> {
         Ok(_) => ill("what was written was not read", mend),
         Err(error) => ill(&error, mend),
     }
+}
+
+async fn bus(mender: &Mender) -> Result<String, Ill> {
+    let mend = "check the setting bus_url, and that NATS runs and can be reached; until then nodes \
+                hear of changes up to a second later";
+    let answer = mender.bus().check_bus().await;
+    answer.map(|()| "NATS answers".into()).or_else(|error| ill(&Failure::from(error), mend))
 }
 
 /// Returns the nodes that live, with our clock when each last said so.

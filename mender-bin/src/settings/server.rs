@@ -4,7 +4,7 @@ use mender_core::Env;
 
 use crate::settings::{
     Wrong,
-    value::{Address, DatabaseUrl, LogFormat, LogLevel, Origins, Size, WebUrl},
+    value::{Address, BusUrl, DatabaseUrl, LogFormat, LogLevel, Origins, Size, WebUrl},
 };
 
 settings! {
@@ -36,6 +36,10 @@ settings! {
         /// Whether the server brings the schema of a PostgreSQL database up to date when it
         /// starts. The embedded one always is.
         automigrate: bool = "false",
+        /// NATS at nats://token@host:4222, by which nodes that share a database tell each other at
+        /// once what changed; further hosts follow after commas. Without it, and while it is
+        /// away, they hear of it within a second.
+        bus_url: Option<BusUrl> = "",
         /// Certificate chain of the public listener, PEM. Read again when it changes.
         tls_cert: Option<PathBuf> = "",
         /// Private key of the certificate, PEM.

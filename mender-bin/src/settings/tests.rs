@@ -75,7 +75,13 @@ fn secrets_are_never_shown() {
     assert!(said.starts_with("MENDER_DATABASE_URL is not valid; allowed is sqlite://PATH"));
     let said = wrong(&[], &[("MENDER_DATABASE_URL", "sqlite:a.db")]);
     assert!(said.starts_with("MENDER_DATABASE_URL is \"sqlite:a.db\"; allowed is sqlite://PATH"));
-    let matches = flags_of().get_matches_from(["x", "--default-tenant-token=hunter2"]);
+    let said = wrong(&[], &[("MENDER_BUS_URL", "amqp://hunter2@h")]);
+    assert!(said.starts_with("MENDER_BUS_URL is not valid; allowed is nats://TOKEN@"), "{said}");
+    let matches = flags_of().get_matches_from([
+        "x",
+        "--default-tenant-token=hunter2",
+        "--bus-url=nats://hunter2@h",
+    ]);
     let (_, given) = Settings::load(&matches, [], &[]).unwrap();
     assert!(!show(&given).contains("hunter2"));
 }

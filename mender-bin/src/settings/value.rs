@@ -258,6 +258,25 @@ impl Value for SearchUrl {
     }
 }
 
+/// Where a message broker is. May contain a password or a token.
+#[derive(Clone)]
+pub(crate) struct BusUrl(pub(crate) String);
+
+impl Value for BusUrl {
+    const ALLOWED: &'static str =
+        "nats://TOKEN@HOST:PORT, nats://USER:PASSWORD@HOST:PORT, or the same with tls://";
+    const SECRET: bool = true;
+
+    fn is_secret(text: &str) -> bool {
+        text.contains('@')
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("nats://").or(text.strip_prefix("tls://"));
+        rest.filter(|rest| !rest.is_empty()).map(|_| Self(text.into()))
+    }
+}
+
 /// Where the database is. May contain a password.
 #[derive(Clone)]
 pub(crate) struct DatabaseUrl(pub(crate) String);
@@ -407,6 +426,7 @@ mod tests {
         }
         assert!(!ok::<DatabaseUrl>("mysql://x") && ok::<BlobsUrl>("s3://x?region=y"));
         assert!(!ok::<BlobsUrl>("ftp://x") && !ok::<BlobsUrl>("gs://") && !ok::<BlobsUrl>("x"));
+        assert!(ok::<BusUrl>("tls://t@h,i") && !ok::<BusUrl>("nats://") && !ok::<BusUrl>("h:4222"));
         assert!(!ok::<LogLevel>("loud") && ok::<LogLevel>("info,mender_http=debug"));
     }
 }

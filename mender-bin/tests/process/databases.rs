@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Returns the URL of a database server for tests, such as `MENDER_TEST_POSTGRES` names.
-fn server(name: &str) -> Option<String> {
+pub(crate) fn server(name: &str) -> Option<String> {
     let setting = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let variable = format!("MENDER_TEST_{}", name.to_uppercase());
     let url = setting(&variable);

@@ -99,6 +99,13 @@ impl Server {
         }
     }
 
+    /// Waits for a line that contains the text, unless it came already.
+    pub(crate) fn has_said(&mut self, part: &str) {
+        if !self.said.iter().any(|line| line.contains(part)) {
+            self.heard(part);
+        }
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         let killed = Command::new("kill").args(["-s", name, &id]).status();

@@ -4,6 +4,7 @@
 mod artifacts;
 mod auth;
 pub mod blobs;
+pub mod bus;
 pub mod contract;
 mod deployments;
 mod device;

@@ -18,7 +18,8 @@ pub(crate) fn done<T, E: std::fmt::Display>(answer: Result<T, E>) -> T {
     feature = "opensearch",
     feature = "s3",
     feature = "azure",
-    feature = "gcs"
+    feature = "gcs",
+    feature = "nats"
 ))]
 pub(crate) fn server(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "tests learn which servers run")]
