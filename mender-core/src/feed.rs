@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Notify;
+
 use crate::{
     commit::Topic,
     env::{Env, Time},
@@ -172,11 +174,22 @@ pub(crate) struct Freshness {
     feeds: Vec<Arc<dyn Feed>>,
     caches: RwLock<Vec<Arc<dyn Invalidate>>>,
     looked_at: AtomicI64,
+    /// Something is new in the feed, from here.
+    pub(crate) changed: Notify,
+    /// Another node said that something is new in the feed.
+    pub(crate) hinted: Notify,
 }
 
 impl Freshness {
     pub(crate) fn new(env: Env, feeds: Vec<Arc<dyn Feed>>) -> Self {
-        Self { env, feeds, caches: RwLock::default(), looked_at: AtomicI64::new(i64::MIN) }
+        Self {
+            env,
+            feeds,
+            caches: RwLock::default(),
+            looked_at: AtomicI64::new(i64::MIN),
+            changed: Notify::new(),
+            hinted: Notify::new(),
+        }
     }
 
     pub(crate) fn register(&self, cache: Arc<dyn Invalidate>) {

@@ -99,8 +99,11 @@ impl Kernel {
         if matches!(answer, Ok(()) | Err(StoreError::Unavailable(_))) {
             self.freshness.tell_all(&ctx.tenant, &topics);
             let slow = self.env.now().since(begun) > LONG || answer.is_err();
-            if slow && !topics.is_empty() {
-                self.announce(ctx, &topics).await;
+            if !topics.is_empty() {
+                if slow {
+                    self.announce(ctx, &topics).await;
+                }
+                self.freshness.changed.notify_one();
             }
         }
         answer?;

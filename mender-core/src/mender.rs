@@ -3,6 +3,7 @@
 mod background;
 mod builder;
 mod flaws;
+mod hints;
 
 use std::{sync::Arc, time::Duration};
 
@@ -76,6 +77,8 @@ struct Inner {
     users: Arc<users::Service>,
     blobs: Arc<dyn Blobs>,
     bus: Arc<dyn Bus>,
+    /// The same; `None` where it is this server's own, so that nobody else hears it.
+    shared_bus: Option<Arc<dyn Bus>>,
     outbound: Arc<dyn Outbound>,
     mail: Arc<dyn Mail>,
     public_url: String,

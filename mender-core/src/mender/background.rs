@@ -34,7 +34,7 @@ impl Mender {
         let every = |period: Duration, work: fn(Self) -> Work| {
             tasks.spawn(repeat(self.clone(), stop.clone(), period, work));
         };
-        every(feed::PERIOD, |m| Box::pin(async move { Ok(m.0.kernel.freshness.look().await?) }));
+        self.follow_feed(&tasks, &stop);
         every(Duration::from_secs(1), |m| Box::pin(async move { m.beat(true).await }));
         every(CONTACTS, |m| Box::pin(async move { m.auth().record_contacts().await.map(|_| ()) }));
         every(LOOK, |m| Box::pin(async move { m.adopt().await.map(|_| ()) }));
@@ -136,7 +136,7 @@ impl Mender {
 
 type Work = std::pin::Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
-fn log_failure<T, E: std::error::Error>(answer: Result<T, E>) {
+pub(super) fn log_failure<T, E: std::error::Error>(answer: Result<T, E>) {
     if let Err(error) = answer {
         let source = error.source().map(ToString::to_string);
         tracing::warn!(%error, source, "background work failed and is tried again");

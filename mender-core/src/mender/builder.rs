@@ -434,6 +434,7 @@ impl Builder {
             tenants,
             users,
             blobs,
+            shared_bus: self.bus.clone(),
             bus: self.bus.unwrap_or_else(|| Arc::new(LocalBus::default())),
             outbound: self.outbound.unwrap_or_else(|| Arc::new(NoOutbound)),
             mail: self.mail.unwrap_or_else(|| Arc::new(NoMail)),
