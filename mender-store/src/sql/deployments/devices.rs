@@ -91,41 +91,51 @@ const GONE: Stmt = sql!(
         AND deployment_id = $2 AND device_id = $3 AND attempt = $4)"
 );
 
-macro_rules! some {
-    ($columns:literal) => {
+/// The last key of the first rows that meet a condition. Compared with, as it is one value: what a
+/// list of keys is joined with in PostgreSQL depends on statistics, which new rows are not in yet.
+macro_rules! last_of_first {
+    ($columns:literal, $rows:literal) => {
         concat!(
             "(SELECT ",
             $columns,
-            " FROM deployments_devices WHERE tenant_id = $1 AND deployment_id = $2
-        ORDER BY device_id, attempt LIMIT $3)"
+            " FROM (SELECT deployment_id, device_id, attempt FROM deployments_devices ",
+            $rows,
+            " ORDER BY device_id, attempt LIMIT $3) AS o
+            ORDER BY o.device_id DESC, o.attempt DESC LIMIT 1)"
         )
     };
 }
 
 /// The ids of logs are those of [`mender_core::deployments::Log::key`].
 const ERASE_LOGS: Stmt = sql!(concat!(
-    "DELETE FROM deployments_logs WHERE tenant_id = $1 AND id IN ",
-    some!("deployment_id || '/' || device_id")
+    "DELETE FROM deployments_logs WHERE tenant_id = $1 AND id > $2 || '/' AND id <= ",
+    last_of_first!(
+        "o.deployment_id || '/' || o.device_id",
+        "WHERE tenant_id = $1 AND deployment_id = $2"
+    )
 ));
 
 const ERASE: Stmt = sql!(concat!(
     "DELETE FROM deployments_devices WHERE tenant_id = $1 AND deployment_id = $2
-        AND (device_id, attempt) IN ",
-    some!("device_id, attempt")
+        AND (device_id, attempt) <= ",
+    last_of_first!("o.device_id, o.attempt", "WHERE tenant_id = $1 AND deployment_id = $2")
 ));
 
 /// As [`DeviceDeployment::closed`] has it.
-const CLOSE: Stmt = sql!(
-    "UPDATE deployments_devices SET
+const CLOSE: Stmt = sql!(concat!(
+    "UPDATE deployments_devices @index(deployments_devices_open) SET
         status = CASE stage WHEN 'waiting' THEN status ELSE $4 END,
         stage = CASE stage WHEN 'waiting' THEN 'dropped' ELSE stage END,
         open = 0, current = CASE WHEN deleted IS NOT NULL AND replaced = 0 THEN 1 ELSE 0 END,
         version = version + 1, commit_id = ''
         WHERE tenant_id = $1 AND deployment_id = $2 AND open = 1 AND fetching = 0 AND shares = 0
-        AND (device_id, attempt) IN (SELECT device_id, attempt FROM deployments_devices
-            @index(deployments_devices_open) WHERE tenant_id = $1 AND deployment_id = $2
-            AND open = 1 AND fetching = 0 AND shares = 0 ORDER BY device_id, attempt LIMIT $3)"
-);
+        AND (device_id, attempt) <= ",
+    last_of_first!(
+        "o.device_id, o.attempt",
+        "@index(deployments_devices_open) WHERE tenant_id = $1 AND deployment_id = $2
+            AND open = 1 AND fetching = 0 AND shares = 0"
+    )
+));
 
 pub(super) const STATEMENTS: &[Stmt] =
     &[INSERT, FILL, UPDATE, MOVE, END, CHANGE, DELETE, APPLIED, GONE, ERASE_LOGS, ERASE, CLOSE];
