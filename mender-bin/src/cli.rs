@@ -362,6 +362,8 @@ pub(crate) async fn run(
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<(), Failure> {
     let command = settings::flags(Cli::command());
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let program = arguments.first().cloned().unwrap_or_default();
     // Asking for help and misuse end here, with the exit codes 0 and 2.
     let matches = command.get_matches_from(arguments);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
@@ -386,7 +388,10 @@ pub(crate) async fn run(
             traces.end().await;
             served
         }
-        Command::Demo(Demo { once }) => Box::pin(commands::demo::run(parts, &settings, once)).await,
+        Command::Demo(Demo { once }) => {
+            let typed = commands::demo::Typed::new(&program, &settings, &given);
+            Box::pin(commands::demo::run(parts, &settings, typed, once)).await
+        }
         Command::Migrate { tenant: _ } => commands::migrate(&settings).await,
         Command::User(user) => commands::user::run(parts, &settings, user).await,
         Command::Tenant(tenant) => commands::tenant::run(parts, &settings, tenant).await,

@@ -47,6 +47,8 @@ pub(crate) enum Source {
 #[derive(Default)]
 pub(crate) struct Given {
     values: BTreeMap<&'static str, (String, Source)>,
+    /// The file, where a flag names it.
+    config: Option<String>,
 }
 
 fn known(name: &str) -> Option<&'static Setting> {
@@ -64,7 +66,7 @@ impl Given {
             .get_one::<String>("config")
             .or(named.map(|(_, path)| path))
             .filter(|path| !path.is_empty());
-        let mut given = Self::default();
+        let mut given = Self { config: flags.get_one("config").cloned(), ..Self::default() };
         if let Some(path) = file {
             given.add_file(Path::new(path))?;
         }
@@ -77,6 +79,17 @@ impl Given {
             }
         }
         Ok(given)
+    }
+
+    /// Returns the flags that were given, with their values; without those that nobody must see.
+    pub(crate) fn flags(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let config = self.config.iter().map(|path| ("config", path.as_str()));
+        let is_flag = |(_, source): &&(String, Source)| matches!(source, Source::Flag);
+        let settings = all().filter(|setting| !setting.secret).filter_map(move |setting| {
+            let (value, _) = self.values.get(setting.name).filter(is_flag)?;
+            Some((setting.name, value.as_str()))
+        });
+        config.chain(settings)
     }
 
     /// Has other values hold where none is given.

@@ -1,4 +1,6 @@
-use crate::support::{program, text};
+use std::process::Command;
+
+use crate::support::{Server, program, text};
 
 const PORTS: [&str; 2] = ["--listen=127.0.0.1:0", "--internal-listen=127.0.0.1:0"];
 
@@ -15,7 +17,7 @@ fn ends(printed: &str, phase: usize) -> [u32; 3] {
 #[test]
 fn a_demo_updates_its_fleet_and_leaves_a_folder_that_a_server_goes_on_with() {
     let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("demo");
+    let data = folder.path().join("my demo");
     let mut demo = program(&data);
     let shown = demo.args(["demo", "--once"]).args(PORTS).output().unwrap();
     let printed = text(&shown.stdout);
@@ -25,7 +27,6 @@ fn a_demo_updates_its_fleet_and_leaves_a_folder_that_a_server_goes_on_with() {
     let total = |n: usize| ended.iter().map(|end| end[n]).sum::<u32>();
     assert_eq!([total(0), total(1), total(2)], [49, 1, 0], "{printed}");
     assert!(!printed.contains('\x1b'));
-    assert!(printed.contains(&format!("--data-dir {}", data.display())), "{printed}");
     let log = printed.lines().find(|line| line.ends_with("/log")).unwrap();
     assert!(log.contains("curl -fsS -H \"Authorization: Bearer $TOKEN\" http"), "{log}");
 
@@ -37,7 +38,27 @@ fn a_demo_updates_its_fleet_and_leaves_a_folder_that_a_server_goes_on_with() {
     };
     assert!(refused(&[]).contains("has a database already"));
     assert!(refused(&["--database-url=memory:"]).contains("a folder of its own"));
+    assert!(refused(&["--multi-tenant"]).contains("has one tenant"));
 
     let checked = program(&data).args(["doctor", "--deep"]).output().unwrap();
     assert!(checked.status.success(), "{}{}", text(&checked.stdout), text(&checked.stderr));
+
+    // What is printed for going on works when it is pasted.
+    let pasted = |line: &str| {
+        let mut shell = Command::new("/bin/sh");
+        shell.env_clear().arg("-c").arg(format!("exec {line}"));
+        shell
+    };
+    let line_with = |part: &str| {
+        let line = printed.lines().rfind(|line| line.contains(part));
+        line.unwrap_or_else(|| panic!("{printed}")).trim()
+    };
+    let server = Server::spawn(folder, pasted(line_with(" --data-dir ")));
+    let fleet = line_with(" simulate --server ");
+    let was = fleet.split_whitespace().find(|word| word.starts_with("http")).unwrap();
+    let fleet = fleet.replace(was, &format!("http://{}", server.public));
+    let shown = pasted(&format!("{fleet} --duration 2s")).output().unwrap();
+    let report = text(&shown.stdout);
+    assert!(shown.status.success(), "{report} {}", text(&shown.stderr));
+    assert!(report.contains("49 release-2.0"), "{report}");
 }

@@ -56,12 +56,14 @@ impl Server {
 
     /// Starts a server on free ports and this folder.
     pub(crate) fn start_in(data: TempDir, arguments: &[&str]) -> Self {
-        let mut child = program(data.path())
-            .args(["--listen=127.0.0.1:0", "--internal-listen=127.0.0.1:0"])
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = program(data.path());
+        command.args(["--listen=127.0.0.1:0", "--internal-listen=127.0.0.1:0"]).args(arguments);
+        Self::spawn(data, command)
+    }
+
+    /// Starts what serves, with its folder.
+    pub(crate) fn spawn(data: TempDir, mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (send, lines) = channel();
         thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|l| send.send(l)));

@@ -2,6 +2,7 @@
 
 mod bars;
 mod setup;
+mod typed;
 
 use std::{
     io::{IsTerminal as _, stdout},
@@ -28,6 +29,7 @@ use crate::{
 };
 use bars::Bars;
 use setup::{DEVICES, NEW, USER};
+pub(crate) use typed::Typed;
 
 /// What holds here where nothing else is said.
 pub(crate) const PREFERRED: [(&str, &str); 2] =
@@ -47,6 +49,7 @@ const KEYS_FILE: &str = "fleet.keys";
 pub(crate) async fn run(
     parts: &Distribution,
     settings: &Settings,
+    typed: Typed,
     once: bool,
 ) -> Result<(), Failure> {
     let folder = &settings.server.data_dir;
@@ -56,26 +59,33 @@ pub(crate) async fn run(
              MENDER_DATABASE_URL and in a file of settings",
         ));
     }
+    if settings.auth.multi_tenant {
+        return Err(Failure::new(
+            "a demo has one tenant: leave out multi_tenant, also as MENDER_MULTI_TENANT and in a \
+             file of settings",
+        ));
+    }
     if folder.join("mender.db").exists() {
-        let shown = folder.display();
         return Err(Failure::new(format!(
-            "{shown} has a database already: go on with it by `mender-server --data-dir {shown}`, \
-             or name another folder in --data-dir"
+            "{} has a database already: go on with it by `{}`, or name another folder in \
+             --data-dir",
+            folder.display(),
+            typed.serve(),
         )));
     }
-    Box::pin(serve::beside(parts, settings, async |up| Demo { up, folder, once }.show().await))
-        .await
+    let show = async |up: Up<'_>| Demo { up, folder, typed, once }.show().await;
+    Box::pin(serve::beside(parts, settings, show)).await
 }
 
 struct Demo<'a> {
     up: Up<'a>,
     folder: &'a Path,
+    typed: Typed,
     once: bool,
 }
 
 impl Demo<'_> {
     async fn show(&self) -> Result<(), Failure> {
-        let (url, folder) = (&self.up.public, self.folder.display());
         let password = setup::user(self.up.mender).await?;
         self.greet(&password)?;
         setup::releases(self.up.mender).await?;
@@ -96,9 +106,9 @@ impl Demo<'_> {
         fleet.map_err(failed)?;
         told?;
         print(&format!(
-            "\nGo on with this server:\n  mender-server --data-dir {folder}\nand with its devices, in \
-             another terminal:\n  mender-server simulate --server {url} --devices {DEVICES} \
-             --scenario {folder}/{FLEET_FILE} --keys {folder}/{KEYS_FILE}",
+            "\nGo on with this server:\n  {}\nand with its devices, in another terminal:\n  {}",
+            self.typed.serve(),
+            self.typed.simulate(&self.up.public),
         ))
     }
 
