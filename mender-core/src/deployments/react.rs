@@ -31,7 +31,7 @@ impl Usage for UsageOf {
 }
 
 /// Completes what a request that was cut off left: the end of a deployment whose last device
-/// ended, what begins when a device does, and what is counted when a deployment has ended.
+/// ended, what begins when a device or a deployment does, and what is counted when one has ended.
 pub(crate) struct Settle(pub(crate) Arc<Service>);
 
 /// What is to be done after an event; of several events often the same.
@@ -41,6 +41,8 @@ enum Due {
     Settle(TenantId, DeploymentId),
     /// To complete the entry of a device.
     Entry(TenantId, DeploymentId, DeviceId),
+    /// To look after the devices of a deployment.
+    Watch(TenantId, DeploymentId),
     /// To count a deployment.
     Count(TenantId, DeploymentId),
 }
@@ -54,8 +56,8 @@ impl Due {
             DeploymentEvent::DeviceJoined { id, device }
             | DeploymentEvent::DeviceAgain { id, device } => Some(Self::Entry(tenant, id, device)),
             DeploymentEvent::Finished { id, .. } => Some(Self::Count(tenant, id)),
-            DeploymentEvent::Created { .. }
-            | DeploymentEvent::Paused { .. }
+            DeploymentEvent::Created { id, .. } => Some(Self::Watch(tenant, id)),
+            DeploymentEvent::Paused { .. }
             | DeploymentEvent::Resumed { .. }
             | DeploymentEvent::PhaseApproved { .. }
             | DeploymentEvent::SettingsChanged {} => None,
@@ -71,6 +73,9 @@ impl Settle {
                 let ctx = Ctx::system(tenant.clone());
                 self.0.complete_entry(&ctx, id, device).await.map(|_| ())
             }
+            Due::Watch(tenant, id) => {
+                self.0.complete_creation(&Ctx::system(tenant.clone()), id).await
+            }
             Due::Count(tenant, id) => self.0.begin_count(&Ctx::system(tenant.clone()), id).await,
         }
     }
@@ -84,6 +89,7 @@ impl Subscriber for Settle {
 
     fn kinds(&self) -> Kinds {
         Kinds::Only(&[
+            "deployment.created",
             "deployment.device_ended",
             "deployment.device_joined",
             "deployment.device_again",

@@ -357,7 +357,6 @@ impl Service {
         deployment.created = self.now().max(newest.map_or(Time(0), |newest| Time(newest.0 + 1)));
         let is_software = deployment.payload == Payload::Software;
         let release = deployment.artifact_name.clone();
-        let watched = deployment.clone();
         if let Err(error) = self.commit(ctx, logic::create(deployment.clone())).await {
             // Of anything else nobody knows whether it was stored: the job finds out.
             if is_duplicate(&error) || error.is_stale() {
@@ -370,7 +369,7 @@ impl Service {
             self.commit(ctx, logic::forget(deployment)).await?;
             return Err(no_artifact());
         }
-        self.begin_watch(ctx, &watched).await?;
+        self.begin_watch(ctx, &deployment).await?;
         self.begin_walk(ctx, &id, devices.len()).await?;
         Ok(id)
     }

@@ -63,7 +63,7 @@ impl Service {
     }
 
     /// Brings the rows of a deployment to where it is.
-    async fn walk(&self, ctx: &Ctx, id: &DeploymentId) -> Result<()> {
+    pub(super) async fn walk(&self, ctx: &Ctx, id: &DeploymentId) -> Result<()> {
         match self.store.deployment(&ctx.tenant, id).await? {
             Some(deployment) if deployment.state == State::Filling => {
                 self.fill(ctx, &deployment).await

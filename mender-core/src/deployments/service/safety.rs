@@ -232,7 +232,15 @@ impl Service {
         self.commit(ctx, logic::refilled(stored, earned, self.now())).await
     }
 
-    /// Has devices looked after that may fall silent.
+    /// Has the devices of a deployment looked after whose creation may have been cut off.
+    pub(crate) async fn complete_creation(&self, ctx: &Ctx, id: &DeploymentId) -> Result<()> {
+        match self.store.deployment(&ctx.tenant, id).await? {
+            Some(deployment) => self.begin_watch(ctx, &deployment).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Has the devices of a deployment looked after, where they may fall silent.
     pub(super) async fn begin_watch(&self, ctx: &Ctx, deployment: &Deployment) -> Result<()> {
         let rollout = &deployment.rollout;
         if rollout.silence_minutes.is_none() && rollout.budget.is_none() {

@@ -43,7 +43,8 @@ impl Service {
         let Some(deployment) = deployment else { return Ok(false) };
         match deployment.state {
             State::Filling | State::Open => return Ok(false),
-            State::Closing => return Ok(true),
+            // Long after its end: whoever ended it may have been cut off before this.
+            State::Closing => return self.walk(ctx, id).await.map(|()| true),
             State::Closed if deployment.tally.is_some() => return Ok(false),
             State::Closed => {}
         }

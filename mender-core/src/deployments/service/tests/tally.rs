@@ -77,6 +77,23 @@ async fn an_aborted_deployment_is_counted_when_its_rows_are_closed() {
 }
 
 #[tokio::test]
+async fn an_abort_that_was_cut_off_is_completed() {
+    let w = World::new().await;
+    let id = w.create(&w.ctx, "d", devices(3)).await.unwrap();
+    assert_eq!(w.told(0).await, Some(id.clone()));
+    w.settled().await;
+    let deployment = w.shown(&id).await.deployment;
+    let abort = crate::deployments::logic::abort(deployment, vec![], w.time.env().now()).unwrap();
+    w.service().commit(&w.ctx, abort).await.unwrap();
+    assert_eq!(w.state(&id).await.0, State::Closing);
+    w.settled().await;
+    w.settled().await;
+    assert_eq!(w.state(&id).await.0, State::Closed);
+    assert_eq!(w.counted(&id).await.count(Status::Aborted), 1);
+    assert!(w.shown(&id).await.deployment.tally.is_some());
+}
+
+#[tokio::test]
 async fn a_deployment_without_records_is_counted_too() {
     let w = World::new().await;
     let id = w.create(&w.ctx, "d", devices(3)).await.unwrap();
