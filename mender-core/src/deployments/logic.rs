@@ -26,7 +26,9 @@ mod settings;
 mod tiers;
 
 pub(super) use poll::is_installed;
-pub use poll::{Answer, Offer, Selection, choose, contact, held, is_member, newest_ended, target};
+pub use poll::{
+    Answer, Offer, Older, Selection, choose, contact, held, is_member, newest_ended, target,
+};
 pub use redact::redacted;
 use rollout::begin_in;
 pub use rollout::{

@@ -208,6 +208,31 @@ pub fn contact(
     (begin_in(commit, offer.deployment, offer.gate, offer.joins), answer)
 }
 
+/// What becomes of older deployments where one of higher priority comes before them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Older {
+    /// They are over: to go back would be to install what is out of date.
+    Superseded,
+    /// They come first all the same: nothing would come of the other one.
+    First,
+    /// They wait.
+    Waiting,
+}
+
+impl Older {
+    /// `status` is that of the row that the answer is about.
+    #[must_use]
+    pub fn than(answer: &Answer, status: Status) -> Self {
+        match (answer, status) {
+            (Answer::Install(_), _) | (_, Status::AlreadyInstalled) => Self::Superseded,
+            (_, Status::NoArtifact | Status::ArtifactTooBig | Status::IncompatibleTier) => {
+                Self::First
+            }
+            _ => Self::Waiting,
+        }
+    }
+}
+
 /// Says why a device was told what it was.
 fn why(answer: &Answer, status: Status) -> Reason {
     match (answer, status) {

@@ -9,6 +9,7 @@ use crate::{
         logic,
         model::{Audience, Deployment, DeploymentId, DeviceDeployment, Payload, Stage, Status},
     },
+    env::Time,
     error::{Error, Result},
     id::{DeviceId, TenantId},
     inventory::Device,
@@ -23,14 +24,16 @@ pub(super) struct Candidate {
     /// The row is yet to be stored: the device joins.
     pub(super) joins: bool,
     /// Rows of older deployments that it comes before, as its priority is higher.
-    pub(super) superseded: Vec<DeviceDeployment>,
+    pub(super) older: Vec<DeviceDeployment>,
 }
 
 impl Service {
+    /// Finds what a device goes on with, or begins with; of what was created before a time.
     pub(super) async fn candidate(
         &self,
         ctx: &Ctx,
         device: &DeviceId,
+        before: Option<Time>,
     ) -> Result<Option<Candidate>> {
         let tenant = &ctx.tenant;
         let mut rows = self.store.current(tenant, device).await?;
@@ -57,6 +60,10 @@ impl Service {
             }
         }
         dynamic.retain(|dynamic| newest.is_none_or(|ended| dynamic.created > ended));
+        if let Some(before) = before {
+            dynamic.retain(|dynamic| dynamic.created < before);
+            rows.retain(|row| row.created < before);
+        }
         for joined in &dynamic {
             let row = DeviceDeployment::waiting(&joined.id, device.clone(), joined.created);
             rows.push(row);
@@ -77,17 +84,20 @@ impl Service {
             }
             let is_stored =
                 |row: &DeviceDeployment| dynamic.iter().all(|dynamic| dynamic.id != row.deployment);
+            let is_software = |known: &Deployment| known.payload == Payload::Software;
             let is_open = |row: &DeviceDeployment| {
-                deployments.get(&row.deployment).is_some_and(|known| known.is_open())
+                let known = deployments.get(&row.deployment);
+                known.is_some_and(|known| known.is_open() && is_software(known))
             };
             rows.retain(|other| {
-                other.created < row.created
+                is_software(&deployment)
+                    && other.created < row.created
                     && other.is_open()
                     && other.status == Status::Pending
                     && is_stored(other)
                     && is_open(other)
             });
-            return Ok(Some(Candidate { row, deployment, joins, superseded: rows }));
+            return Ok(Some(Candidate { row, deployment, joins, older: rows }));
         }
     }
 

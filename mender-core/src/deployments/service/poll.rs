@@ -8,7 +8,7 @@ use crate::{
     blob::Link,
     ctx::Ctx,
     deployments::{
-        logic::{self, Answer, Gate, Offer},
+        logic::{self, Answer, Gate, Offer, Older},
         model::{Deployment, DeploymentId, Request},
     },
     env::Time,
@@ -53,7 +53,7 @@ impl Service {
         if !request.is_storable() {
             return Err(Error::invalid("request", "U+0000 can't be kept"));
         }
-        self.kernel.retry(|| Box::pin(self.poll(ctx, device, request, base))).await
+        self.kernel.retry(|| Box::pin(self.poll(ctx, device, request, base, None))).await
     }
 
     /// Takes a place for a device that begins.
@@ -68,11 +68,12 @@ impl Service {
         device: &DeviceId,
         request: &Request,
         base: &str,
+        before: Option<Time>,
     ) -> Result<Option<Instructions>> {
-        let Some(candidate) = self.candidate(ctx, device).await? else {
+        let Some(candidate) = self.candidate(ctx, device, before).await? else {
             return Ok(None);
         };
-        let Candidate { row, deployment, joins, superseded } = candidate;
+        let Candidate { row, deployment, joins, older } = candidate;
         let now = self.now();
         let gate = self.gate(ctx, &row, &deployment).await?;
         if let Gate::Closed(reason) = gate {
@@ -107,16 +108,26 @@ impl Service {
             misfit,
             joins,
         };
-        // Before it begins: were it cut off in between, an older one would come afterwards.
-        for older in superseded {
-            let (id, record) = (older.deployment.clone(), self.kernel.env().uuid());
-            let commit = logic::supersede(older, &deployment.id, record, now);
-            self.commit_device(ctx, commit).await?;
-            self.settle(ctx, &id).await?;
-        }
         let record = self.kernel.env().uuid();
-        let enters = joins || row.deleted.is_some();
+        let (enters, was) = (joins || row.deleted.is_some(), row.status);
         let (commit, answer) = logic::contact(row, offer, request, record, now);
+        let status = commit.aggregate().map_or(was, |row| row.status);
+        match Older::than(&answer, status) {
+            Older::First if !older.is_empty() => {
+                let before = Some(deployment.created);
+                return Box::pin(self.poll(ctx, device, request, base, before)).await;
+            }
+            // Before it begins: were it cut off in between, an older one would come afterwards.
+            Older::Superseded => {
+                for older in older {
+                    let (id, record) = (older.deployment.clone(), self.kernel.env().uuid());
+                    let commit = logic::supersede(older, &deployment.id, record, now);
+                    self.commit_device(ctx, commit).await?;
+                    self.settle(ctx, &id).await?;
+                }
+            }
+            Older::First | Older::Waiting => {}
+        }
         let has_ended = commit.aggregate().is_some_and(|row| row.status.is_final());
         match self.commit_device(ctx, commit).await {
             // Others came first.

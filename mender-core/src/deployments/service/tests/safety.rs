@@ -242,6 +242,53 @@ async fn of_two_deployments_the_one_of_higher_priority_comes_first() {
 }
 
 #[tokio::test]
+async fn what_a_device_can_t_install_comes_before_nothing() {
+    let w = World::new().await;
+    let recipe = |name: &str, device_type: &str| {
+        let files = vec![FileRecipe::new("file", 1)];
+        Recipe::module("script", name, [device_type], files, Some(&Software::default()))
+    };
+    w.upload(recipe("valves", "valve"), b"x").await;
+    w.upload(recipe("old", "pump"), b"x").await;
+    let routine = w.create(&w.ctx, "routine", devices(3)).await.unwrap();
+    let urgent = async |artifact_name: &str, n: usize| {
+        let course = Course { priority: 10, ..Course::default() };
+        let (name, whom) = (artifact_name.to_owned(), Whom::Devices(vec![device(n)]));
+        let artifact_name = name.clone();
+        let new = NewDeployment { name, artifact_name, force_installation: false, whom, course };
+        w.service().create(&w.ctx, new).await.unwrap()
+    };
+    let valves = urgent("valves", 0).await;
+    w.fares(&routine, 0, Status::Success).await;
+    assert_eq!(w.told(0).await, None);
+    assert_eq!(w.counts(&valves).await, [(Status::NoArtifact, 1)]);
+    // What a device runs that is newer is as good as what it is told to install.
+    urgent("old", 1).await;
+    assert_eq!(w.told(1).await, None);
+    let ended = [(Status::Aborted, 1), (Status::Pending, 1), (Status::Success, 1)];
+    assert_eq!(w.counts(&routine).await, ended);
+}
+
+#[tokio::test]
+async fn software_comes_before_no_configuration_for_good() {
+    let w = World::new().await;
+    let configuration = crate::deployments::NewConfiguration {
+        id: "c1".parse().unwrap(),
+        device: device(0),
+        name: "configuration".into(),
+        configuration: "{}".into(),
+        retries: 0,
+        control_map: None,
+    };
+    let configured = configuration.id.clone();
+    w.service().configure(&w.ctx, configuration).await.unwrap();
+    let course = Course { priority: 10, ..Course::default() };
+    let urgent = w.create_as(&w.ctx, "urgent", devices(1), course).await.unwrap();
+    w.fares(&urgent, 0, Status::Success).await;
+    w.fares(&configured, 0, Status::Success).await;
+}
+
+#[tokio::test]
 async fn what_has_not_begun_waits_for_what_has_a_higher_priority() {
     let w = World::new().await;
     let with = |priority| Course { priority, ..Course::default() };
