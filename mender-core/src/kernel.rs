@@ -14,6 +14,7 @@ use crate::{
     id::{EventId, NodeId},
     jobs::Jobs,
     outbox::{self, Journal, Outbox, Waiting},
+    presence::Presence,
 };
 
 /// A commit that takes longer may be missed by others who look at the feed.
@@ -30,6 +31,7 @@ pub(crate) struct Kernel {
     pub(crate) feed: Arc<dyn Feed>,
     pub(crate) outbox: Outbox,
     pub(crate) freshness: Freshness,
+    pub(crate) presence: Presence,
 }
 
 impl std::fmt::Debug for Kernel {
@@ -48,7 +50,8 @@ impl Kernel {
         let node = env.uuid().parse().map_err(|e| Error::internal("node id").because(e))?;
         let (outbox, events) = Outbox::new();
         let freshness = Freshness::new(env.clone(), feeds);
-        let kernel = Self { env, node, jobs, feed, outbox, freshness };
+        let presence = Presence::new(env.now());
+        let kernel = Self { env, node, jobs, feed, outbox, freshness, presence };
         Ok((kernel, events))
     }
 

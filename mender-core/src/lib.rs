@@ -25,6 +25,7 @@ pub mod outbound;
 pub mod outbox;
 pub mod page;
 mod port;
+mod presence;
 pub mod quota;
 pub mod search;
 pub mod secret;

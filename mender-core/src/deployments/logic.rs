@@ -278,7 +278,7 @@ pub fn report(
     match seen.status {
         Status::Aborted => return Err(Error::conflict("Deployment aborted")),
         Status::Decommissioned => return Err(Error::conflict("Device decommissioned")),
-        current if current == status => return Ok(heard(was, now)),
+        current if current == status => return Ok(heard(was, deployment, now)),
         // It said so before, and is to try again.
         Status::Pending if was.failed && status == Status::Failure => return Ok(Commit::nothing()),
         _ => {}
@@ -305,9 +305,16 @@ pub fn report(
     Ok(scored(moved(was, to).quiet("others hear how it ends"), deployment))
 }
 
+/// Tells whether it is to be noted that a device says something that is not new.
+fn is_worth_noting(row: &DeviceDeployment, deployment: &Deployment, now: Time) -> bool {
+    let minutes = deployment.rollout.silence_minutes.map(u64::from);
+    let often = minutes.map_or(HEARD, |minutes| Duration::from_secs(minutes * 60 / 4).min(HEARD));
+    row.watched().is_some_and(|heard| now.since(heard) >= often)
+}
+
 /// Notes that a device said again what it said before, where that matters.
-fn heard(was: DeviceDeployment, now: Time) -> Commit<DeviceDeployment> {
-    if was.watched().is_none_or(|heard| now.since(heard) < HEARD) {
+fn heard(was: DeviceDeployment, deployment: &Deployment, now: Time) -> Commit<DeviceDeployment> {
+    if !is_worth_noting(&was, deployment, now) {
         return Commit::nothing();
     }
     let to = DeviceDeployment { heard: Some(now), ..was.clone() };
@@ -324,15 +331,17 @@ pub fn patience(deployment: &Deployment, shares: bool) -> Duration {
 }
 
 /// Ends the try of a device that was silent for too long, or takes its place among those that
-/// fetch where it never began to. `fetches` is how long a device may take to fetch.
+/// fetch where it never began to. `fetches` is how long a device may take to fetch, `listening`
+/// since when it could have been heard.
 pub fn silenced(
     was: DeviceDeployment,
     deployment: &Deployment,
     fetches: Duration,
+    listening: Time,
     now: Time,
 ) -> Commit<DeviceDeployment> {
     let Some(heard) = was.watched() else { return Commit::nothing() };
-    let silent = now.since(heard);
+    let silent = now.since(heard.max(listening));
     let minutes = deployment.rollout.silence_minutes.map(u64::from);
     let limit = minutes.map(|minutes| Duration::from_secs(minutes * 60));
     let waits = Status::PAUSES.contains(&was.status);
@@ -360,7 +369,7 @@ pub fn silenced(
     Commit::nothing()
 }
 
-/// After how long it is noted that a device says the same again.
+/// After how long at most it is noted that a device says the same again.
 const HEARD: Duration = Duration::from_secs(60);
 
 /// For how long a device that was told to fetch something may say nothing.

@@ -76,7 +76,9 @@ impl Mender {
     async fn beat(&self, runs: bool) -> Result<()> {
         let kernel = &self.0.kernel;
         let node = feed::Node { id: kernel.node.clone(), at: kernel.env.now(), runs };
-        Ok(kernel.feed.beat(&node).await?)
+        kernel.feed.beat(&node).await?;
+        kernel.presence.note(node.at);
+        Ok(())
     }
 
     /// Takes over the events of nodes that died, and those that this one could not deliver in

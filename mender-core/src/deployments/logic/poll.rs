@@ -195,7 +195,7 @@ pub fn contact(
     let bytes = to.bytes;
     to.fetching |= fetches;
     to.shares |= share.is_some();
-    if fetches || share.is_some() {
+    if fetches || share.is_some() || super::is_worth_noting(&to, offer.deployment, now) {
         to.heard = Some(now);
     }
     let mut commit = scored(stored(was, to, offer.joins), offer.deployment);

@@ -269,14 +269,22 @@ impl Service {
             Payload::Configuration(_) => self.config.configuration_expires,
         };
         let (mut from, mut limit) = (Time(i64::MIN), CHUNK);
-        let until = Time((now - logic::patience(&deployment, shares)).0 + 1);
-        loop {
+        let patience = logic::patience(&deployment, shares);
+        let until = Time((now - patience).0 + 1);
+        // Whom nobody could hear was not silent.
+        let listening = self.kernel.presence.since(now);
+        while now.since(listening) >= patience {
             let rows = self.store.silent_rows(tenant, id, from..until, limit).await?;
             let last = rows.last().and_then(|row| row.heard).filter(|_| rows.len() == limit);
             for row in rows {
                 let device = row.device.clone();
-                let silenced = |row| logic::silenced(row, &deployment, fetches, now);
-                self.change_row(ctx, (id, &device), silenced).await?;
+                let silenced = |row| logic::silenced(row, &deployment, fetches, listening, now);
+                match self.commit_device(ctx, silenced(row)).await {
+                    Err(error) if error.is_stale() => {
+                        self.change_row(ctx, (id, &device), silenced).await?;
+                    }
+                    answer => answer?,
+                }
             }
             match last {
                 // More of a moment than are looked at together.

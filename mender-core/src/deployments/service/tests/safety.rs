@@ -374,6 +374,46 @@ async fn as_many_bytes_are_handed_out_as_time_gives() {
 }
 
 #[tokio::test]
+async fn devices_that_nobody_could_hear_were_not_silent() {
+    let w = World::new().await;
+    let course = Course { silence_minutes: Some(30), ..Course::default() };
+    let id = w.create_as(&w.ctx, "away", devices(1), course).await.unwrap();
+    w.fares(&id, 0, Status::Downloading).await;
+    let presence = &w.service().kernel.presence;
+    let serve = async |minutes: u32| {
+        for _ in 0..minutes * 3 {
+            presence.note(w.time.env().now());
+            w.mender.drain().await.unwrap();
+            w.time.advance(Duration::from_secs(20));
+        }
+    };
+    serve(10).await;
+    w.time.advance(40 * MINUTE);
+    w.mender.drain().await.unwrap();
+    serve(29).await;
+    assert_eq!(w.counts(&id).await, [(Status::Downloading, 1)]);
+    serve(2).await;
+    assert_eq!(w.counts(&id).await, [(Status::Failure, 1)]);
+}
+
+#[tokio::test]
+async fn who_says_the_same_again_or_polls_is_not_silent() {
+    let w = World::new().await;
+    let course = Course { silence_minutes: Some(1), ..Course::default() };
+    let id = w.create_as(&w.ctx, "chatty", devices(3), course).await.unwrap();
+    for n in 0..3 {
+        w.fares(&id, n, Status::Downloading).await;
+    }
+    for _ in 0..3 {
+        w.time.advance(50 * MINUTE / 60);
+        w.report(&id, 0, Status::Downloading).await.unwrap();
+        assert_eq!(w.told(1).await.as_ref(), Some(&id));
+        w.mender.drain().await.unwrap();
+    }
+    assert_eq!(w.counts(&id).await, [(Status::Failure, 1), (Status::Downloading, 2)]);
+}
+
+#[tokio::test]
 async fn devices_that_fall_silent_have_failed() {
     let w = World::new().await;
     let course = Course { silence_minutes: Some(30), retries: 1, ..Course::default() };
