@@ -52,6 +52,8 @@ pub enum Fault {
         /// Why.
         why: String,
     },
+    /// A part of the fleet panicked: a mistake in this program.
+    Broken(String),
 }
 
 impl fmt::Display for Fault {
@@ -81,6 +83,7 @@ impl fmt::Display for Fault {
             Self::Kept { path, why } => {
                 write!(f, "the keys of the fleet in {}: {why}", path.display())
             }
+            Self::Broken(why) => write!(f, "a part of the fleet broke: {why}"),
         }
     }
 }

@@ -1,5 +1,4 @@
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
@@ -17,7 +16,7 @@ use super::{
     client::Client,
     courier::Courier,
     fault::Fault,
-    kept::{Kept, Known},
+    kept::{Devices, Kept, Known},
     keys::Keyring,
     plan::{Plan, Storm},
     report::{Report, Tally},
@@ -34,7 +33,7 @@ pub struct Simulation<T = Client> {
     courier: Courier<T>,
     session: Option<Session<T>>,
     kept: Option<Kept>,
-    known: HashMap<u32, Known>,
+    known: Devices,
     watch: Watch,
     inboxes: Vec<mpsc::UnboundedReceiver<Order>>,
     starts: Time,
@@ -137,7 +136,7 @@ impl Simulation<InProcess> {
 }
 
 impl<T: Transport + Clone + 'static> Simulation<T> {
-    async fn over(transport: T, plan: Plan, env: &Env) -> Result<Self, Fault> {
+    pub(super) async fn over(transport: T, plan: Plan, env: &Env) -> Result<Self, Fault> {
         check(&transport, &plan.server).await?;
         let session = match &plan.user {
             Some(user) => {
@@ -147,7 +146,6 @@ impl<T: Transport + Clone + 'static> Simulation<T> {
         };
         let opened = plan.kept.as_ref().map(|path| Kept::open(path, env)).transpose()?;
         let (kept, known) = opened.unzip();
-        let known = known.unwrap_or_default().into_iter().map(|known| (known.number, known));
         let keys = match &kept {
             Some(Kept { secret, .. }) => Keyring::secret(*secret),
             None => Keyring::seeded(plan.seed),
@@ -163,7 +161,7 @@ impl<T: Transport + Clone + 'static> Simulation<T> {
         let tallies = (0..=parts).map(|_| Arc::default()).collect();
         let server = plan.server.clone();
         let watch = Watch(Arc::new(Inner { server, begun: OnceLock::new(), tallies, orders }));
-        let (known, starts) = (known.collect(), env.now());
+        let (known, starts) = (known.unwrap_or_default(), env.now());
         Ok(Self { plan, courier, session, kept, known, watch, inboxes, starts })
     }
 
@@ -173,10 +171,12 @@ impl<T: Transport + Clone + 'static> Simulation<T> {
         self.watch.clone()
     }
 
-    /// Has the devices do what they want until they are stopped, and returns what they did.
+    /// Has the devices do what they want until they are stopped, and returns what they did;
+    /// [`Watch::report`] tells it where they ended by a fault as well.
     ///
     /// # Errors
-    /// [`Fault::Kept`] where keys and tokens can't be written in the end.
+    /// [`Fault::Kept`] where keys and tokens can't be written in the end, [`Fault::Broken`] where
+    /// a part of the fleet panicked: the whole one is stopped then.
     pub async fn run(mut self, stop: CancellationToken) -> Result<Report, Fault> {
         let begun = *self.watch.0.begun.get_or_init(Instant::now);
         let beat = Beat { begun, at: self.starts };
@@ -202,7 +202,10 @@ impl<T: Transport + Clone + 'static> Simulation<T> {
         let mut running = JoinSet::new();
         for part in parts {
             let stop = stop.clone();
-            running.spawn(async move { part.run(stop).await.collect::<Vec<Unit>>() });
+            running.spawn(async move {
+                let _stops_all = stop.clone().drop_guard();
+                part.run(stop).await.collect::<Vec<Unit>>()
+            });
         }
         let user = accept(self.session, &self.plan, &courier, &self.watch);
         let storms = storms(&self.plan.storms, &self.watch);
@@ -210,19 +213,21 @@ impl<T: Transport + Clone + 'static> Simulation<T> {
             () = stop.cancelled() => {}
             ((), ()) = async { tokio::join!(Box::pin(user), storms) } => stop.cancelled().await,
         }
-        let mut units = Vec::new();
+        let (mut units, mut broken) = (Vec::new(), None);
         while let Some(part) = running.join_next().await {
-            units.extend(part.unwrap_or_default());
+            match part {
+                Ok(part) => units.extend(part),
+                Err(error) => broken = Some(Fault::Broken(error.to_string())),
+            }
         }
         if let Some(kept) = self.kept {
-            units.sort_by_key(|unit| unit.device.number());
             kept.save(units.into_iter().map(|unit| Known {
                 number: unit.device.number(),
                 runs: unit.device.runs().to_owned(),
                 token: unit.papers.token.into(),
             }))?;
         }
-        Ok(self.watch.report())
+        broken.map_or_else(|| Ok(self.watch.report()), Err)
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) async fn run(arguments: Simulate) -> Result<(), Failure> {
     let (watch, stop) = (simulation.watch(), CancellationToken::new());
     let running = simulation.run(stop.clone());
     let (report, ended) = tokio::join!(running, async {
-        let ended = conduct(&watch, duration).await;
+        let ended = conduct(&watch, duration, &stop).await;
         stop.cancel();
         ended
     });
@@ -52,7 +52,11 @@ pub(crate) async fn run(arguments: Simulate) -> Result<(), Failure> {
 }
 
 /// Shows how it stands until it is to end.
-async fn conduct(watch: &Watch, duration: Option<Duration>) -> Result<(), Failure> {
+async fn conduct(
+    watch: &Watch,
+    duration: Option<Duration>,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
     let on = |kind| signal(kind).map_err(|e| Failure::new(format!("signals: {e}")));
     let mut interrupt = on(SignalKind::interrupt())?;
     let mut terminate = on(SignalKind::terminate())?;
@@ -66,6 +70,8 @@ async fn conduct(watch: &Watch, duration: Option<Duration>) -> Result<(), Failur
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
             () = &mut end => break,
+            // It broke.
+            () = stop.cancelled() => break,
             _ = ticks.tick() => screen.show(&watch.report()),
         }
     }
@@ -127,6 +133,7 @@ fn failure(fault: &Fault, user: &str) -> Failure {
         ),
         Fault::Refused { .. } => "look into the log of the server".into(),
         Fault::Kept { .. } => "name a file of a fleet, or a new one, in --keys".into(),
+        Fault::Broken(_) => "this is a mistake in the program: report it, please".into(),
     };
     Failure::new(format!("{fault}; {remedy}"))
 }
