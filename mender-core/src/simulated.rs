@@ -310,7 +310,8 @@ impl Simulated {
         let Some(mut work) = self.work.take() else { return false };
         let repeat = self.profile.chances.repeat;
         let (was, done) = (work.next, work.status());
-        let repeats = *answer == Answer::Done && self.chance(repeat);
+        let repeats = *answer == Answer::Done && !work.is_repeated && self.chance(repeat);
+        work.is_repeated |= repeats;
         if repeats || !work.advance(answer, self.tries, &self.profile) {
             self.work = Some(work);
             // Bytes that stopped coming may come after a while.
@@ -319,6 +320,7 @@ impl Simulated {
             }
             return !repeats;
         }
+        work.is_repeated = false;
         let deployment = work.update.deployment.clone();
         self.wakes = now;
         match was {
