@@ -236,6 +236,38 @@ fn reports_come_twice_and_late() {
 }
 
 #[test]
+fn no_time_is_too_long_for_a_device() {
+    let long = Duration::MAX;
+    let profile = Profile {
+        polls: long,
+        inventories: long,
+        retry: long,
+        retries: long,
+        installs: long,
+        reboots: Some(long),
+        chances: Chances { late: 1000, ..Chances::default() },
+        ..Profile::default()
+    };
+    let refused = Answer::Unavailable { after: None };
+    let (mut device, now) = told(Chances::default(), profile.reboots);
+    device.behave(&profile.into());
+    let mut did = 0;
+    while did < 100 {
+        device.hurry(now);
+        let act = device.next(now);
+        assert!(!matches!(act, Act::Wait(until) if until <= now), "{act:?}");
+        let answer = match act {
+            _ if did % 3 == 0 => refused.clone(),
+            Act::Download { .. } => part(100),
+            _ => Answer::Done,
+        };
+        device.answered(now, answer);
+        did += 1;
+    }
+    assert_eq!(device.runs(), "release-2");
+}
+
+#[test]
 fn a_device_is_small() {
     assert!(size_of::<Simulated>() <= 112, "{} bytes", size_of::<Simulated>());
 }

@@ -278,7 +278,8 @@ async fn storms(storms: &[Storm], watch: &Watch) {
     storms.sort_by_key(|storm| storm.at);
     let begun = Instant::now();
     for storm in storms {
-        tokio::time::sleep_until(begun + storm.at).await;
+        let Some(at) = begun.checked_add(storm.at) else { return };
+        tokio::time::sleep_until(at).await;
         watch.cut(storm.share);
     }
 }

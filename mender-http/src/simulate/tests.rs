@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode};
 use mender_core::Env;
 use tokio_util::sync::CancellationToken;
 
-use super::{Fault, Lost, Plan, Report, Simulation, Transport};
+use super::{Fault, Lost, Plan, Report, Simulation, Storm, Transport};
 
 /// What a server does when a device polls.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +91,15 @@ async fn a_smaller_fleet_or_another_part_of_it_leaves_the_rest_in_the_file() {
         ran(Polls::Answered, plan).await.unwrap();
     }
     assert_eq!(with_token(&path), Vec::from_iter((0..9).chain(20..22)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_in_a_time_that_no_clock_tells_never_comes() {
+    let storms = [60, u64::MAX].map(|at| Storm { at: Duration::from_secs(at), share: 1000 });
+    let storms = storms.to_vec();
+    let report = ran(Polls::Answered, Plan { storms, ..plan(5) }).await.unwrap();
+    // Before and after the storm that came.
+    assert_eq!(report.kinds["authenticate"].requests, 10);
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,9 +66,12 @@ struct Outage {
     share: Share,
 }
 
-/// A time such as `30s`.
+/// A time such as `30s`, up to ten years: no sum of times is too long for a clock.
 #[derive(Clone, Copy, Debug)]
 struct Span(Duration);
+
+/// In days.
+const LONGEST: u64 = 3650;
 
 /// A part of all, of a thousand; written as a number from 0 to 1.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,7 +81,10 @@ impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         let wrong = || de::Error::custom(format!("{text:?} is not {}", Duration::ALLOWED));
-        Duration::parse(&text).map(Self).ok_or_else(wrong)
+        let time = Duration::parse(&text).ok_or_else(wrong)?;
+        let is_long = time.as_secs() > LONGEST * 24 * 60 * 60;
+        let long = || de::Error::custom(format!("{text:?} is more than {LONGEST}d"));
+        if is_long { Err(long()) } else { Ok(Self(time)) }
     }
 }
 
@@ -239,6 +245,11 @@ mod tests {
                 "[[device]]\npoll_interval = \"5 weeks\"",
                 "line 2: poll_interval: \"5 weeks\" is not a duration",
             ),
+            (
+                "[[device]]\nretry = \"18446744073709551615s\"",
+                "line 2: retry: \"18446744073709551615s\" is more than 3650d",
+            ),
+            ("[[storm]]\nat = \"3651d\"\nshare = 1", "line 2: at: \"3651d\" is more than 3650d"),
             (
                 "[[device]]\ntype = 7\n",
                 "line 2: type: invalid type: integer `7`, expected a string",
