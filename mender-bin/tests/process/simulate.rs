@@ -6,7 +6,9 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{Server, call, eventually_body, last_word, program, run, send, text};
+use crate::support::{
+    Server, call, eventually_body, in_terminal, last_word, program, run, send, text,
+};
 
 const USER: &str = "u@example.com";
 const PASSWORD: &str = "correct horse";
@@ -131,6 +133,18 @@ fn a_fleet_is_accepted_updated_and_returns() {
     let told = json(Path::new(&report));
     assert_eq!(told["runs"]["release-2"], success, "{told}");
     assert_eq!(told["kinds"].get("authenticate"), None, "{told}");
+}
+
+#[test]
+fn a_terminal_shows_a_table_with_colours_unless_they_are_refused() {
+    let server = Server::start(&[]);
+    let fleet = format!("simulate --server http://{} --devices=1 --duration=1s", server.public);
+    for (refused, is_coloured) in [("", true), ("1", false)] {
+        let ended = in_terminal(server.data.path(), &fleet, refused);
+        let shown = text(&ended.stdout);
+        assert!(ended.status.success() && shown.contains("\x1b[?7l"), "{shown}");
+        assert_eq!(shown.contains("\x1b[1m"), is_coloured, "{shown}");
+    }
 }
 
 #[test]

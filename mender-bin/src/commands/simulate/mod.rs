@@ -3,12 +3,7 @@
 pub(super) mod scenario;
 mod show;
 
-use std::{
-    fs,
-    io::{IsTerminal as _, stderr},
-    path::Path,
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
 use mender_core::{Env, secret::Secret};
 use mender_http::simulate::{Fault, Plan, Report, Simulation, Trust, User, Watch};
@@ -62,9 +57,8 @@ async fn conduct(
     let mut terminate = on(SignalKind::terminate())?;
     let end = tokio::time::sleep(duration.unwrap_or(Duration::MAX));
     tokio::pin!(end);
-    let is_seen = stderr().is_terminal();
-    let mut screen = Screen::new(is_seen, std::env::var_os("NO_COLOR").is_none());
-    let mut ticks = tokio::time::interval(if is_seen { DRAWN } else { WRITTEN });
+    let mut screen = Screen::new();
+    let mut ticks = tokio::time::interval(if screen.is_terminal() { DRAWN } else { WRITTEN });
     loop {
         tokio::select! {
             _ = interrupt.recv() => break,
