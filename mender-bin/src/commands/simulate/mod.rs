@@ -1,16 +1,18 @@
 //! `simulate`
 
+mod json;
 pub(super) mod scenario;
 mod show;
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, time::Duration};
 
 use mender_core::{Env, secret::Secret};
-use mender_http::simulate::{Fault, Plan, Report, Simulation, Trust, User, Watch};
+use mender_http::simulate::{Fault, Plan, Simulation, Trust, User, Watch};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{cli::Simulate, commands::print, failure::Failure};
+use json::Json;
 use show::Screen;
 
 /// How often the table is drawn in a terminal, and a line is written elsewhere.
@@ -21,10 +23,7 @@ pub(crate) async fn run(arguments: Simulate) -> Result<(), Failure> {
     let (duration, json) = (arguments.duration, arguments.json.clone());
     let user = arguments.user.clone().unwrap_or_default();
     let plan = plan(arguments)?;
-    if let Some(path) = &json {
-        // Not after an hour of work.
-        fs::write(path, "").map_err(|e| Failure::new(format!("--json {}: {e}", path.display())))?;
-    }
+    let json = json.as_deref().map(Json::open).transpose()?;
     if plan.user.is_none() && plan.kept.is_none() {
         eprintln!(
             "mender-server: devices wait until somebody accepts them; with --user and --password \
@@ -35,15 +34,17 @@ pub(crate) async fn run(arguments: Simulate) -> Result<(), Failure> {
     let simulation = Simulation::prepare(plan, &Env::system()).await.map_err(&fault)?;
     let (watch, stop) = (simulation.watch(), CancellationToken::new());
     let running = simulation.run(stop.clone());
-    let (report, ended) = tokio::join!(running, async {
-        let ended = conduct(&watch, duration, &stop).await;
+    let (ended, conducted) = tokio::join!(running, async {
+        let conducted = conduct(&watch, duration, &stop).await;
         stop.cancel();
-        ended
+        conducted
     });
-    ended?;
-    let report = report.map_err(fault)?;
-    print(&report.to_string())?;
-    json.map_or(Ok(()), |path| write(&path, &report))
+    // What came of a long run is told whatever went wrong in the end.
+    let report = watch.report();
+    let printed = print(&report.to_string());
+    let written = json.map_or(Ok(()), |json| json.write(&report));
+    ended.map_err(fault)?;
+    conducted.and(printed).and(written)
 }
 
 /// Shows how it stands until it is to end.
@@ -71,12 +72,6 @@ async fn conduct(
     }
     screen.clear();
     Ok(())
-}
-
-fn write(path: &Path, report: &Report) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(report).map_err(|e| Failure::new(e.to_string()))?;
-    let written = fs::write(path, text + "\n");
-    written.map_err(|e| Failure::new(format!("--json {}: {e}", path.display())))
 }
 
 /// Returns what the arguments say.
