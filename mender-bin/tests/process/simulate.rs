@@ -182,6 +182,26 @@ fn a_report_is_there_although_keys_can_not_be_saved_and_only_once_it_is_whole() 
 }
 
 #[test]
+fn connections_must_fit_into_the_files_that_may_be_opened() {
+    let server = Server::start(&[]);
+    let limited = |limit: &str| {
+        let fleet = program(server.data.path());
+        let mut shell = Command::new("sh");
+        shell.env_clear().args(["-c", &format!("{limit}; exec \"$@\""), "sh"]);
+        shell.arg(fleet.get_program()).args(["simulate", "--devices=1", "--duration=1s"]);
+        shell.args(["--server", &format!("http://{}", server.public)]).output().unwrap()
+    };
+    // The limit that a program may raise itself is no limit.
+    let raised = limited("ulimit -S -n 100");
+    assert!(raised.status.success(), "{}", text(&raised.stderr));
+    let refused = limited("ulimit -n 100");
+    let error = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{error}");
+    assert!(error.contains("128 connections do not fit into the 100 files"), "{error}");
+    assert!(error.contains("have 68 at most"), "{error}");
+}
+
+#[test]
 fn what_is_wrong_is_told_in_a_sentence_with_what_to_do() {
     let server = Server::start(&[]);
     let data = server.data.path();

@@ -19,10 +19,14 @@ use show::Screen;
 const DRAWN: Duration = Duration::from_millis(500);
 const WRITTEN: Duration = Duration::from_secs(10);
 
+/// About how many files are open that are no connections.
+const OTHER_FILES: usize = 32;
+
 pub(crate) async fn run(arguments: Simulate) -> Result<(), Failure> {
     let (duration, json) = (arguments.duration, arguments.json.clone());
     let user = arguments.user.clone().unwrap_or_default();
     let plan = plan(arguments)?;
+    allow(plan.connections)?;
     let json = json.as_deref().map(Json::open).transpose()?;
     if plan.user.is_none() && plan.kept.is_none() {
         eprintln!(
@@ -45,6 +49,20 @@ pub(crate) async fn run(arguments: Simulate) -> Result<(), Failure> {
     let written = json.map_or(Ok(()), |json| json.write(&report));
     ended.map_err(fault)?;
     conducted.and(printed).and(written)
+}
+
+/// Has the process have so many connections, or says that it can't.
+fn allow(connections: usize) -> Result<(), Failure> {
+    // Where the limit is not known, it is tried.
+    let Ok(limit) = rlimit::increase_nofile_limit(u64::MAX) else { return Ok(()) };
+    let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(OTHER_FILES);
+    if connections <= most {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{connections} connections do not fit into the {limit} files that this program may open: \
+         have {most} at most, `connections` in a scenario, or raise the limit with `ulimit -n`"
+    )))
 }
 
 /// Shows how it stands until it is to end.
