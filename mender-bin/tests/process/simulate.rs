@@ -213,7 +213,7 @@ fn what_is_wrong_is_told_in_a_sentence_with_what_to_do() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (nobody, secure) = (url(&free.to_string()), public.replace("http:", "https:"));
     let login = ["--user=x@example.com", "--password=wrong"];
-    let cases: [(&str, &[&str], &str); 10] = [
+    let cases: [(&str, &[&str], &str); 11] = [
         (&nobody, &[], "nobody answers at http://127.0.0.1:"),
         (&nobody, &[], "start one there with `mender-server serve`, or correct --server"),
         ("127.0.0.1:1", &[], "\"127.0.0.1:1\" is no address of a server such as https://"),
@@ -222,6 +222,11 @@ fn what_is_wrong_is_told_in_a_sentence_with_what_to_do() {
         (&public, &login, "the server knows no user x@example.com with this password; correct"),
         (&public, &["--scenario", &scenario], "s.toml, line 2: polls: unknown field `polls`"),
         (&public, &["--keys", &folder], "name a file of a fleet, or a new one, in --keys"),
+        (
+            &public,
+            &["--first=4294967290", "--devices=20"],
+            "20 devices from 4294967290 on: the highest number is 4294967295; lower --first or",
+        ),
         (&public, &["--json", &folder], "Is a directory"),
         (&public, &["--ca", &scenario], "name a PEM file in --ca"),
     ];

@@ -137,6 +137,9 @@ impl Simulation<InProcess> {
 
 impl<T: Transport + Clone + 'static> Simulation<T> {
     pub(super) async fn over(transport: T, plan: Plan, env: &Env) -> Result<Self, Fault> {
+        if plan.devices > 0 && plan.first.checked_add(plan.devices - 1).is_none() {
+            return Err(Fault::Numbers { first: plan.first, devices: plan.devices });
+        }
         check(&transport, &plan.server).await?;
         let session = match &plan.user {
             Some(user) => {
@@ -187,7 +190,7 @@ impl<T: Transport + Clone + 'static> Simulation<T> {
             parts.push(Shard::new(courier.clone(), beat, limit, inbox, tally.clone()));
         }
         for (n, part) in (0..self.plan.devices).zip((0..parts.len()).cycle()) {
-            let number = self.plan.first.saturating_add(n);
+            let number = self.plan.first + n;
             let profile = self.plan.kind(n);
             let device = Simulated::new(number, &profile, self.plan.seed, self.starts);
             let device = device.within(self.starts, self.plan.ramp);
@@ -240,7 +243,7 @@ impl user::Known for Numbers<'_> {
         let digits: String = mac.strip_prefix("02:00:")?.split(':').collect();
         let number = u32::from_str_radix(&digits, 16).ok()?;
         let Plan { first, devices, .. } = self.0;
-        let is_known = (*first..first.saturating_add(*devices)).contains(&number);
+        let is_known = number.checked_sub(*first).is_some_and(|n| n < *devices);
         let device = Simulated::new(number, &self.0.kind(0), 0, Time(0));
         is_known.then(|| (number, device.identity()))
     }

@@ -123,6 +123,7 @@ fn plan(arguments: Simulate) -> Result<Plan, Failure> {
 fn failure(fault: &Fault, user: &str) -> Failure {
     let remedy = match fault {
         Fault::Address(_) => "give it in --server".into(),
+        Fault::Numbers { .. } => "lower --first or --devices".into(),
         Fault::Authority { .. } => "name a PEM file in --ca".into(),
         Fault::Unreachable { .. } => {
             "start one there with `mender-server serve`, or correct --server".into()
