@@ -160,6 +160,8 @@ impl<T: Transport + Clone + 'static> Simulation<T> {
             courier = courier.checking();
         }
         let parts = std::thread::available_parallelism().map_or(1, usize::from);
+        // Each part needs a connection at least.
+        let parts = parts.min(plan.connections).max(1);
         let (orders, inboxes) = (0..parts).map(|_| mpsc::unbounded_channel()).unzip();
         let tallies = (0..=parts).map(|_| Arc::default()).collect();
         let server = plan.server.clone();
@@ -185,8 +187,13 @@ impl<T: Transport + Clone + 'static> Simulation<T> {
         let beat = Beat { begun, at: self.starts };
         let courier = Arc::new(self.courier);
         let mut parts = Vec::new();
-        let limit = (self.plan.connections / self.inboxes.len().max(1)).max(1);
-        for (inbox, tally) in self.inboxes.drain(..).zip(&self.watch.0.tallies) {
+        let (each, left) = {
+            let (all, parts) = (self.plan.connections.max(1), self.inboxes.len().max(1));
+            (all / parts, all % parts)
+        };
+        for (n, inbox) in self.inboxes.drain(..).enumerate() {
+            let tally = &self.watch.0.tallies[n];
+            let limit = each + usize::from(n < left);
             parts.push(Shard::new(courier.clone(), beat, limit, inbox, tally.clone()));
         }
         for (n, part) in (0..self.plan.devices).zip((0..parts.len()).cycle()) {

@@ -1,6 +1,13 @@
 //! What becomes of a fleet whose server misbehaves; tokio's clock leaps.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -22,6 +29,23 @@ enum Polls {
 
 #[derive(Clone, Debug)]
 struct Server(Polls);
+
+/// A server that answers nothing of use, after a second.
+#[derive(Clone, Debug, Default)]
+struct Slow {
+    is_at: Arc<AtomicUsize>,
+    was_at: Arc<AtomicUsize>,
+}
+
+impl Transport for Slow {
+    async fn send(&self, _: Request<Bytes>) -> Result<Response<Body>, Lost> {
+        let is_at = self.is_at.fetch_add(1, Relaxed) + 1;
+        self.was_at.fetch_max(is_at, Relaxed);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.is_at.fetch_sub(1, Relaxed);
+        Ok(answer(StatusCode::SERVICE_UNAVAILABLE, ""))
+    }
+}
 
 fn answer(status: StatusCode, body: &'static str) -> Response<Body> {
     let mut answer = Response::new(Body::from(body));
@@ -54,7 +78,14 @@ fn plan(devices: u32) -> Plan {
 
 /// Runs a fleet for an hour.
 async fn ran(server: Polls, plan: Plan) -> Result<Report, Fault> {
-    let simulation = Simulation::over(Server(server), plan, &Env::system()).await?;
+    ran_over(Server(server), plan).await
+}
+
+async fn ran_over<T>(server: T, plan: Plan) -> Result<Report, Fault>
+where
+    T: Transport + Clone + 'static,
+{
+    let simulation = Simulation::over(server, plan, &Env::system()).await?;
     let stop = CancellationToken::new();
     let (report, ()) = tokio::join!(Box::pin(simulation.run(stop.clone())), async {
         tokio::select! {
@@ -100,6 +131,15 @@ async fn a_storm_in_a_time_that_no_clock_tells_never_comes() {
     let report = ran(Polls::Answered, Plan { storms, ..plan(5) }).await.unwrap();
     // Before and after the storm that came.
     assert_eq!(report.kinds["authenticate"].requests, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_requests_are_under_way_as_there_are_connections() {
+    for connections in [1, 3, 7] {
+        let server = Slow::default();
+        ran_over(server.clone(), Plan { connections, ..plan(100) }).await.unwrap();
+        assert_eq!(server.was_at.load(Relaxed), connections);
+    }
 }
 
 #[tokio::test(start_paused = true)]
