@@ -44,10 +44,14 @@ fn levels(wanted: &str) -> String {
     if wanted.contains("async_nats") { wanted.into() } else { format!("{wanted},async_nats=off") }
 }
 
-/// Tells whether who reads the log sees colours, and wants to: <https://no-color.org>.
+/// Tells whether who reads the log sees colours, and wants to.
 fn is_coloured() -> bool {
-    let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    io::stderr().is_terminal() && !is_refused
+    io::stderr().is_terminal() && wants_colours()
+}
+
+/// Tells whether colours are not refused: <https://no-color.org>.
+pub(crate) fn wants_colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Up to how many seconds requests take that are counted together.

@@ -310,7 +310,8 @@ impl Simulated {
         let Some(mut work) = self.work.take() else { return false };
         let repeat = self.profile.chances.repeat;
         let (was, done) = (work.next, work.status());
-        let repeats = *answer == Answer::Done && self.chance(repeat);
+        let repeats = *answer == Answer::Done && !work.is_repeated && self.chance(repeat);
+        work.is_repeated |= repeats;
         if repeats || !work.advance(answer, self.tries, &self.profile) {
             self.work = Some(work);
             // Bytes that stopped coming may come after a while.
@@ -319,6 +320,7 @@ impl Simulated {
             }
             return !repeats;
         }
+        work.is_repeated = false;
         let deployment = work.update.deployment.clone();
         self.wakes = now;
         match was {
@@ -349,14 +351,15 @@ impl Simulated {
         if self.chance(self.profile.chances.late) {
             let said = [Status::Downloading, Status::Installing, last];
             let status = said[self.below(said.len())];
-            let at = now + self.part_of(self.profile.polls * 4);
+            let at = now + self.part_of(self.profile.polls.saturating_mul(4));
             self.echo = Some(Box::new(Echo { at, deployment, status }));
         }
     }
 
     /// Waits until it tries again, the longer the more often it tried.
     fn retry(&mut self, now: Time, after: Option<Duration>) {
-        let doubled = self.profile.retry * 2_u32.pow(u32::from(self.tries / 3).min(8));
+        let times = 2_u32.pow(u32::from(self.tries / 3).min(8));
+        let doubled = self.profile.retry.saturating_mul(times);
         let wait = after.unwrap_or(doubled.min(self.profile.retries));
         self.tries = self.tries.saturating_add(1);
         self.wakes = now + wait + self.part_of(wait / 4);
@@ -411,7 +414,7 @@ impl Simulated {
 
     /// A time, a tenth longer at most: devices that began together drift apart.
     fn about(&mut self, time: Duration) -> Duration {
-        time + self.part_of(time / 10)
+        time.saturating_add(self.part_of(time / 10))
     }
 }
 

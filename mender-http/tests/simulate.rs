@@ -139,6 +139,14 @@ async fn whatever_happens_the_server_believes_what_devices_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_number_is_one_of_a_device_as_well() {
+    let (mender, server) = server().await;
+    let last = Plan { first: u32::MAX - 1, ..plan(2, Chances::default()) };
+    let (report, _) = run(&mender, server, last).await;
+    assert_eq!(report.runs, [("release-2".to_owned(), 2)].into());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_key_that_changed_is_accepted_and_strangers_are_not() {
     let (mender, server) = server().await;
     let ended = async |plan: Plan| {
@@ -174,6 +182,9 @@ async fn who_is_no_server_or_user_is_told_at_once() {
     let other = InProcess::from(axum::Router::new());
     let stranger = prepared(other, plan(1, Chances::default())).await;
     assert_eq!(stranger, Fault::Stranger { server: "http://localhost".into(), status: 404 });
+    let (first, devices) = (u32::MAX - 1, 3);
+    let many = Plan { first, ..plan(devices, Chances::default()) };
+    assert_eq!(prepared(server.clone(), many).await, Fault::Numbers { first, devices });
     let user = Some(User { name: USER.into(), password: Secret::new("wrong") });
     let refused = prepared(server, Plan { user, ..plan(1, Chances::default()) }).await;
     assert_eq!(refused, Fault::Password { user: USER.into() });

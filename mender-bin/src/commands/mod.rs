@@ -8,6 +8,7 @@ pub(crate) mod backup;
 pub(crate) mod backup;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+mod drawing;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod inventory;

@@ -1,11 +1,8 @@
 //! What shells and terminals get.
 
-use std::{
-    fs,
-    process::{Command, Output},
-};
+use std::{fs, process::Command};
 
-use crate::support::{program, run, text};
+use crate::support::{in_terminal, run, text};
 
 const ESCAPE: char = '\x1b';
 
@@ -61,16 +58,8 @@ fn zsh_and_fish_get_scripts_of_their_own() {
 #[test]
 fn colours_are_for_terminals_unless_they_are_refused() {
     let data = tempfile::tempdir().unwrap();
-    // `script` runs a command in a terminal. The second command logs a warning.
-    let terminal = |arguments: &str, refused: &str| -> Output {
-        let command = program(data.path());
-        let line = format!("'{}' {arguments}", command.get_program().to_str().unwrap());
-        let mut terminal = Command::new("script");
-        terminal.args(["-qec", &line, "/dev/null"]).env_clear();
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        terminal.env("PATH", path).env("TERM", "xterm").env("NO_COLOR", refused);
-        terminal.env("MENDER_DATA_DIR", data.path()).output().unwrap()
-    };
+    // The second command logs a warning.
+    let terminal = |arguments: &str, refused: &str| in_terminal(data.path(), arguments, refused);
     let user = |name: &str| {
         format!("user create --username {name}@x.example --password 'correct horse' --role R")
     };

@@ -6,7 +6,9 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{Server, call, eventually_body, last_word, program, run, send, text};
+use crate::support::{
+    Server, call, eventually_body, in_terminal, last_word, program, run, send, text,
+};
 
 const USER: &str = "u@example.com";
 const PASSWORD: &str = "correct horse";
@@ -134,6 +136,72 @@ fn a_fleet_is_accepted_updated_and_returns() {
 }
 
 #[test]
+fn a_terminal_shows_a_table_with_colours_unless_they_are_refused() {
+    let server = Server::start(&[]);
+    let fleet = format!("simulate --server http://{} --devices=1 --duration=1s", server.public);
+    for (refused, is_coloured) in [("", true), ("1", false)] {
+        let ended = in_terminal(server.data.path(), &fleet, refused);
+        let shown = text(&ended.stdout);
+        assert!(ended.status.success() && shown.contains("\x1b[?7l"), "{shown}");
+        assert_eq!(shown.contains("\x1b[1m"), is_coloured, "{shown}");
+    }
+}
+
+#[test]
+fn a_report_is_there_although_keys_can_not_be_saved_and_only_once_it_is_whole() {
+    let server = Server::start(&[]);
+    let data = server.data.path();
+    let path = |name: &str| data.join(name).to_str().unwrap().to_owned();
+    let (public, keys, report) = (format!("http://{}", server.public), path("f"), path("r"));
+    let fleet = |server: &str| {
+        let files = ["--devices=1", "--duration=1s", "--keys", &keys, "--json", &report];
+        run(data, &[&["simulate", "--server", server][..], &files].concat())
+    };
+    assert!(fleet(&public).status.success());
+    let whole = fs::read_to_string(&report).unwrap();
+    let refused = fleet("http://127.0.0.1:1");
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(fs::read_to_string(&report).unwrap(), whole);
+
+    // What is written beside the file of keys has no place.
+    fs::create_dir(path("f.new")).unwrap();
+    fs::remove_file(&report).unwrap();
+    let ended = fleet(&public);
+    assert_eq!(ended.status.code(), Some(1));
+    let error = text(&ended.stderr);
+    assert!(error.contains("the keys of the fleet in"), "{error}");
+    let table = text(&ended.stdout);
+    assert!(table.starts_with("1 devices of http://127.0.0.1:"), "{table}");
+    assert_eq!(json(Path::new(&report))["devices"], 1);
+    assert!(!data.join("r.new").exists());
+
+    let device = ["simulate", "--server", &public, "--devices=1", "--duration=1s", "--json"];
+    let ended = run(data, &[&device[..], &["/dev/stderr"]].concat());
+    let error = text(&ended.stderr);
+    assert!(ended.status.success() && error.contains("\"devices\": 1,"), "{error}");
+}
+
+#[test]
+fn connections_must_fit_into_the_files_that_may_be_opened() {
+    let server = Server::start(&[]);
+    let limited = |limit: &str| {
+        let fleet = program(server.data.path());
+        let mut shell = Command::new("sh");
+        shell.env_clear().args(["-c", &format!("{limit}; exec \"$@\""), "sh"]);
+        shell.arg(fleet.get_program()).args(["simulate", "--devices=1", "--duration=1s"]);
+        shell.args(["--server", &format!("http://{}", server.public)]).output().unwrap()
+    };
+    // The limit that a program may raise itself is no limit.
+    let raised = limited("ulimit -S -n 100");
+    assert!(raised.status.success(), "{}", text(&raised.stderr));
+    let refused = limited("ulimit -n 100");
+    let error = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{error}");
+    assert!(error.contains("128 connections do not fit into the 100 files"), "{error}");
+    assert!(error.contains("have 68 at most"), "{error}");
+}
+
+#[test]
 fn what_is_wrong_is_told_in_a_sentence_with_what_to_do() {
     let server = Server::start(&[]);
     let data = server.data.path();
@@ -145,7 +213,7 @@ fn what_is_wrong_is_told_in_a_sentence_with_what_to_do() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (nobody, secure) = (url(&free.to_string()), public.replace("http:", "https:"));
     let login = ["--user=x@example.com", "--password=wrong"];
-    let cases: [(&str, &[&str], &str); 9] = [
+    let cases: [(&str, &[&str], &str); 11] = [
         (&nobody, &[], "nobody answers at http://127.0.0.1:"),
         (&nobody, &[], "start one there with `mender-server serve`, or correct --server"),
         ("127.0.0.1:1", &[], "\"127.0.0.1:1\" is no address of a server such as https://"),
@@ -154,6 +222,12 @@ fn what_is_wrong_is_told_in_a_sentence_with_what_to_do() {
         (&public, &login, "the server knows no user x@example.com with this password; correct"),
         (&public, &["--scenario", &scenario], "s.toml, line 2: polls: unknown field `polls`"),
         (&public, &["--keys", &folder], "name a file of a fleet, or a new one, in --keys"),
+        (
+            &public,
+            &["--first=4294967290", "--devices=20"],
+            "20 devices from 4294967290 on: the highest number is 4294967295; lower --first or",
+        ),
+        (&public, &["--json", &folder], "Is a directory"),
         (&public, &["--ca", &scenario], "name a PEM file in --ca"),
     ];
     for (server, more, said) in cases {

@@ -26,6 +26,17 @@ pub(crate) fn run(data: &Path, arguments: &[&str]) -> Output {
     program(data).args(arguments).output().unwrap()
 }
 
+/// Runs a command line to its end in a terminal, with this `NO_COLOR`.
+pub(crate) fn in_terminal(data: &Path, arguments: &str, refused: &str) -> Output {
+    let command = program(data);
+    let line = format!("'{}' {arguments}", command.get_program().to_str().unwrap());
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", &line, "/dev/null"]).env_clear();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    terminal.env("PATH", path).env("TERM", "xterm").env("NO_COLOR", refused);
+    terminal.env("MENDER_DATA_DIR", data).output().unwrap()
+}
+
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }

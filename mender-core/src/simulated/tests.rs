@@ -220,15 +220,51 @@ fn a_stuck_device_does_nothing_until_it_is_switched_off_and_on() {
 
 #[test]
 fn reports_come_twice_and_late() {
-    let chances = Chances { repeat: 500, late: 1000, ..Chances::default() };
-    let (did, device) = course(told(chances, None), |_, _, _| None);
-    assert!(did.len() > 6, "{did:?}");
+    let chances = Chances { repeat: 1000, late: 1000, ..Chances::default() };
+    let (mut did, device) = course(told(chances, None), |_, _, _| None);
+    did.retain(|did| did.as_str() != "inventory");
+    let twice = ["downloading"; 2].into_iter().chain(["fetch from 0"]);
+    // Both before and after the installation a device says that it installs.
+    let twice = twice.chain(["installing"; 4]).chain(["success"; 2]);
+    assert_eq!(did, Vec::from_iter(twice));
     let echo = device.echo.clone().unwrap();
     let (mut device, now) = (device, echo.at);
     device.hurry(now);
     assert!(is_report(&device.next(now), echo.status));
     device.answered(now, Answer::Aborted);
     assert!(!matches!(device.next(now), Act::Report { .. }));
+}
+
+#[test]
+fn no_time_is_too_long_for_a_device() {
+    let long = Duration::MAX;
+    let profile = Profile {
+        polls: long,
+        inventories: long,
+        retry: long,
+        retries: long,
+        installs: long,
+        reboots: Some(long),
+        chances: Chances { late: 1000, ..Chances::default() },
+        ..Profile::default()
+    };
+    let refused = Answer::Unavailable { after: None };
+    let (mut device, now) = told(Chances::default(), profile.reboots);
+    device.behave(&profile.into());
+    let mut did = 0;
+    while did < 100 {
+        device.hurry(now);
+        let act = device.next(now);
+        assert!(!matches!(act, Act::Wait(until) if until <= now), "{act:?}");
+        let answer = match act {
+            _ if did % 3 == 0 => refused.clone(),
+            Act::Download { .. } => part(100),
+            _ => Answer::Done,
+        };
+        device.answered(now, answer);
+        did += 1;
+    }
+    assert_eq!(device.runs(), "release-2");
 }
 
 #[test]

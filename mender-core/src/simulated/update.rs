@@ -59,6 +59,8 @@ pub(super) struct Work {
     pub(super) next: Next,
     /// How many bytes are there.
     pub(super) got: u64,
+    /// Whether what comes next was done once, as though its answer was lost.
+    pub(super) is_repeated: bool,
     fate: Fate,
     /// Where the device falls silent.
     sticks_at: Option<Next>,
@@ -76,7 +78,7 @@ impl Work {
             (false, true) => (Next::Begin, Fate::Fails),
             (false, false) => (Next::Begin, Fate::Succeeds),
         };
-        Self { update, next, got: 0, fate, sticks_at }
+        Self { update, next, got: 0, is_repeated: false, fate, sticks_at }
     }
 
     /// Returns the status that belongs to what comes next.

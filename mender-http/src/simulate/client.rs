@@ -132,9 +132,18 @@ fn tls(trust: &Trust) -> Result<ClientConfig, Fault> {
 fn address(server: &str) -> Option<(Uri, String)> {
     let uri: Uri = server.parse().ok()?;
     let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-    let is_plain = uri.query().is_none() && uri.host().is_some_and(|host| !host.is_empty());
+    let has_host = uri.host().is_some_and(|host| !host.is_empty());
+    // A user's name and password may stand before an @.
+    let is_plain = has_host && uri.query().is_none() && !server.contains('@');
     let prefix = uri.path().trim_end_matches('/').to_owned();
     (is_http && is_plain).then_some((uri, prefix))
+}
+
+/// Returns an address as it may be shown: who gave a password with it gets it refused.
+fn shown(server: &str) -> String {
+    let Some((before, host)) = server.rsplit_once('@') else { return server.into() };
+    let scheme = before.find("://").map_or("", |at| &before[..at + 3]);
+    format!("{scheme}…@{host}")
 }
 
 impl Client {
@@ -144,7 +153,7 @@ impl Client {
     /// # Errors
     /// [`Fault::Address`] and [`Fault::Authority`].
     pub fn new(server: &str, trust: &Trust) -> Result<Self, Fault> {
-        let (uri, prefix) = address(server).ok_or_else(|| Fault::Address(server.into()))?;
+        let (uri, prefix) = address(server).ok_or_else(|| Fault::Address(shown(server)))?;
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECTING));
@@ -236,6 +245,11 @@ mod tests {
         for wrong in ["", "localhost:8080", "h", "ftp://h", "http://", "http://h?x", "http:///x"] {
             let refused = Client::new(wrong, &Trust::Anyone).unwrap_err();
             assert_eq!(refused, Fault::Address(wrong.into()));
+        }
+        // Requests have tokens of their own; and a report tells the address.
+        for wrong in ["http://u:secret@h", "http://u:sec@ret@h", "http://u:secret/@h"] {
+            let refused = Client::new(wrong, &Trust::Anyone).unwrap_err();
+            assert_eq!(refused, Fault::Address("http://…@h".into()));
         }
     }
 

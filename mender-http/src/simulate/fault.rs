@@ -12,6 +12,13 @@ pub enum Fault {
         /// What is wrong with it.
         why: String,
     },
+    /// There are no such numbers of devices.
+    Numbers {
+        /// The first one.
+        first: u32,
+        /// How many there are to be.
+        devices: u32,
+    },
     /// Nobody answers.
     Unreachable {
         /// Where.
@@ -52,6 +59,8 @@ pub enum Fault {
         /// Why.
         why: String,
     },
+    /// A part of the fleet panicked: a mistake in this program.
+    Broken(String),
 }
 
 impl fmt::Display for Fault {
@@ -59,6 +68,10 @@ impl fmt::Display for Fault {
         match self {
             Self::Address(text) => {
                 write!(f, "{text:?} is no address of a server such as https://example.com:8080")
+            }
+            Self::Numbers { first, devices } => {
+                let highest = u32::MAX;
+                write!(f, "{devices} devices from {first} on: the highest number is {highest}")
             }
             Self::Authority { path, why } => {
                 write!(f, "no certificates can be read from {}: {why}", path.display())
@@ -81,6 +94,7 @@ impl fmt::Display for Fault {
             Self::Kept { path, why } => {
                 write!(f, "the keys of the fleet in {}: {why}", path.display())
             }
+            Self::Broken(why) => write!(f, "a part of the fleet broke: {why}"),
         }
     }
 }

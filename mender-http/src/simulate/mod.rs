@@ -31,6 +31,8 @@ mod plan;
 mod report;
 mod run;
 mod shard;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod user;
 mod wire;

@@ -1,5 +1,4 @@
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
@@ -17,7 +16,7 @@ use super::{
     client::Client,
     courier::Courier,
     fault::Fault,
-    kept::{Kept, Known},
+    kept::{Devices, Kept, Known},
     keys::Keyring,
     plan::{Plan, Storm},
     report::{Report, Tally},
@@ -34,7 +33,7 @@ pub struct Simulation<T = Client> {
     courier: Courier<T>,
     session: Option<Session<T>>,
     kept: Option<Kept>,
-    known: HashMap<u32, Known>,
+    known: Devices,
     watch: Watch,
     inboxes: Vec<mpsc::UnboundedReceiver<Order>>,
     starts: Time,
@@ -137,7 +136,10 @@ impl Simulation<InProcess> {
 }
 
 impl<T: Transport + Clone + 'static> Simulation<T> {
-    async fn over(transport: T, plan: Plan, env: &Env) -> Result<Self, Fault> {
+    pub(super) async fn over(transport: T, plan: Plan, env: &Env) -> Result<Self, Fault> {
+        if plan.devices > 0 && plan.first.checked_add(plan.devices - 1).is_none() {
+            return Err(Fault::Numbers { first: plan.first, devices: plan.devices });
+        }
         check(&transport, &plan.server).await?;
         let session = match &plan.user {
             Some(user) => {
@@ -147,7 +149,6 @@ impl<T: Transport + Clone + 'static> Simulation<T> {
         };
         let opened = plan.kept.as_ref().map(|path| Kept::open(path, env)).transpose()?;
         let (kept, known) = opened.unzip();
-        let known = known.unwrap_or_default().into_iter().map(|known| (known.number, known));
         let keys = match &kept {
             Some(Kept { secret, .. }) => Keyring::secret(*secret),
             None => Keyring::seeded(plan.seed),
@@ -159,11 +160,13 @@ impl<T: Transport + Clone + 'static> Simulation<T> {
             courier = courier.checking();
         }
         let parts = std::thread::available_parallelism().map_or(1, usize::from);
+        // Each part needs a connection at least.
+        let parts = parts.min(plan.connections).max(1);
         let (orders, inboxes) = (0..parts).map(|_| mpsc::unbounded_channel()).unzip();
         let tallies = (0..=parts).map(|_| Arc::default()).collect();
         let server = plan.server.clone();
         let watch = Watch(Arc::new(Inner { server, begun: OnceLock::new(), tallies, orders }));
-        let (known, starts) = (known.collect(), env.now());
+        let (known, starts) = (known.unwrap_or_default(), env.now());
         Ok(Self { plan, courier, session, kept, known, watch, inboxes, starts })
     }
 
@@ -173,21 +176,28 @@ impl<T: Transport + Clone + 'static> Simulation<T> {
         self.watch.clone()
     }
 
-    /// Has the devices do what they want until they are stopped, and returns what they did.
+    /// Has the devices do what they want until they are stopped, and returns what they did;
+    /// [`Watch::report`] tells it where they ended by a fault as well.
     ///
     /// # Errors
-    /// [`Fault::Kept`] where keys and tokens can't be written in the end.
+    /// [`Fault::Kept`] where keys and tokens can't be written in the end, [`Fault::Broken`] where
+    /// a part of the fleet panicked: the whole one is stopped then.
     pub async fn run(mut self, stop: CancellationToken) -> Result<Report, Fault> {
         let begun = *self.watch.0.begun.get_or_init(Instant::now);
         let beat = Beat { begun, at: self.starts };
         let courier = Arc::new(self.courier);
         let mut parts = Vec::new();
-        let limit = (self.plan.connections / self.inboxes.len().max(1)).max(1);
-        for (inbox, tally) in self.inboxes.drain(..).zip(&self.watch.0.tallies) {
+        let (each, left) = {
+            let (all, parts) = (self.plan.connections.max(1), self.inboxes.len().max(1));
+            (all / parts, all % parts)
+        };
+        for (n, inbox) in self.inboxes.drain(..).enumerate() {
+            let tally = &self.watch.0.tallies[n];
+            let limit = each + usize::from(n < left);
             parts.push(Shard::new(courier.clone(), beat, limit, inbox, tally.clone()));
         }
         for (n, part) in (0..self.plan.devices).zip((0..parts.len()).cycle()) {
-            let number = self.plan.first.saturating_add(n);
+            let number = self.plan.first + n;
             let profile = self.plan.kind(n);
             let device = Simulated::new(number, &profile, self.plan.seed, self.starts);
             let device = device.within(self.starts, self.plan.ramp);
@@ -202,7 +212,10 @@ impl<T: Transport + Clone + 'static> Simulation<T> {
         let mut running = JoinSet::new();
         for part in parts {
             let stop = stop.clone();
-            running.spawn(async move { part.run(stop).await.collect::<Vec<Unit>>() });
+            running.spawn(async move {
+                let _stops_all = stop.clone().drop_guard();
+                part.run(stop).await.collect::<Vec<Unit>>()
+            });
         }
         let user = accept(self.session, &self.plan, &courier, &self.watch);
         let storms = storms(&self.plan.storms, &self.watch);
@@ -210,19 +223,21 @@ impl<T: Transport + Clone + 'static> Simulation<T> {
             () = stop.cancelled() => {}
             ((), ()) = async { tokio::join!(Box::pin(user), storms) } => stop.cancelled().await,
         }
-        let mut units = Vec::new();
+        let (mut units, mut broken) = (Vec::new(), None);
         while let Some(part) = running.join_next().await {
-            units.extend(part.unwrap_or_default());
+            match part {
+                Ok(part) => units.extend(part),
+                Err(error) => broken = Some(Fault::Broken(error.to_string())),
+            }
         }
         if let Some(kept) = self.kept {
-            units.sort_by_key(|unit| unit.device.number());
             kept.save(units.into_iter().map(|unit| Known {
                 number: unit.device.number(),
                 runs: unit.device.runs().to_owned(),
                 token: unit.papers.token.into(),
             }))?;
         }
-        Ok(self.watch.report())
+        broken.map_or_else(|| Ok(self.watch.report()), Err)
     }
 }
 
@@ -235,7 +250,7 @@ impl user::Known for Numbers<'_> {
         let digits: String = mac.strip_prefix("02:00:")?.split(':').collect();
         let number = u32::from_str_radix(&digits, 16).ok()?;
         let Plan { first, devices, .. } = self.0;
-        let is_known = (*first..first.saturating_add(*devices)).contains(&number);
+        let is_known = number.checked_sub(*first).is_some_and(|n| n < *devices);
         let device = Simulated::new(number, &self.0.kind(0), 0, Time(0));
         is_known.then(|| (number, device.identity()))
     }
@@ -273,7 +288,8 @@ async fn storms(storms: &[Storm], watch: &Watch) {
     storms.sort_by_key(|storm| storm.at);
     let begun = Instant::now();
     for storm in storms {
-        tokio::time::sleep_until(begun + storm.at).await;
+        let Some(at) = begun.checked_add(storm.at) else { return };
+        tokio::time::sleep_until(at).await;
         watch.cut(storm.share);
     }
 }

@@ -45,6 +45,8 @@ pub(super) struct Unit {
     pub(super) papers: Papers,
     state: State,
     due: Time,
+    /// Whether a request of it is under way.
+    is_away: bool,
 }
 
 /// Something that happens to a device.
@@ -77,7 +79,8 @@ impl Whom {
 
 /// A request that came back.
 struct Done {
-    unit: Unit,
+    place: usize,
+    papers: Papers,
     outcome: Outcome,
     took: Duration,
     reported: Option<Status>,
@@ -87,8 +90,8 @@ struct Done {
 pub(super) struct Shard<T> {
     courier: Arc<Courier<T>>,
     beat: Beat,
-    /// The devices, by place; none: a request of it is under way.
-    units: Vec<Option<Unit>>,
+    /// The devices, by place.
+    units: Vec<Unit>,
     /// The places of devices, by number.
     places: HashMap<u32, usize>,
     /// Who is due when. What differs from what the device says is out of date.
@@ -128,31 +131,28 @@ impl<T: Transport> Shard<T> {
         let place = self.units.len();
         self.places.insert(device.number(), place);
         self.due.push(Reverse((self.beat.at, place)));
-        self.units.push(Some(Unit { device, papers, state, due: self.beat.at }));
+        self.units.push(Unit { device, papers, state, due: self.beat.at, is_away: false });
     }
 
     fn wake(&mut self, place: usize, at: Time) {
-        if let Some(unit) = &mut self.units[place] {
-            unit.due = at;
-            self.due.push(Reverse((at, place)));
-        }
+        self.units[place].due = at;
+        self.due.push(Reverse((at, place)));
     }
 
-    /// Takes out a device that wants to send a request now.
-    fn ready(&mut self, now: Time) -> Option<(Unit, Act)> {
+    /// Finds a device that wants to send a request now.
+    fn ready(&mut self, now: Time) -> Option<(usize, Act)> {
         while let Some(Reverse((at, place))) = self.due.peek().copied().filter(|due| due.0.0 <= now)
         {
             self.due.pop();
-            let Some(mut unit) = self.units[place].take_if(|unit| unit.due == at) else { continue };
+            let unit = &mut self.units[place];
+            if unit.is_away || unit.due != at {
+                continue;
+            }
             match unit.device.next(now) {
-                Act::Wait(until) => {
-                    self.units[place] = Some(unit);
-                    // What waits for ever is woken by an order alone.
-                    if until < Time(i64::MAX) {
-                        self.wake(place, until);
-                    }
-                }
-                act => return Some((unit, act)),
+                // What waits for ever is woken by an order alone.
+                Act::Wait(Time(i64::MAX)) => {}
+                Act::Wait(until) => self.wake(place, until),
+                act => return Some((place, act)),
             }
         }
         None
@@ -163,14 +163,29 @@ impl<T: Transport> Shard<T> {
         due.unwrap_or(NAP).clamp(Duration::from_millis(1), NAP)
     }
 
-    fn place(&self, unit: &Unit) -> usize {
-        self.places[&unit.device.number()]
+    /// Has a device send a request. The device stays: what comes of it may never be known.
+    fn send(&mut self, place: usize, act: Act) -> impl Future<Output = Done> + use<T> {
+        let (courier, unit) = (self.courier.clone(), &mut self.units[place]);
+        unit.is_away = true;
+        let (identity, token) = (unit.device.identity(), unit.papers.token.clone());
+        let mut papers = Papers { token, hashing: unit.papers.hashing.take() };
+        async move {
+            let reported = match &act {
+                Act::Report { status, .. } => Some(*status),
+                _ => None,
+            };
+            let begun = Instant::now();
+            let outcome = courier.perform(&identity, &mut papers, act).await;
+            Done { place, papers, outcome, took: begun.elapsed(), reported }
+        }
     }
 
     fn finish(&mut self, done: Done) {
-        let Done { mut unit, outcome, took, reported } = done;
+        let Done { place, papers, outcome, took, reported } = done;
         let Outcome { answer, kind, error, bytes, is_corrupt } = outcome;
-        let (place, now, number) = (self.place(&unit), self.beat.now(), unit.device.number());
+        let (now, unit) = (self.beat.now(), &mut self.units[place]);
+        (unit.papers, unit.is_away) = (papers, false);
+        let number = unit.device.number();
         let has_succeeded = reported == Some(Status::Success);
         let ran = has_succeeded.then(|| unit.device.runs().to_owned());
         let is_taken = error.is_none();
@@ -194,7 +209,6 @@ impl<T: Transport> Shard<T> {
         }
         drop(tally);
         unit.state = state;
-        self.units[place] = Some(unit);
         self.wake(place, now);
     }
 
@@ -212,10 +226,11 @@ impl<T: Transport> Shard<T> {
                 .collect(),
         };
         for (number, place) in places {
-            let Some(unit) = &mut self.units[place] else {
+            let unit = &mut self.units[place];
+            if unit.is_away {
                 self.later.push((number, what));
                 continue;
-            };
+            }
             what(&mut unit.device, now);
             let state = unit.device.state();
             lock(&self.tally).state(Some(unit.state), state);
@@ -230,18 +245,9 @@ impl<T: Transport> Shard<T> {
         loop {
             let now = self.beat.now();
             while going.len() < self.limit
-                && let Some((mut unit, act)) = self.ready(now)
+                && let Some((place, act)) = self.ready(now)
             {
-                let courier = self.courier.clone();
-                going.push(async move {
-                    let reported = match &act {
-                        Act::Report { status, .. } => Some(*status),
-                        _ => None,
-                    };
-                    let (identity, begun) = (unit.device.identity(), Instant::now());
-                    let outcome = courier.perform(&identity, &mut unit.papers, act).await;
-                    Done { unit, outcome, took: begun.elapsed(), reported }
-                });
+                going.push(self.send(place, act));
             }
             let pause = if going.len() < self.limit { self.pause(now) } else { NAP };
             tokio::select! {
@@ -251,8 +257,7 @@ impl<T: Transport> Shard<T> {
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        // What is under way at the end is lost, as with a power cut; what is not waited for long
-        // is taken.
+        // A request that takes longer is lost, as with a power cut; its device is not.
         let end = tokio::time::sleep(Duration::from_secs(2));
         tokio::pin!(end);
         while !going.is_empty() {
@@ -262,6 +267,6 @@ impl<T: Transport> Shard<T> {
             }
         }
         drop(going);
-        self.units.into_iter().flatten()
+        self.units.into_iter()
     }
 }

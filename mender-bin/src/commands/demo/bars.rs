@@ -7,10 +7,14 @@ use mender_core::{
     deployments::{Deployment, ShownDevice, Status},
 };
 
-use crate::failure::Failure;
+use crate::{commands::drawing::Drawing, failure::Failure};
 
 /// How wide a bar is, in characters.
 const WIDTH: u64 = 24;
+
+const RED: u8 = 31;
+const GREEN: u8 = 32;
+const YELLOW: u8 = 33;
 
 /// How far a phase is.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -25,15 +29,13 @@ struct Part {
 
 pub(super) struct Bars {
     env: Env,
-    is_terminal: bool,
-    is_coloured: bool,
+    drawing: Drawing,
     shown: Vec<Part>,
 }
 
 impl Bars {
     pub(super) fn new(is_terminal: bool, mender: &Mender) -> Self {
-        let is_coloured = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-        Self { env: mender.env().clone(), is_terminal, is_coloured, shown: Vec::new() }
+        Self { env: mender.env().clone(), drawing: Drawing::new(is_terminal), shown: Vec::new() }
     }
 
     /// Shows how it stands, where that is not what is shown.
@@ -43,14 +45,14 @@ impl Bars {
         devices: &[ShownDevice],
     ) -> Result<(), Failure> {
         let mut parts = parts(deployment, devices, self.env.now());
-        if !self.is_terminal {
+        if !self.drawing.is_terminal() {
             // A line for every second would be all that is read.
             parts.iter_mut().for_each(|part| part.begins = part.begins.min(1));
         }
         if parts == self.shown {
             return Ok(());
         }
-        let text = match self.is_terminal {
+        let text = match self.drawing.is_terminal() {
             true => self.drawn(&parts),
             false => self.changed(&parts),
         };
@@ -60,15 +62,10 @@ impl Bars {
     }
 
     /// Draws bars over those before.
-    fn drawn(&self, parts: &[Part]) -> String {
-        let mut text = match self.shown.len() {
-            0 => String::new(),
-            lines => format!("\x1b[{lines}A\x1b[J"),
-        };
-        for (n, part) in parts.iter().enumerate() {
-            text.push_str(&format!("phase {}  {}\n", n + 1, self.bar(part)));
-        }
-        text
+    fn drawn(&mut self, parts: &[Part]) -> String {
+        let line = |(n, part)| format!("phase {}  {}", n + 1, self.bar(part));
+        let lines: Vec<String> = parts.iter().enumerate().map(line).collect();
+        self.drawing.over(&lines)
     }
 
     /// Writes a line for each phase that is not as it was.
@@ -94,19 +91,19 @@ impl Bars {
         let (ok, bad) = (width(success), width(success + failure) - width(success));
         let at = width(success + failure + running) - width(success + failure);
         let left = width(size) - ok - bad - at;
-        let paint = |colour: &str, text: String| match self.is_coloured && !text.is_empty() {
-            true => format!("\x1b[{colour}m{text}\x1b[0m"),
-            false => text,
-        };
+        let painted = |colour, text: &str, times| self.drawing.painted(colour, &text.repeat(times));
         let bar = [
-            paint("32", "#".repeat(ok)),
-            paint("31", "x".repeat(bad)),
-            paint("33", "=".repeat(at)),
+            painted(GREEN, "#", ok),
+            painted(RED, "x", bad),
+            painted(YELLOW, "=", at),
             ".".repeat(left),
         ];
-        let numbers = numbers(part);
-        let begins = if begins > 0 { format!("  begins in {begins} s") } else { String::new() };
-        format!("[{}] {numbers}{begins}", bar.concat())
+        // All numbers of a phase that has not begun are 0.
+        let numbers = match begins {
+            0 => numbers(part),
+            _ => format!("{size:2} devices, begins in {begins} s"),
+        };
+        format!("[{}] {numbers}", bar.concat())
     }
 }
 
@@ -140,7 +137,8 @@ mod tests {
     use super::*;
 
     fn bars(is_coloured: bool) -> Bars {
-        Bars { env: Env::system(), is_terminal: true, is_coloured, shown: Vec::new() }
+        let drawing = Drawing::on_terminal(is_coloured);
+        Bars { env: Env::system(), drawing, shown: Vec::new() }
     }
 
     #[test]
@@ -150,7 +148,7 @@ mod tests {
         let drawn = format!("[{}xx===={}]", "#".repeat(12), ".".repeat(6));
         assert_eq!(bar, format!("{drawn}  6 success  1 failure  2 running, of 12"));
         let later = Part { size: 5, begins: 7, ..Part::default() };
-        assert!(bars(false).bar(&later).ends_with("of  5  begins in 7 s"));
+        assert!(bars(false).bar(&later).ends_with("]  5 devices, begins in 7 s"));
         assert!(!bar.contains('\x1b') && bars(true).bar(&part).contains("\x1b[31mxx\x1b[0m"));
     }
 
@@ -168,9 +166,17 @@ mod tests {
 
     #[test]
     fn bars_are_drawn_over_those_before() {
-        let parts = [Part::default(); 3];
-        assert!(!bars(false).drawn(&parts).contains('\x1b'));
-        let again = Bars { shown: parts.to_vec(), ..bars(false) };
-        assert!(again.drawn(&parts).starts_with("\x1b[3A\x1b[J"));
+        let (parts, mut bars) = ([Part::default(); 3], bars(false));
+        assert!(!bars.drawn(&parts).contains("\x1b[J"));
+        assert!(bars.drawn(&parts).starts_with("\x1b[3A\x1b[J"));
+    }
+
+    #[test]
+    fn a_bar_fits_into_a_terminal() {
+        let many = Part { size: 999, success: 500, failure: 100, running: 100, begins: 0 };
+        for part in [many, Part { size: 999, begins: 86_400, ..Part::default() }] {
+            let line = format!("phase 9  {}", bars(false).bar(&part));
+            assert!(line.len() < 80, "{line}");
+        }
     }
 }

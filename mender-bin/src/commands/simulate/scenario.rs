@@ -66,9 +66,12 @@ struct Outage {
     share: Share,
 }
 
-/// A time such as `30s`.
+/// A time such as `30s`, up to ten years: no sum of times is too long for a clock.
 #[derive(Clone, Copy, Debug)]
 struct Span(Duration);
+
+/// In days.
+const LONGEST: u64 = 3650;
 
 /// A part of all, of a thousand; written as a number from 0 to 1.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,7 +81,10 @@ impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         let wrong = || de::Error::custom(format!("{text:?} is not {}", Duration::ALLOWED));
-        Duration::parse(&text).map(Self).ok_or_else(wrong)
+        let time = Duration::parse(&text).ok_or_else(wrong)?;
+        let is_long = time.as_secs() > LONGEST * 24 * 60 * 60;
+        let long = || de::Error::custom(format!("{text:?} is more than {LONGEST}d"));
+        if is_long { Err(long()) } else { Ok(Self(time)) }
     }
 }
 
@@ -175,16 +181,44 @@ impl Scenario {
 /// Reads a scenario; what is wrong with one is told with line and field.
 pub(in crate::commands) fn read(text: &str) -> Result<Scenario, String> {
     toml::from_str(text).map_err(|error| {
-        let at = error.span().map_or(0, |span| span.start).min(text.len());
-        let before = text.get(..at).unwrap_or_default();
+        let span = error.span().unwrap_or_default();
+        let (before, rest) = text.split_at_checked(span.start).unwrap_or((text, ""));
         let line = before.matches('\n').count();
-        let written = text.lines().nth(line).unwrap_or_default();
-        let field = written.split_once('=').map(|(field, _)| field.trim().to_owned());
-        let field = field.filter(|field| !field.starts_with('#'));
-        let field = field.map_or_else(String::new, |field| format!("{field}: "));
         let why = error.message().lines().next().unwrap_or_default();
-        format!("line {}: {field}{why}", line + 1)
+        let Some(field) = field(before, rest, span.len()) else {
+            return format!("line {}: {why}", line + 1);
+        };
+        let name = field.trim_matches(['[', ']']);
+        let meant = match why {
+            _ if why.starts_with("invalid type: map, expected a sequence") => {
+                format!(": write [[{name}]]")
+            }
+            _ if why.starts_with("invalid type: ") && field.starts_with("[[") => {
+                format!(": write [{name}]")
+            }
+            _ => String::new(),
+        };
+        format!("line {}: {field}: {why}{meant}", line + 1)
     })
+}
+
+/// Returns the key or the table with which something is wrong, of what stands before that, and of
+/// what begins with it.
+fn field<'a>(before: &'a str, rest: &'a str, length: usize) -> Option<&'a str> {
+    let line = rest.lines().next().unwrap_or_default();
+    let before = before.rsplit('\n').next().unwrap_or_default();
+    if before.trim().is_empty() && line.starts_with('[') {
+        return line.split('#').next().map(str::trim);
+    }
+    if let Some((key, after)) = line.split_at_checked(length)
+        && after.trim_start().starts_with('=')
+    {
+        return Some(key);
+    }
+    // In a table within a line others may stand before it.
+    let (keys, _) = before.rsplit_once('=')?;
+    let key = keys.rsplit(['{', ',']).next().map(str::trim);
+    key.filter(|key| !key.starts_with('#'))
 }
 
 #[cfg(test)]
@@ -240,6 +274,11 @@ mod tests {
                 "line 2: poll_interval: \"5 weeks\" is not a duration",
             ),
             (
+                "[[device]]\nretry = \"18446744073709551615s\"",
+                "line 2: retry: \"18446744073709551615s\" is more than 3650d",
+            ),
+            ("[[storm]]\nat = \"3651d\"\nshare = 1", "line 2: at: \"3651d\" is more than 3650d"),
+            (
                 "[[device]]\ntype = 7\n",
                 "line 2: type: invalid type: integer `7`, expected a string",
             ),
@@ -248,7 +287,28 @@ mod tests {
                 "line 3: failure: 5 is no share from 0 to 1",
             ),
             ("[[device]]\nweight = 0", "line 2: weight: 0 is not a number from 1 to 1000000"),
-            ("[[storm]]\nat = \"1m\"\n", "line 1: missing field `share`"),
+            ("[[storm]]\nat = \"1m\"\n", "line 1: [[storm]]: missing field `share`"),
+            ("[[storm]]   # at=5\nat = \"1m\"\n", "line 1: [[storm]]: missing field `share`"),
+            (
+                "\n[device]\ntype = \"pump\"",
+                "line 2: [device]: invalid type: map, expected a sequence: write [[device]]",
+            ),
+            (
+                "storm = { share = 1 }",
+                "line 1: storm: invalid type: map, expected a sequence: write [[storm]]",
+            ),
+            (
+                "[[keys]]\nrsa = 0.1",
+                "line 1: [[keys]]: invalid type: map, expected f64: write [keys]",
+            ),
+            (
+                "[[device]]\nchances = { stuck = 0.1, failure = 5 }",
+                "line 2: failure: 5 is no share",
+            ),
+            ("[[device]]\nchances = { falure = 0.5 }", "line 2: falure: unknown field `falure`"),
+            ("[[device]]\nchances.failure = 5", "line 2: chances.failure: 5 is no share"),
+            ("device = [\n  { weight = 0 },\n]", "line 2: weight: 0 is not a number"),
+            ("device = [ { weight = 0 } ]", "line 1: weight: 0 is not a number"),
             ("seed = ", "line 1: seed: "),
             ("[keys]\nrsa = 0.0001", "line 2: rsa: 0.0001 is no share"),
         ] {

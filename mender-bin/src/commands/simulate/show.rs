@@ -1,54 +1,47 @@
 //! How a fleet stands, on standard error: a table that stays in its place, or plain lines.
 
-use std::io::{Write as _, stderr};
+use std::io::{IsTerminal as _, Write as _, stderr};
 
 use mender_http::simulate::Report;
 
-pub(super) struct Screen {
-    is_terminal: bool,
-    is_coloured: bool,
-    /// How many lines the table has that is there.
-    lines: usize,
-}
+use crate::commands::drawing::Drawing;
+
+const BOLD: u8 = 1;
+const RED: u8 = 31;
+
+pub(super) struct Screen(Drawing);
 
 impl Screen {
-    pub(super) fn new(is_terminal: bool, is_coloured: bool) -> Self {
-        Self { is_terminal, is_coloured, lines: 0 }
+    pub(super) fn new() -> Self {
+        Self(Drawing::new(stderr().is_terminal()))
+    }
+
+    pub(super) fn is_terminal(&self) -> bool {
+        self.0.is_terminal()
     }
 
     pub(super) fn show(&mut self, report: &Report) {
-        let text = if self.is_terminal { self.table(report) } else { report.line() + "\n" };
+        let text = if self.is_terminal() { self.table(report) } else { report.line() + "\n" };
         // Nobody can be told that it could not be written.
         let _ = stderr().lock().write_all(text.as_bytes());
     }
 
     /// Takes the table away.
     pub(super) fn clear(&mut self) {
-        let _ = stderr().lock().write_all(self.back().as_bytes());
-        self.lines = 0;
-    }
-
-    /// Returns what deletes the table that is there.
-    fn back(&self) -> String {
-        if self.lines == 0 { String::new() } else { format!("\x1b[{}A\x1b[J", self.lines) }
+        let _ = stderr().lock().write_all(self.0.away().as_bytes());
     }
 
     fn table(&mut self, report: &Report) -> String {
-        let mut text = self.back();
         let table = report.to_string();
-        self.lines = table.lines().count();
-        for (n, line) in table.lines().enumerate() {
-            let colour = match n {
-                _ if !self.is_coloured => "",
-                0 | 1 => "\x1b[1m",
-                _ if line.starts_with("errors:") && !report.errors.is_empty() => "\x1b[31m",
-                _ => "",
-            };
-            let plain = if colour.is_empty() { "" } else { "\x1b[0m" };
-            // A long line would need two: the table would not stay where it is.
-            text.push_str(&format!("\x1b[?7l{colour}{line}{plain}\x1b[?7h\n"));
-        }
-        text
+        let painted = |(n, line): (usize, &str)| match n {
+            0 | 1 => self.0.painted(BOLD, line),
+            _ if line.starts_with("errors:") && !report.errors.is_empty() => {
+                self.0.painted(RED, line)
+            }
+            _ => line.to_owned(),
+        };
+        let lines: Vec<String> = table.lines().enumerate().map(painted).collect();
+        self.0.over(&lines)
     }
 }
 
@@ -75,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_table_is_drawn_over_the_one_before() {
-        let mut screen = Screen::new(true, true);
+        let mut screen = Screen(Drawing::on_terminal(true));
         let first = screen.table(&report());
         assert!(first.contains("\x1b[1m") && !first.contains("\x1b[J"), "{first:?}");
         let lines = first.lines().count();
@@ -84,7 +77,7 @@ mod tests {
 
     #[test]
     fn without_colour_there_is_none() {
-        let table = Screen::new(true, false).table(&report());
+        let table = Screen(Drawing::on_terminal(false)).table(&report());
         assert!(!table.contains("\x1b[1m") && !table.contains("\x1b[0m"), "{table:?}");
     }
 }
