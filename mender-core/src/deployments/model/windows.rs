@@ -53,6 +53,9 @@ impl Window {
         if self.days.iter().any(|day| *day > 6) {
             return Err("there is no such day");
         }
+        if (1..self.days.len()).any(|at| at > 6 || self.days[..at].contains(&self.days[at])) {
+            return Err("a day is named twice");
+        }
         if self.opens >= DAY {
             return Err("a window opens between 00:00 and 23:59");
         }
@@ -160,6 +163,8 @@ mod tests {
         assert_eq!(fine[0].check(), Ok(()));
         for ill in [
             window(&[7], 0, 1, Zone::Utc),
+            window(&[5, 6, 5], 0, 1, Zone::Utc),
+            window(&[6; 100_000], 0, 1, Zone::Utc),
             window(&[], DAY, 1, Zone::Utc),
             window(&[], 0, 0, Zone::Utc),
             window(&[], 0, WEEK + 1, Zone::Utc),

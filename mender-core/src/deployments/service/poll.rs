@@ -41,7 +41,7 @@ impl Service {
     /// Tells a device what to do; `None`: nothing. `base` is the URL that it reaches the server by.
     ///
     /// # Errors
-    /// `Invalid` for text that can't be kept, `Conflict` where it says something else than before: it
+    /// `Invalid` for text that can't be kept, or too much of it, `Conflict` where it says something else than before: it
     /// has failed, `TooMany` where it may begin later, and those of the stores.
     pub async fn next(
         &self,
@@ -52,6 +52,9 @@ impl Service {
     ) -> Result<Option<Instructions>> {
         if !request.is_storable() {
             return Err(Error::invalid("request", "U+0000 can't be kept"));
+        }
+        if let Some(excess) = request.excess() {
+            return Err(Error::invalid("request", excess));
         }
         self.kernel.retry(|| Box::pin(self.poll(ctx, device, request, base, None))).await
     }
