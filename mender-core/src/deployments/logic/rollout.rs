@@ -1,7 +1,5 @@
 //! In which phase a device may begin.
 
-use std::time::Duration;
-
 use jiff::{Span, SpanRelativeTo};
 
 use crate::{
@@ -9,7 +7,7 @@ use crate::{
     deployments::logic::safety::budget_limits,
     deployments::model::{
         Batch, Deployment, DeploymentId, DeviceDeployment, Phase, Reason, Stage, Status, Threshold,
-        Uniform, minutes_until_open,
+        Uniform, next_opening,
     },
     env::Time,
     error::{Error, Result},
@@ -235,10 +233,7 @@ pub fn gate(
     if deployment.conduct.hold.is_some() {
         return Gate::Closed(Reason::Paused);
     }
-    let wait = minutes_until_open(&deployment.rollout.windows, now, zone);
-    if wait > 0 {
-        let minute = Time(now.0 - now.0.rem_euclid(60_000));
-        let opens = minute + Duration::from_secs(u64::from(wait) * 60);
+    if let Some(opens) = next_opening(&deployment.rollout.windows, now, zone) {
         return Gate::Closed(Reason::OutsideWindow { opens });
     }
     let phases = &deployment.rollout.phases;
