@@ -153,13 +153,22 @@ impl Service {
         if row.begins() && self.starts.wait(&ctx.tenant, self.now()).is_some() {
             return Ok(Reason::TooManyBegin);
         }
+        // Whatever else it said would be a contradiction.
+        let said = row.request.as_ref().filter(|_| !row.failed && row.deleted.is_none());
+        let request = said.unwrap_or(request);
         let is_given = row.artifact.is_some() && !row.failed;
         if is_given || matches!(deployment.payload, Payload::Configuration(_)) {
             return Ok(Reason::Install);
         }
         let release = self.kept(&ctx.tenant, deployment).await?;
+        let (mut delta, mut is_made) = (None, false);
+        if deployment.rollout.delta {
+            // The user may be limited, the device is not.
+            let device = Ctx::system(ctx.tenant.clone());
+            (delta, is_made) = self.delta(&device, deployment, &release, request, true).await?;
+        }
         let selection = self.config.selection;
-        Ok(match logic::target(&release, request, selection) {
+        Ok(match delta.as_ref().or_else(|| logic::target(&release, request, selection)) {
             None => Reason::NoArtifact,
             Some(artifact)
                 if !deployment.force_installation
@@ -167,6 +176,7 @@ impl Service {
             {
                 Reason::AlreadyInstalled
             }
+            Some(_) if is_made => Reason::MakingDelta,
             Some(artifact) => match self.misfit(&ctx.tenant, row, Some(artifact)).await? {
                 Some(Status::ArtifactTooBig) => Reason::ArtifactTooBig,
                 Some(_) => Reason::IncompatibleTier,

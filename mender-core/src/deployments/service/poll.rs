@@ -94,7 +94,7 @@ impl Service {
         };
         let mut is_made = false;
         if known.is_none() && deployment.rollout.delta {
-            (known, is_made) = self.delta(ctx, &deployment, &release, request).await?;
+            (known, is_made) = self.delta(ctx, &deployment, &release, request, false).await?;
         }
         let selection = self.config.selection;
         let chosen = known.as_ref().or_else(|| logic::target(&release, request, selection));
@@ -180,17 +180,19 @@ impl Service {
     }
 
     /// Returns the delta that a device gets in place of an artifact, and whether one is being made.
-    async fn delta(
+    /// Where the caller only looks, that is whether one would be.
+    pub(super) async fn delta(
         &self,
         ctx: &Ctx,
         deployment: &Deployment,
         release: &[Artifact],
         request: &Request,
+        looks: bool,
     ) -> Result<(Option<Artifact>, bool)> {
         let Some(target) = logic::target(release, request, self.config.selection) else {
             return Ok((None, false));
         };
-        Ok(match self.releases.delta(ctx, target, request, &deployment.id).await? {
+        Ok(match self.releases.delta(ctx, target, request, &deployment.id, looks).await? {
             Delta::None => (None, false),
             Delta::InMaking => (None, true),
             Delta::Ready(id) => {

@@ -11,13 +11,13 @@ use crate::{
 
 impl World {
     /// Explains what a device gets, and returns the name of each deployment with its reason.
-    async fn reasons(&self, n: usize) -> Vec<(String, Reason)> {
+    pub(super) async fn reasons(&self, n: usize) -> Vec<(String, Reason)> {
         let explained = self.service().explain(&self.ctx, &device(n)).await.unwrap();
         let reason = |one: Considered| (one.deployment.name, one.reason);
         explained.considered.into_iter().map(reason).collect()
     }
 
-    async fn only(&self, n: usize) -> Reason {
+    pub(super) async fn only(&self, n: usize) -> Reason {
         let reasons = self.reasons(n).await;
         assert_eq!(reasons.len(), 1, "{reasons:?}");
         reasons[0].1
