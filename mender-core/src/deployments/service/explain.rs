@@ -7,7 +7,7 @@ use crate::{
     auth,
     ctx::Ctx,
     deployments::{
-        logic::{self, Gate},
+        logic::{self, Gate, Older},
         model::{
             Audience, Deployment, DeploymentId, DeviceDeployment, Outcome, Payload, Reason,
             Request, Stage, State, Status,
@@ -71,6 +71,9 @@ impl Service {
         let newest = logic::newest_ended(&rows, newest);
         let mut considered: Vec<Considered> = Vec::new();
         let mut next = None;
+        // Of what was created before this time, what comes first is what the device is told about.
+        let mut before = Some(Time(i64::MAX));
+        let mut superseded: Vec<DeploymentId> = Vec::new();
         while let Some(row) = logic::choose(&rows, &deployments, newest).cloned() {
             rows.retain(|other| other.key != row.key);
             let Some(deployment) = deployments.get(&row.deployment) else { continue };
@@ -83,9 +86,23 @@ impl Service {
             };
             let reason = match refused {
                 Some(refused) => refused,
-                None if considered.iter().all(is_passed_over) => {
-                    self.weigh(ctx, &row, deployment, &request).await?
+                None if before.is_some_and(|before| row.created < before) => {
+                    let reason = self.weigh(ctx, &row, deployment, &request).await?;
+                    let is_stored = |row: &&DeviceDeployment| {
+                        joinable.iter().all(|joinable| joinable.id != row.deployment)
+                    };
+                    let older = rows.iter().filter(is_stored);
+                    let older = older.filter(|older| Older::is_one(older, &row, &deployments));
+                    let older: Vec<_> = older.map(|older| older.deployment.clone()).collect();
+                    let becomes = Older::after(reason);
+                    let goes_on = becomes == Older::First && !older.is_empty();
+                    before = goes_on.then_some(row.created);
+                    if becomes == Older::Superseded {
+                        superseded = older;
+                    }
+                    reason
                 }
+                None if superseded.contains(&row.deployment) => Reason::Superseded,
                 None => Reason::Later,
             };
             if reason == Reason::Install && next.is_none() {
@@ -214,11 +231,6 @@ impl Service {
         }
         Ok(())
     }
-}
-
-/// Tells whether a device goes on to the next deployment where this was decided about one.
-fn is_passed_over(considered: &Considered) -> bool {
-    matches!(considered.reason, Reason::Older | Reason::NoMatch | Reason::DevicesReached)
 }
 
 /// Says why a row does not come into question.

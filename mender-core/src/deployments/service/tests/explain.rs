@@ -132,3 +132,63 @@ async fn devices_outside_of_the_groups_of_the_user_are_not_explained() {
     ctx.scope = Scope::Only { groups: Some(vec!["g".into()]), tags: None };
     assert_eq!(refusal(w.service().explain(&ctx, &device(0)).await).0, Kind::Forbidden);
 }
+
+#[tokio::test]
+async fn what_the_next_poll_ends_does_not_wait() {
+    let w = World::new().await;
+    let recipe = |name: &str, device_type: &str| {
+        let files = vec![FileRecipe::new("file", 1)];
+        Recipe::module("script", name, [device_type], files, Some(&Software::default()))
+    };
+    w.upload(recipe("valves", "valve"), b"x").await;
+    w.upload(recipe("old", "pump"), b"x").await;
+    for n in 0..4 {
+        w.is_a(n, "pump", "old").await;
+    }
+    let configuration = crate::deployments::NewConfiguration {
+        id: "c1".parse().unwrap(),
+        device: device(0),
+        name: "configuration".into(),
+        configuration: "{}".into(),
+        retries: 0,
+        control_map: None,
+    };
+    w.service().configure(&w.ctx, configuration).await.unwrap();
+    let routine = w.create(&w.ctx, "routine", devices(4)).await.unwrap();
+    let mut urgent = Vec::new();
+    for (n, name) in ["r", "valves", "old", "r"].into_iter().enumerate() {
+        let new = NewDeployment {
+            name: "urgent".into(),
+            artifact_name: name.into(),
+            force_installation: false,
+            whom: Whom::Devices(vec![device(n)]),
+            course: Course { priority: 10, ..Course::default() },
+        };
+        urgent.push(w.service().create(&w.ctx, new).await.unwrap());
+    }
+    w.service().pause(&w.ctx, &urgent[3], "").await.unwrap();
+    let with = |reasons: &[(&str, Reason)]| -> Vec<(String, Reason)> {
+        reasons.iter().map(|(name, reason)| ((*name).to_owned(), *reason)).collect()
+    };
+    let expected = [
+        // Configurations only wait.
+        with(&[
+            ("urgent", Reason::Install),
+            ("configuration", Reason::Later),
+            ("routine", Reason::Superseded),
+        ]),
+        // What brings nothing comes before nothing.
+        with(&[("urgent", Reason::NoArtifact), ("routine", Reason::Install)]),
+        with(&[("urgent", Reason::AlreadyInstalled), ("routine", Reason::Superseded)]),
+        with(&[("urgent", Reason::Paused), ("routine", Reason::Later)]),
+    ];
+    for (n, expected) in expected.into_iter().enumerate() {
+        assert_eq!(w.reasons(n).await, expected, "device {n}");
+    }
+    // It is as it was said.
+    for (n, told) in [(0, Some(&urgent[0])), (1, Some(&routine)), (2, None), (3, None)] {
+        let explained = w.service().explain(&w.ctx, &device(n)).await.unwrap();
+        assert_eq!((explained.next.as_ref(), w.told(n).await.as_ref()), (told, told), "{n}");
+    }
+    assert_eq!(w.counts(&routine).await, [(Status::Aborted, 2), (Status::Pending, 2)]);
+}
