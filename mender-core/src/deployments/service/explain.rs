@@ -42,8 +42,9 @@ pub struct Explanation {
     pub device: DeviceId,
     /// The status of device authentication; none for a device that inventory does not know.
     pub accepted: Option<auth::Status>,
-    /// What the device is taken to provide: what it said when it last asked, or what inventory
-    /// knows.
+    /// What the device is taken to provide: what inventory knows, or what it said when it last
+    /// asked where inventory knows neither its type nor what it runs. A deployment that it asked
+    /// about and has yet to end is explained by what it said then.
     pub request: Request,
     /// The deployment that it would be told to install now.
     pub next: Option<DeploymentId>,

@@ -126,6 +126,22 @@ async fn windows_and_budgets_are_named() {
 }
 
 #[tokio::test]
+async fn what_a_device_is_is_known_by_inventory_or_else_by_what_it_said() {
+    let w = World::new().await;
+    let id = w.create(&w.ctx, "first", devices(1)).await.unwrap();
+    w.fares(&id, 0, Status::Success).await;
+    let runs = async || {
+        let request = w.service().explain(&w.ctx, &device(0)).await.unwrap().request;
+        (request.device_type, request.artifact_name)
+    };
+    let is = |device_type: &str, name: &str| (device_type.to_owned(), name.to_owned());
+    assert_eq!(runs().await, is("pump", "old"));
+    // What it said is as old as its last deployment.
+    w.is_a(0, "pump", "r").await;
+    assert_eq!(runs().await, is("pump", "r"));
+}
+
+#[tokio::test]
 async fn devices_outside_of_the_groups_of_the_user_are_not_explained() {
     let w = World::new().await;
     let mut ctx = w.ctx.clone();
