@@ -9,13 +9,13 @@ use crate::{
     deployments::{
         logic::{self, Gate, Older},
         model::{
-            Audience, Deployment, DeploymentId, DeviceDeployment, Outcome, Payload, Reason,
+            Audience, CHUNK, Deployment, DeploymentId, DeviceDeployment, Outcome, Payload, Reason,
             Request, Stage, State, Status,
         },
     },
     env::Time,
     error::Result,
-    id::DeviceId,
+    id::{DeviceId, TenantId},
     inventory::{AttributeName, Device},
 };
 
@@ -66,8 +66,12 @@ impl Service {
         let history = self.store.history(tenant, device, &[], 0, ENDED).await?;
         let request = request_of(known.as_ref(), &history);
         let mut rows = self.store.current(tenant, device).await?;
-        let joinable = self.joinable(ctx, device, &mut rows).await?;
-        let deployments = self.known(tenant, &rows).await?;
+        let mut deployments = self.known(tenant, &rows).await?;
+        let joinable = self.joinable(tenant, device, &rows).await?;
+        for joinable in &joinable {
+            rows.push(DeviceDeployment::waiting(&joinable.id, device.clone(), joinable.created));
+            deployments.insert(joinable.id.clone(), joinable.clone());
+        }
         let newest = self.store.newest_ended(tenant, device).await?;
         let newest = logic::newest_ended(&rows, newest);
         let mut considered: Vec<Considered> = Vec::new();
@@ -122,20 +126,27 @@ impl Service {
         Ok(Explanation { device: device.clone(), accepted, request, next, considered })
     }
 
-    /// Adds rows for the dynamic deployments that a device might join, and returns those.
+    /// Returns the dynamic deployments that a device might join: it has no row of them, neither
+    /// these current ones nor any that it ended.
     async fn joinable(
         &self,
-        ctx: &Ctx,
+        tenant: &TenantId,
         device: &DeviceId,
-        rows: &mut Vec<DeviceDeployment>,
+        rows: &[DeviceDeployment],
     ) -> Result<Vec<Arc<Deployment>>> {
-        let mut joinable = Vec::new();
-        for dynamic in self.dynamic(&ctx.tenant).await?.iter() {
-            let pair = self.store.device_deployment(&ctx.tenant, &dynamic.id, device).await?;
-            if dynamic.is_open() && pair.is_none() {
-                rows.push(DeviceDeployment::waiting(&dynamic.id, device.clone(), dynamic.created));
-                joinable.push(dynamic.clone());
+        let mut joinable = self.dynamic(tenant).await?.to_vec();
+        let has_none = |rows: &[DeviceDeployment], dynamic: &Deployment| {
+            rows.iter().all(|row| row.deployment != dynamic.id)
+        };
+        joinable.retain(|dynamic| dynamic.is_open() && has_none(rows, dynamic));
+        let mut skip = 0;
+        while let Some(oldest) = joinable.iter().map(|dynamic| dynamic.created).min() {
+            let records = self.store.history(tenant, device, &[], skip, CHUNK).await?;
+            joinable.retain(|dynamic| has_none(&records, dynamic));
+            if records.len() < CHUNK || records.iter().any(|record| record.created < oldest) {
+                break;
             }
+            skip += CHUNK as u64;
         }
         Ok(joinable)
     }

@@ -7,6 +7,8 @@ use crate::{
     deployments::{Batch, Budget, Considered, NewPhase, Phases, Reason, Window, Zone},
     env::Time,
     inventory::{AttributeName, NewAttribute, Value},
+    kit::MemoryStores,
+    testing::{Faults, Faulty},
 };
 
 impl World {
@@ -139,6 +141,54 @@ async fn what_a_device_is_is_known_by_inventory_or_else_by_what_it_said() {
     // What it said is as old as its last deployment.
     w.is_a(0, "pump", "r").await;
     assert_eq!(runs().await, is("pump", "r"));
+}
+
+#[tokio::test]
+async fn many_dynamic_deployments_are_looked_at_together() {
+    let faults = Faults::default();
+    let stores = Faulty::new(MemoryStores::default(), faults.clone());
+    let w = World::built(1, |builder| builder.stores(stores)).await;
+    w.is_a(0, "pump", "old").await;
+    let filter = w.filter("a").await;
+    let calls = async || {
+        // What is kept in memory is there.
+        w.reasons(0).await;
+        faults.heal();
+        let reasons = w.reasons(0).await;
+        (faults.calls(), reasons)
+    };
+    let join = async |max| w.join(&filter, max, Course::default()).await.unwrap();
+    join(0).await;
+    let (one, reasons) = calls().await;
+    assert_eq!(reasons.len(), 1);
+    for max in 1..=20 {
+        join(max).await;
+    }
+    let (many, reasons) = calls().await;
+    assert!(reasons.iter().all(|(_, reason)| *reason == Reason::NoMatch), "{reasons:?}");
+    assert_eq!((reasons.len(), many), (21, one));
+}
+
+#[tokio::test]
+async fn a_dynamic_deployment_that_a_device_ended_long_ago_is_none_that_it_might_join() {
+    let w = World::new().await;
+    let status =
+        NewAttribute::new(AttributeName::identity("status"), Value::Text("accepted".into()));
+    let ring = NewAttribute::new(AttributeName::tag("ring"), Value::Text("a".into()));
+    w.mender.inventory().create(&w.ctx, &device(0), vec![status, ring]).await.unwrap();
+    let filter = w.filter("a").await;
+    let join = async |max| w.join(&filter, max, Course::default()).await.unwrap();
+    let ended = join(0).await;
+    w.fares(&ended, 0, Status::Success).await;
+    // More than are named of what it ended.
+    let since = 12;
+    for n in 0..since {
+        let id = w.create(&w.ctx, &format!("d{n}"), devices(1)).await.unwrap();
+        w.fares(&id, 0, Status::Success).await;
+    }
+    let reasons = w.reasons(0).await;
+    assert!(reasons.iter().all(|(_, reason)| *reason == Reason::Done), "{reasons:?}");
+    assert_eq!(w.only(1).await, Reason::NoMatch);
 }
 
 #[tokio::test]
