@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// A moment in UTC, in milliseconds since 1970; every store keeps it exactly.
@@ -18,6 +18,16 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 pub struct Time(pub i64);
 
 impl Time {
+    /// The last moment that RFC 3339 can write, which ends the year 9999.
+    pub const LAST: Self = Self(253_402_300_799_999);
+
+    /// The first moment that RFC 3339 can write, which begins the year 0.
+    const FIRST: Self = Self(-62_167_219_200_000);
+
+    fn is_writable(self) -> bool {
+        (Self::FIRST..=Self::LAST).contains(&self)
+    }
+
     /// Returns the whole seconds since 1970.
     #[must_use]
     pub fn seconds(self) -> i64 {
@@ -64,9 +74,10 @@ impl std::ops::Sub<Duration> for Time {
 }
 
 impl fmt::Display for Time {
-    /// Writes RFC 3339 in UTC with up to three decimals and no trailing zeros.
+    /// Writes RFC 3339 in UTC with up to three decimals and no trailing zeros; in place of a moment
+    /// that it can't write, the nearest one that it can.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = i128::from(self.0) * 1_000_000;
+        let nanos = i128::from((*self).clamp(Self::FIRST, Self::LAST).0) * 1_000_000;
         let at = OffsetDateTime::from_unix_timestamp_nanos(nanos).map_err(|_| fmt::Error)?;
         write!(
             f,
@@ -103,12 +114,17 @@ impl FromStr for Time {
     fn from_str(text: &str) -> Result<Self, InvalidTime> {
         let at = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTime)?;
         let millis = at.unix_timestamp_nanos().div_euclid(1_000_000);
-        i64::try_from(millis).map(Self).map_err(|_| InvalidTime)
+        // The year of its own offset may be one that UTC can't write.
+        let time = i64::try_from(millis).map(Self).map_err(|_| InvalidTime)?;
+        if time.is_writable() { Ok(time) } else { Err(InvalidTime) }
     }
 }
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if !self.is_writable() {
+            return Err(ser::Error::custom("a time that RFC 3339 can't write"));
+        }
         to.collect_str(self)
     }
 }
@@ -239,6 +255,24 @@ mod tests {
         }
         assert_eq!("2026-01-02T03:04:05+01:00".parse::<Time>().unwrap().seconds(), 1_767_319_445);
         assert!("yesterday".parse::<Time>().is_err());
+    }
+
+    #[test]
+    fn times_beyond_four_digit_years_are_errors_and_no_panics() {
+        let (first, last) = ("0000-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z");
+        for (text, time, beyond) in [
+            (first, Time::FIRST, Time(Time::FIRST.0 - 1)),
+            (last, Time::LAST, Time(Time::LAST.0 + 1)),
+            (last, Time::LAST, Time(i64::MAX)),
+        ] {
+            assert_eq!(text.parse(), Ok(time));
+            assert_eq!(serde_json::to_value(time).unwrap(), text);
+            assert!(serde_json::to_value(beyond).is_err());
+            assert_eq!(beyond.to_string(), text);
+        }
+        for text in ["9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00"] {
+            assert_eq!(text.parse::<Time>(), Err(InvalidTime), "{text}");
+        }
     }
 
     #[test]

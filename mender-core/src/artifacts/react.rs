@@ -55,13 +55,14 @@ impl Releases for Service {
         target: &Artifact,
         request: &Request,
         deployment: &DeploymentId,
+        looks: bool,
     ) -> Result<Delta> {
         let (target, provides) = (&target.id, &request.provides);
         let deployment = Some(deployment.as_str());
-        let asked = DeltaRequest { target, provides, deployment };
+        let asked = DeltaRequest { target, provides, deployment, looks };
         Ok(match Self::delta(self, ctx, asked).await? {
             DeltaState::Ready(id) => Delta::Ready(id),
-            DeltaState::Generating(_) => Delta::InMaking,
+            DeltaState::Generating(_) | DeltaState::Absent => Delta::InMaking,
             DeltaState::NotPossible(_) | DeltaState::Failed(_) => Delta::None,
         })
     }

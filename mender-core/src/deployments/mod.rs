@@ -49,7 +49,7 @@ pub use model::{
     Approval, Audience, Batch, Budget, CHUNK, Cause, Conduct, Deployment, DeploymentId,
     DeploymentSettings, DeviceDeployment, DeviceIds, Ended, Hold, Late, Log, Message, Outcome,
     Payload, Phase, Reason, Remedy, Request, Rollout, Score, Side, Stage, State, Status, Tally,
-    Targets, Threshold, Uniform, UnknownStatus, Window, ZONE_ATTRIBUTE, Zone, minutes_until_open,
+    Targets, Threshold, Uniform, UnknownStatus, Window, ZONE_ATTRIBUTE, Zone, next_opening,
 };
 pub use query::{DeploymentQuery, Progress, words};
 pub(crate) use react::{Settle, UsageOf};

@@ -30,7 +30,7 @@ pub use safety::{Budget, Remedy, Score, Side, Threshold};
 pub use settings::DeploymentSettings;
 pub use status::{Late, Status, Tally, UnknownStatus};
 pub use targets::{CHUNK, DeviceIds, Targets};
-pub use windows::{Window, ZONE_ATTRIBUTE, Zone, minutes_until_open};
+pub use windows::{Window, ZONE_ATTRIBUTE, Zone, next_opening};
 
 id! {
     /// Identifies a deployment.

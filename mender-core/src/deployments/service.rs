@@ -115,13 +115,15 @@ pub(crate) trait Releases: Send + Sync + 'static {
     /// Tells whether the caller may use a release.
     async fn is_visible(&self, ctx: &Ctx, name: &str) -> Result<bool>;
 
-    /// Returns what a device gets in place of an artifact: the artifact itself, or a delta.
+    /// Returns what a device gets in place of an artifact: the artifact itself, or a delta. Where
+    /// the caller only looks, none is made.
     async fn delta(
         &self,
         ctx: &Ctx,
         target: &Artifact,
         request: &Request,
         deployment: &DeploymentId,
+        looks: bool,
     ) -> Result<Delta>;
 
     /// Returns a link to an artifact for a device.

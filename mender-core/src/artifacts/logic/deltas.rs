@@ -106,11 +106,17 @@ pub fn queue(
     open: &[DeltaJob],
     settings: &DeltaSettings,
 ) -> Result<Commit<DeltaJob>> {
-    let (parallel, waiting) = settings.room();
-    if open.len() as u64 >= parallel.saturating_add(waiting) {
+    if !has_room(open, settings) {
         return Err(Error::new(Kind::LimitReached, "too many deltas are being made"));
     }
     Ok(Commit::insert(job).quiet(SHOWN))
+}
+
+/// Tells whether another job may wait beside those that do, and those that work.
+#[must_use]
+pub fn has_room(open: &[DeltaJob], settings: &DeltaSettings) -> bool {
+    let (parallel, waiting) = settings.room();
+    (open.len() as u64) < parallel.saturating_add(waiting)
 }
 
 /// Tells whether a job that waits may work now: as many work at a time as may, the first first.

@@ -26,6 +26,9 @@ const MODULE: &str = "rootfs-image.update-module.mender-binary-delta.mender_upda
 const MODULE_VERSION: &str = "rootfs-image.update-module.mender-binary-delta.version";
 const VERSION: &str = "rootfs-image.version";
 
+/// Why there is none where as many are being made as may.
+const TOO_MANY: &str = "too many deltas are being made";
+
 /// What a delta is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct DeltaRequest<'a> {
@@ -35,6 +38,8 @@ pub struct DeltaRequest<'a> {
     pub provides: &'a BTreeMap<String, String>,
     /// The deployment that gives it.
     pub deployment: Option<&'a str>,
+    /// Where there is none yet, none is made: it is only told what would come of it.
+    pub looks: bool,
 }
 
 /// What became of a delta that was asked for.
@@ -42,6 +47,8 @@ pub struct DeltaRequest<'a> {
 pub enum DeltaState {
     /// There can be none, for this reason: the artifact itself has to do.
     NotPossible(&'static str),
+    /// There is none yet; it would be made for whoever does not only look.
+    Absent,
     /// It will be there later.
     Generating(DeltaJobId),
     /// It is there.
@@ -108,12 +115,12 @@ impl Service {
     }
 
     /// Tells whether there is a delta that makes the artifact of what a device has; where there
-    /// can be one, it is made, once for all devices.
+    /// can be one, it is made, once for all devices, unless the request only looks.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn delta(&self, ctx: &Ctx, request: DeltaRequest<'_>) -> Result<DeltaState> {
-        let DeltaRequest { target, provides, deployment } = request;
+        let DeltaRequest { target, provides, deployment, looks } = request;
         let not = |why| Ok(DeltaState::NotPossible(why));
         let settings = self.delta_settings(ctx).await?.filter(|settings| settings.enabled);
         let Some(settings) = settings else { return not("deltas are not made") };
@@ -150,9 +157,13 @@ impl Service {
         let pair = DeltaJob::pair(&source.id, &target.id);
         let job = match self.store.delta_job(&ctx.tenant, &pair).await? {
             Some(job) => job,
+            None if looks => {
+                let has_room = deltas::has_room(&self.open_deltas(ctx).await?, &settings);
+                return if has_room { Ok(DeltaState::Absent) } else { not(TOO_MANY) };
+            }
             None => match self.queue(ctx, (source, target), deployment, &settings).await {
                 Err(error) if error.kind == Kind::LimitReached => {
-                    return not("too many deltas are being made");
+                    return not(TOO_MANY);
                 }
                 queued => queued?,
             },

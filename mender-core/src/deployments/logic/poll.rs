@@ -223,13 +223,34 @@ impl Older {
     /// `status` is that of the row that the answer is about.
     #[must_use]
     pub fn than(answer: &Answer, status: Status) -> Self {
-        match (answer, status) {
-            (Answer::Install(_), _) | (_, Status::AlreadyInstalled) => Self::Superseded,
-            (_, Status::NoArtifact | Status::ArtifactTooBig | Status::IncompatibleTier) => {
-                Self::First
-            }
+        Self::after(why(answer, status))
+    }
+
+    /// `reason` is what decides about the one of higher priority.
+    #[must_use]
+    pub fn after(reason: Reason) -> Self {
+        match reason {
+            Reason::Install | Reason::AlreadyInstalled => Self::Superseded,
+            Reason::NoArtifact | Reason::ArtifactTooBig | Reason::IncompatibleTier => Self::First,
             _ => Self::Waiting,
         }
+    }
+
+    /// Tells whether this holds for a row beside the one that comes first: both are of software, and
+    /// the device has yet to begin what is older.
+    #[must_use]
+    pub fn is_one(
+        row: &DeviceDeployment,
+        first: &DeviceDeployment,
+        deployments: &BTreeMap<DeploymentId, Arc<Deployment>>,
+    ) -> bool {
+        let of = |row: &DeviceDeployment| deployments.get(&row.deployment);
+        let is_software = |known: &Arc<Deployment>| known.payload == Payload::Software;
+        of(first).is_some_and(is_software)
+            && of(row).is_some_and(|known| known.is_open() && is_software(known))
+            && row.created < first.created
+            && row.is_open()
+            && row.status == Status::Pending
     }
 }
 

@@ -1,7 +1,5 @@
 //! In which phase a device may begin.
 
-use std::time::Duration;
-
 use jiff::{Span, SpanRelativeTo};
 
 use crate::{
@@ -9,7 +7,7 @@ use crate::{
     deployments::logic::safety::budget_limits,
     deployments::model::{
         Batch, Deployment, DeploymentId, DeviceDeployment, Phase, Reason, Stage, Status, Threshold,
-        Uniform, minutes_until_open,
+        Uniform, next_opening,
     },
     env::Time,
     error::{Error, Result},
@@ -18,6 +16,9 @@ use crate::{
 
 /// How many phases a deployment may have.
 pub const MAX_PHASES: usize = 100;
+
+/// How many bytes the time between equal phases may have, as a text.
+const MAX_INTERVAL: usize = 64;
 
 /// How often a device may try again.
 pub const MAX_RETRIES: u32 = 100;
@@ -68,7 +69,8 @@ fn empty(n: usize) -> Error {
 fn spread(uniform: &Uniform, total: u64, now: Time) -> Result<Vec<NewPhase>> {
     let bad = || Error::invalid("time_interval", "must be an ISO 8601 duration");
     // What reads it takes other forms as well.
-    let text = Some(&uniform.interval).filter(|text| text.starts_with('P')).ok_or_else(bad)?;
+    let is_one = |text: &&String| text.starts_with('P') && text.len() <= MAX_INTERVAL;
+    let text = Some(&uniform.interval).filter(is_one).ok_or_else(bad)?;
     let span: Span = text.parse().map_err(|_| bad())?;
     let day = SpanRelativeTo::days_are_24_hours();
     let interval = span.to_duration(day).ok().and_then(|interval| interval.try_into().ok());
@@ -100,7 +102,7 @@ fn spread(uniform: &Uniform, total: u64, now: Time) -> Result<Vec<NewPhase>> {
 ///
 /// # Errors
 /// `Invalid { phases }` for phases that make no sense: an empty one, one that begins before the one
-/// before it, one without a size or a start where it needs one.
+/// before it or after the year 9999, one without a size or a start where it needs one.
 pub fn plan(
     asked: &Phases,
     total: u64,
@@ -131,6 +133,9 @@ pub fn plan(
         }
         if *starts < before {
             return Err(invalid("a phase must not begin before the one before it"));
+        }
+        if *starts > Some(Time::LAST) {
+            return Err(invalid("a phase must begin before the year 10000"));
         }
         before = *starts;
         let left = total.saturating_sub(used);
@@ -228,10 +233,7 @@ pub fn gate(
     if deployment.conduct.hold.is_some() {
         return Gate::Closed(Reason::Paused);
     }
-    let wait = minutes_until_open(&deployment.rollout.windows, now, zone);
-    if wait > 0 {
-        let minute = Time(now.0 - now.0.rem_euclid(60_000));
-        let opens = minute + Duration::from_secs(u64::from(wait) * 60);
+    if let Some(opens) = next_opening(&deployment.rollout.windows, now, zone) {
         return Gate::Closed(Reason::OutsideWindow { opens });
     }
     let phases = &deployment.rollout.phases;
@@ -337,6 +339,8 @@ mod tests {
         assert!(refusal(&next(Some(Time(4))), 9).contains("before the one before"));
         let mixed = phase(Some(Batch::Devices(1)), Some(Time(5)));
         assert!(refusal(&Phases::Each(vec![late(), mixed]), 9).contains("either"));
+        let never = Phases::Each(vec![phase(None, Some(Time(Time::LAST.0 + 1)))]);
+        assert!(refusal(&never, 9).contains("year 10000"));
         assert!(refusal(&percents(&vec![Some(1); MAX_PHASES + 1]), 9000).contains("at most"));
     }
 
@@ -353,10 +357,15 @@ mod tests {
         let batches: Vec<_> = phases.iter().map(|phase| phase.batch).collect();
         assert_eq!(batches, [Batch::Percent(40), Batch::Percent(40), Batch::Percent(20)]);
         assert_eq!(planned(&uniform(Batch::Devices(4), "PT1M"), 10).unwrap().len(), 3);
-        for interval in ["", "1h", "P1M", "-PT1H"] {
+        let long = format!("PT{}1S", "0".repeat(MAX_INTERVAL));
+        for interval in ["", "1h", "P1M", "-PT1H", &long] {
             let refused = refusal(&uniform(Batch::Percent(50), interval), 10);
             assert!(refused.contains("8601"), "{interval}: {refused}");
         }
+        assert!(refusal(&uniform(Batch::Percent(40), "P900000W"), 3).contains("year 10000"));
+        let starts = Some(Time::LAST);
+        let late = Uniform { starts, interval: "P2D".into(), batch: Batch::Percent(50) };
+        assert!(refusal(&Phases::Uniform(late), 2).contains("year 10000"));
         assert!(refusal(&uniform(Batch::Devices(0), "PT1H"), 10).contains("zero devices"));
         assert!(refusal(&uniform(Batch::Devices(1), "PT1H"), 101).contains("at most"));
     }

@@ -85,7 +85,7 @@ pub fn check(rollout: &Rollout) -> Result<()> {
     for window in &rollout.windows {
         window.check().map_err(|what| Error::invalid("maintenance_windows", what))?;
     }
-    if rollout.priority.abs() > MAX_PRIORITY {
+    if !(-MAX_PRIORITY..=MAX_PRIORITY).contains(&rollout.priority) {
         return Err(Error::invalid("priority", "must be between -1000 and 1000"));
     }
     check_budget(rollout.budget)?;
@@ -300,4 +300,20 @@ pub fn refill(bytes_per_second: u64, since: Time, now: Time, left: i64) -> i64 {
     let burst = rate.saturating_mul(i64::try_from(BURST.as_secs()).unwrap_or(i64::MAX));
     let earned = i64::try_from(i128::from(rate) * i128::from(passed) / 1000).unwrap_or(i64::MAX);
     earned.min(burst.saturating_sub(left)).max(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn priorities_have_limits_on_both_sides() {
+        let with = |priority| check(&Rollout { priority, ..Rollout::default() });
+        for fine in [-MAX_PRIORITY, 0, MAX_PRIORITY] {
+            with(fine).unwrap();
+        }
+        for ill in [i32::MIN, -MAX_PRIORITY - 1, MAX_PRIORITY + 1, i32::MAX] {
+            assert_eq!(with(ill).unwrap_err().what, "must be between -1000 and 1000", "{ill}");
+        }
+    }
 }

@@ -10,6 +10,15 @@ use crate::{
     id::{DeviceId, Version},
 };
 
+/// How many bytes may name something that a device provides.
+const MAX_KEY: usize = 4096;
+
+/// How much a device may provide beside its release and type.
+const MAX_PROVIDES: usize = 4096;
+
+/// How many bytes a device may say of itself.
+const MAX_REQUEST: usize = 128 << 10;
+
 /// What a device says of itself when it asks.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Request {
@@ -31,6 +40,32 @@ impl Request {
     pub fn is_storable(&self) -> bool {
         let more = self.provides.iter().flat_map(|(key, value)| [key, value]);
         [&self.artifact_name, &self.device_type].into_iter().chain(more).all(|t| !t.contains('\0'))
+    }
+}
+
+impl Request {
+    /// Tells what is too much of what the device provides: each of its deployments keeps that.
+    ///
+    /// ```
+    /// use mender_core::deployments::Request;
+    ///
+    /// let mut request = Request::default();
+    /// request.provides.insert("rootfs-image.version".into(), "release-1".into());
+    /// assert_eq!(request.excess(), None);
+    /// request.provides.insert("k".repeat(5000), "1".into());
+    /// assert_eq!(request.excess(), Some("the length of a name must be no more than 4096"));
+    /// ```
+    #[must_use]
+    pub fn excess(&self) -> Option<&'static str> {
+        if self.provides.len() > MAX_PROVIDES {
+            return Some("no more than 4096 values may be provided");
+        }
+        if self.provides.keys().any(|key| key.len() > MAX_KEY) {
+            return Some("the length of a name must be no more than 4096");
+        }
+        let more = self.provides.iter().map(|(key, value)| key.len() + value.len());
+        let total = self.artifact_name.len() + self.device_type.len() + more.sum::<usize>();
+        (total > MAX_REQUEST).then_some("the length of everything must be no more than 131072")
     }
 }
 

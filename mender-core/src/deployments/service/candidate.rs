@@ -6,8 +6,8 @@ use super::Service;
 use crate::{
     ctx::Ctx,
     deployments::{
-        logic,
-        model::{Audience, Deployment, DeploymentId, DeviceDeployment, Payload, Stage, Status},
+        logic::{self, Older},
+        model::{Audience, Deployment, DeploymentId, DeviceDeployment, Payload, Stage},
     },
     env::Time,
     error::{Error, Result},
@@ -84,19 +84,7 @@ impl Service {
             }
             let is_stored =
                 |row: &DeviceDeployment| dynamic.iter().all(|dynamic| dynamic.id != row.deployment);
-            let is_software = |known: &Deployment| known.payload == Payload::Software;
-            let is_open = |row: &DeviceDeployment| {
-                let known = deployments.get(&row.deployment);
-                known.is_some_and(|known| known.is_open() && is_software(known))
-            };
-            rows.retain(|other| {
-                is_software(&deployment)
-                    && other.created < row.created
-                    && other.is_open()
-                    && other.status == Status::Pending
-                    && is_stored(other)
-                    && is_open(other)
-            });
+            rows.retain(|other| is_stored(other) && Older::is_one(other, &row, &deployments));
             return Ok(Some(Candidate { row, deployment, joins, older: rows }));
         }
     }

@@ -7,15 +7,15 @@ use crate::{
     auth,
     ctx::Ctx,
     deployments::{
-        logic::{self, Gate},
+        logic::{self, Gate, Older},
         model::{
-            Audience, Deployment, DeploymentId, DeviceDeployment, Outcome, Payload, Reason,
+            Audience, CHUNK, Deployment, DeploymentId, DeviceDeployment, Outcome, Payload, Reason,
             Request, Stage, State, Status,
         },
     },
     env::Time,
     error::Result,
-    id::DeviceId,
+    id::{DeviceId, TenantId},
     inventory::{AttributeName, Device},
 };
 
@@ -42,8 +42,9 @@ pub struct Explanation {
     pub device: DeviceId,
     /// The status of device authentication; none for a device that inventory does not know.
     pub accepted: Option<auth::Status>,
-    /// What the device is taken to provide: what it said when it last asked, or what inventory
-    /// knows.
+    /// What the device is taken to provide: what inventory knows, or what it said when it last
+    /// asked where inventory knows neither its type nor what it runs. A deployment that it asked
+    /// about and has yet to end is explained by what it said then.
     pub request: Request,
     /// The deployment that it would be told to install now.
     pub next: Option<DeploymentId>,
@@ -65,12 +66,19 @@ impl Service {
         let history = self.store.history(tenant, device, &[], 0, ENDED).await?;
         let request = request_of(known.as_ref(), &history);
         let mut rows = self.store.current(tenant, device).await?;
-        let joinable = self.joinable(ctx, device, &mut rows).await?;
-        let deployments = self.known(tenant, &rows).await?;
+        let mut deployments = self.known(tenant, &rows).await?;
+        let joinable = self.joinable(tenant, device, &rows).await?;
+        for joinable in &joinable {
+            rows.push(DeviceDeployment::waiting(&joinable.id, device.clone(), joinable.created));
+            deployments.insert(joinable.id.clone(), joinable.clone());
+        }
         let newest = self.store.newest_ended(tenant, device).await?;
         let newest = logic::newest_ended(&rows, newest);
         let mut considered: Vec<Considered> = Vec::new();
         let mut next = None;
+        // Of what was created before this time, what comes first is what the device is told about.
+        let mut before = Some(Time(i64::MAX));
+        let mut superseded: Vec<DeploymentId> = Vec::new();
         while let Some(row) = logic::choose(&rows, &deployments, newest).cloned() {
             rows.retain(|other| other.key != row.key);
             let Some(deployment) = deployments.get(&row.deployment) else { continue };
@@ -83,9 +91,23 @@ impl Service {
             };
             let reason = match refused {
                 Some(refused) => refused,
-                None if considered.iter().all(is_passed_over) => {
-                    self.weigh(ctx, &row, deployment, &request).await?
+                None if before.is_some_and(|before| row.created < before) => {
+                    let reason = self.weigh(ctx, &row, deployment, &request).await?;
+                    let is_stored = |row: &&DeviceDeployment| {
+                        joinable.iter().all(|joinable| joinable.id != row.deployment)
+                    };
+                    let older = rows.iter().filter(is_stored);
+                    let older = older.filter(|older| Older::is_one(older, &row, &deployments));
+                    let older: Vec<_> = older.map(|older| older.deployment.clone()).collect();
+                    let becomes = Older::after(reason);
+                    let goes_on = becomes == Older::First && !older.is_empty();
+                    before = goes_on.then_some(row.created);
+                    if becomes == Older::Superseded {
+                        superseded = older;
+                    }
+                    reason
                 }
+                None if superseded.contains(&row.deployment) => Reason::Superseded,
                 None => Reason::Later,
             };
             if reason == Reason::Install && next.is_none() {
@@ -104,20 +126,27 @@ impl Service {
         Ok(Explanation { device: device.clone(), accepted, request, next, considered })
     }
 
-    /// Adds rows for the dynamic deployments that a device might join, and returns those.
+    /// Returns the dynamic deployments that a device might join: it has no row of them, neither
+    /// these current ones nor any that it ended.
     async fn joinable(
         &self,
-        ctx: &Ctx,
+        tenant: &TenantId,
         device: &DeviceId,
-        rows: &mut Vec<DeviceDeployment>,
+        rows: &[DeviceDeployment],
     ) -> Result<Vec<Arc<Deployment>>> {
-        let mut joinable = Vec::new();
-        for dynamic in self.dynamic(&ctx.tenant).await?.iter() {
-            let pair = self.store.device_deployment(&ctx.tenant, &dynamic.id, device).await?;
-            if dynamic.is_open() && pair.is_none() {
-                rows.push(DeviceDeployment::waiting(&dynamic.id, device.clone(), dynamic.created));
-                joinable.push(dynamic.clone());
+        let mut joinable = self.dynamic(tenant).await?.to_vec();
+        let has_none = |rows: &[DeviceDeployment], dynamic: &Deployment| {
+            rows.iter().all(|row| row.deployment != dynamic.id)
+        };
+        joinable.retain(|dynamic| dynamic.is_open() && has_none(rows, dynamic));
+        let mut skip = 0;
+        while let Some(oldest) = joinable.iter().map(|dynamic| dynamic.created).min() {
+            let records = self.store.history(tenant, device, &[], skip, CHUNK).await?;
+            joinable.retain(|dynamic| has_none(&records, dynamic));
+            if records.len() < CHUNK || records.iter().any(|record| record.created < oldest) {
+                break;
             }
+            skip += CHUNK as u64;
         }
         Ok(joinable)
     }
@@ -153,13 +182,22 @@ impl Service {
         if row.begins() && self.starts.wait(&ctx.tenant, self.now()).is_some() {
             return Ok(Reason::TooManyBegin);
         }
+        // Whatever else it said would be a contradiction.
+        let said = row.request.as_ref().filter(|_| !row.failed && row.deleted.is_none());
+        let request = said.unwrap_or(request);
         let is_given = row.artifact.is_some() && !row.failed;
         if is_given || matches!(deployment.payload, Payload::Configuration(_)) {
             return Ok(Reason::Install);
         }
         let release = self.kept(&ctx.tenant, deployment).await?;
+        let (mut delta, mut is_made) = (None, false);
+        if deployment.rollout.delta {
+            // The user may be limited, the device is not.
+            let device = Ctx::system(ctx.tenant.clone());
+            (delta, is_made) = self.delta(&device, deployment, &release, request, true).await?;
+        }
         let selection = self.config.selection;
-        Ok(match logic::target(&release, request, selection) {
+        Ok(match delta.as_ref().or_else(|| logic::target(&release, request, selection)) {
             None => Reason::NoArtifact,
             Some(artifact)
                 if !deployment.force_installation
@@ -167,6 +205,7 @@ impl Service {
             {
                 Reason::AlreadyInstalled
             }
+            Some(_) if is_made => Reason::MakingDelta,
             Some(artifact) => match self.misfit(&ctx.tenant, row, Some(artifact)).await? {
                 Some(Status::ArtifactTooBig) => Reason::ArtifactTooBig,
                 Some(_) => Reason::IncompatibleTier,
@@ -204,11 +243,6 @@ impl Service {
         }
         Ok(())
     }
-}
-
-/// Tells whether a device goes on to the next deployment where this was decided about one.
-fn is_passed_over(considered: &Considered) -> bool {
-    matches!(considered.reason, Reason::Older | Reason::NoMatch | Reason::DevicesReached)
 }
 
 /// Says why a row does not come into question.

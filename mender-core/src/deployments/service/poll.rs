@@ -41,7 +41,7 @@ impl Service {
     /// Tells a device what to do; `None`: nothing. `base` is the URL that it reaches the server by.
     ///
     /// # Errors
-    /// `Invalid` for text that can't be kept, `Conflict` where it says something else than before: it
+    /// `Invalid` for text that can't be kept, or too much of it, `Conflict` where it says something else than before: it
     /// has failed, `TooMany` where it may begin later, and those of the stores.
     pub async fn next(
         &self,
@@ -52,6 +52,9 @@ impl Service {
     ) -> Result<Option<Instructions>> {
         if !request.is_storable() {
             return Err(Error::invalid("request", "U+0000 can't be kept"));
+        }
+        if let Some(excess) = request.excess() {
+            return Err(Error::invalid("request", excess));
         }
         self.kernel.retry(|| Box::pin(self.poll(ctx, device, request, base, None))).await
     }
@@ -91,7 +94,7 @@ impl Service {
         };
         let mut is_made = false;
         if known.is_none() && deployment.rollout.delta {
-            (known, is_made) = self.delta(ctx, &deployment, &release, request).await?;
+            (known, is_made) = self.delta(ctx, &deployment, &release, request, false).await?;
         }
         let selection = self.config.selection;
         let chosen = known.as_ref().or_else(|| logic::target(&release, request, selection));
@@ -177,17 +180,19 @@ impl Service {
     }
 
     /// Returns the delta that a device gets in place of an artifact, and whether one is being made.
-    async fn delta(
+    /// Where the caller only looks, that is whether one would be.
+    pub(super) async fn delta(
         &self,
         ctx: &Ctx,
         deployment: &Deployment,
         release: &[Artifact],
         request: &Request,
+        looks: bool,
     ) -> Result<(Option<Artifact>, bool)> {
         let Some(target) = logic::target(release, request, self.config.selection) else {
             return Ok((None, false));
         };
-        Ok(match self.releases.delta(ctx, target, request, &deployment.id).await? {
+        Ok(match self.releases.delta(ctx, target, request, &deployment.id, looks).await? {
             Delta::None => (None, false),
             Delta::InMaking => (None, true),
             Delta::Ready(id) => {

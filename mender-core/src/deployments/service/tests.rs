@@ -298,3 +298,25 @@ async fn text_that_no_database_keeps_is_refused() {
     let created = w.create(&w.ctx, "a\0", devices(1)).await;
     assert!(matches!(refusal(created).0, Kind::Invalid { .. }));
 }
+
+#[tokio::test]
+async fn devices_provide_much_but_not_without_limits() {
+    let w = World::new().await;
+    let id = w.create(&w.ctx, "d", devices(2)).await.unwrap();
+    let asks = async |n: usize, key: usize, value: usize, count: usize| {
+        let name = |n: usize| "k".repeat(key - n.to_string().len()) + &n.to_string();
+        let provides = (0..count).map(|n| (name(n), "v".repeat(value))).collect();
+        let (artifact_name, device_type) = ("old".into(), "pump".into());
+        let request = Request { artifact_name, device_type, provides, control_map: false };
+        w.service().next(&w.ctx, &device(n), &request, "http://x").await.map(|told| told.is_some())
+    };
+    // A key of 900 kB; many values; many of them that each might be.
+    for (key, value, count) in [(900_000, 1, 1), (4097, 1, 1), (5, 1, 4097), (5, 3000, 330)] {
+        let refused = refusal(asks(0, key, value, count).await).0;
+        assert_eq!(refused, Kind::Invalid { field: "request" }, "{key} {value} {count}");
+    }
+    assert_eq!(w.counts(&id).await, [(Status::Pending, 2)]);
+    for (n, key, value, count) in [(0, 4096, 4096, 15), (1, 20, 10, 4096)] {
+        assert!(asks(n, key, value, count).await.unwrap(), "{key} {value} {count}");
+    }
+}

@@ -241,7 +241,9 @@ pub(crate) fn check(request: &Request) -> Result<(), ApiError> {
         .filter(|(_, value)| value.len() > MAX)
         .map(|(key, _)| format!("{key}: {LENGTH}"))
         .collect();
-    if !long.is_empty() {
+    if let Some(excess) = request.excess() {
+        faults.add("artifact_provides", excess);
+    } else if !long.is_empty() {
         faults.add("artifact_provides", format!("({}.)", long.join("; ")));
     }
     Ok(faults.check()?)
@@ -403,5 +405,28 @@ impl NewConfiguration {
         }
         faults.check().map_err(validating)?;
         Ok((self.name, configuration))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_any_length_are_refused_and_not_repeated() {
+        let value = |value: &str| Value::String(value.into());
+        let refusal = |key: String, text: &str| {
+            let more = BTreeMap::from([(key, value(text))]);
+            let (artifact_name, device_type) = ("old".into(), "rpi".into());
+            let artifact_provides = BTreeMap::new();
+            Provides { artifact_name, device_type, artifact_provides, more }
+                .read()
+                .err()
+                .map(|error| String::from_utf8_lossy(&error.body("")).into_owned())
+        };
+        assert_eq!(refusal("k".repeat(4096), "v"), None);
+        let long = refusal("k".repeat(900_000), &"v".repeat(5000)).unwrap();
+        let text = "artifact_provides: the length of a name must be no more than 4096.";
+        assert!(long.contains(text) && long.len() < 200, "{} bytes", long.len());
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Explanation {
     deployments: Vec<Considered>,
 }
 
-/// What the device is taken to provide.
+/// What the device is taken to provide: what inventory knows, or what it said when it last asked.
 #[derive(Serialize, ToSchema)]
 struct Provided {
     artifact_name: String,

@@ -57,7 +57,13 @@ fn device(version: u8) -> BTreeMap<String, String> {
 
 impl World {
     async fn ask(&self, target: &ArtifactId, device: &BTreeMap<String, String>) -> DeltaState {
-        let request = DeltaRequest { target, provides: device, deployment: Some("d1") };
+        let deployment = Some("d1");
+        let request = DeltaRequest { target, provides: device, deployment, looks: false };
+        self.artifacts().delta(&self.ctx, request).await.unwrap()
+    }
+
+    async fn look(&self, target: &ArtifactId, device: &BTreeMap<String, String>) -> DeltaState {
+        let request = DeltaRequest { target, provides: device, deployment: None, looks: true };
         self.artifacts().delta(&self.ctx, request).await.unwrap()
     }
 
@@ -113,7 +119,10 @@ impl Sink for Kept {
 async fn a_device_gets_a_delta_of_what_it_has() {
     let w = World::new();
     let ids = w.versions(&[1, 2]).await;
+    assert_eq!(w.look(&ids[1], &device(1)).await, DeltaState::Absent);
+    assert_eq!(w.jobs().await, []);
     let DeltaState::Generating(job) = w.ask(&ids[1], &device(1)).await else { panic!() };
+    assert_eq!(w.look(&ids[1], &device(1)).await, DeltaState::Generating(job.clone()));
     assert_eq!(w.ask(&ids[1], &device(1)).await, DeltaState::Generating(job.clone()));
     w.mender.drain().await.unwrap();
     let DeltaState::Ready(delta) = w.ask(&ids[1], &device(1)).await else { panic!() };

@@ -7,9 +7,10 @@ use serde_json::{Map, json};
 
 use super::*;
 use crate::{
-    artifacts::DeltaSettings,
-    deployments::{Batch, NewPhase, Phases, ShownDevice, Uniform},
+    artifacts::{DeltaQuery, DeltaSettings},
+    deployments::{Batch, NewPhase, Phases, Reason, ShownDevice, Uniform},
     env::hex,
+    inventory::{AttributeName, NewAttribute, Value},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -259,11 +260,37 @@ async fn a_device_waits_for_the_delta_that_is_made_for_it() {
             Instructions::Configure { .. } => panic!("no configuration"),
         })
     };
+    // Who looks has nothing made, whoever may look.
+    let text = |(name, text): (&str, &str)| {
+        NewAttribute::new(AttributeName::inventory(name), Value::Text(text.into()))
+    };
+    let own = [("artifact_name", "v1"), ("device_type", "pump")];
+    let provided = able.provides.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let new = own.into_iter().chain(provided).map(text).collect();
+    w.mender.inventory().create(&w.ctx, &device(0), new).await.unwrap();
+    let group = "g".parse().unwrap();
+    w.mender.inventory().set_group(&w.ctx, &device(0), &group).await.unwrap();
+    let scope = Scope::Only { groups: Some(vec!["g".into()]), tags: None };
+    let limited = Ctx { scope, ..w.ctx.clone() };
+    let explained = w.service().explain(&limited, &device(0)).await.unwrap();
+    assert_eq!((explained.next, explained.considered[0].reason), (None, Reason::MakingDelta));
+    let jobs = async || {
+        let (query, page) = (DeltaQuery::default(), PageRequest::default());
+        w.mender.artifacts().delta_jobs(&w.ctx, &query, page).await.unwrap().0.len()
+    };
+    assert_eq!(jobs().await, 0);
+
     assert_eq!(get(0, &able).await, None);
+    assert_eq!((jobs().await, w.only(0).await), (1, Reason::MakingDelta));
+    // What it asked about it is told by what it said, whatever inventory knows.
+    let unknown = text(("rootfs-image.checksum", "unknown"));
+    w.mender.inventory().create(&w.ctx, &device(0), vec![unknown]).await.unwrap();
+    assert_eq!(w.only(0).await, Reason::MakingDelta);
     let full = get(1, &unable).await.unwrap();
     assert_eq!(full.id, ids[1]);
     assert_eq!(get(0, &able).await, None);
     w.mender.drain().await.unwrap();
+    assert_eq!(w.only(0).await, Reason::Install);
     let delta = get(0, &able).await.unwrap();
     assert_ne!(delta.id, full.id);
     assert!(delta.size < full.size / 4);

@@ -23,7 +23,12 @@ impl World {
         self.mender.inventory().create_filter(&self.ctx, ring, vec![term]).await.unwrap()
     }
 
-    async fn join(&self, id: &FilterId, max_devices: u64, course: Course) -> Result<DeploymentId> {
+    pub(super) async fn join(
+        &self,
+        id: &FilterId,
+        max_devices: u64,
+        course: Course,
+    ) -> Result<DeploymentId> {
         let new = NewDeployment {
             name: "dynamic".into(),
             artifact_name: "r".into(),

@@ -7,17 +7,19 @@ use crate::{
     deployments::{Batch, Budget, Considered, NewPhase, Phases, Reason, Window, Zone},
     env::Time,
     inventory::{AttributeName, NewAttribute, Value},
+    kit::MemoryStores,
+    testing::{Faults, Faulty},
 };
 
 impl World {
     /// Explains what a device gets, and returns the name of each deployment with its reason.
-    async fn reasons(&self, n: usize) -> Vec<(String, Reason)> {
+    pub(super) async fn reasons(&self, n: usize) -> Vec<(String, Reason)> {
         let explained = self.service().explain(&self.ctx, &device(n)).await.unwrap();
         let reason = |one: Considered| (one.deployment.name, one.reason);
         explained.considered.into_iter().map(reason).collect()
     }
 
-    async fn only(&self, n: usize) -> Reason {
+    pub(super) async fn only(&self, n: usize) -> Reason {
         let reasons = self.reasons(n).await;
         assert_eq!(reasons.len(), 1, "{reasons:?}");
         reasons[0].1
@@ -126,9 +128,133 @@ async fn windows_and_budgets_are_named() {
 }
 
 #[tokio::test]
+async fn what_a_device_is_is_known_by_inventory_or_else_by_what_it_said() {
+    let w = World::new().await;
+    let id = w.create(&w.ctx, "first", devices(1)).await.unwrap();
+    w.fares(&id, 0, Status::Success).await;
+    let runs = async || {
+        let request = w.service().explain(&w.ctx, &device(0)).await.unwrap().request;
+        (request.device_type, request.artifact_name)
+    };
+    let is = |device_type: &str, name: &str| (device_type.to_owned(), name.to_owned());
+    assert_eq!(runs().await, is("pump", "old"));
+    // What it said is as old as its last deployment.
+    w.is_a(0, "pump", "r").await;
+    assert_eq!(runs().await, is("pump", "r"));
+}
+
+#[tokio::test]
+async fn many_dynamic_deployments_are_looked_at_together() {
+    let faults = Faults::default();
+    let stores = Faulty::new(MemoryStores::default(), faults.clone());
+    let w = World::built(1, |builder| builder.stores(stores)).await;
+    w.is_a(0, "pump", "old").await;
+    let filter = w.filter("a").await;
+    let calls = async || {
+        // What is kept in memory is there.
+        w.reasons(0).await;
+        faults.heal();
+        let reasons = w.reasons(0).await;
+        (faults.calls(), reasons)
+    };
+    let join = async |max| w.join(&filter, max, Course::default()).await.unwrap();
+    join(0).await;
+    let (one, reasons) = calls().await;
+    assert_eq!(reasons.len(), 1);
+    for max in 1..=20 {
+        join(max).await;
+    }
+    let (many, reasons) = calls().await;
+    assert!(reasons.iter().all(|(_, reason)| *reason == Reason::NoMatch), "{reasons:?}");
+    assert_eq!((reasons.len(), many), (21, one));
+}
+
+#[tokio::test]
+async fn a_dynamic_deployment_that_a_device_ended_long_ago_is_none_that_it_might_join() {
+    let w = World::new().await;
+    let status =
+        NewAttribute::new(AttributeName::identity("status"), Value::Text("accepted".into()));
+    let ring = NewAttribute::new(AttributeName::tag("ring"), Value::Text("a".into()));
+    w.mender.inventory().create(&w.ctx, &device(0), vec![status, ring]).await.unwrap();
+    let filter = w.filter("a").await;
+    let join = async |max| w.join(&filter, max, Course::default()).await.unwrap();
+    let ended = join(0).await;
+    w.fares(&ended, 0, Status::Success).await;
+    // More than are named of what it ended.
+    let since = 12;
+    for n in 0..since {
+        let id = w.create(&w.ctx, &format!("d{n}"), devices(1)).await.unwrap();
+        w.fares(&id, 0, Status::Success).await;
+    }
+    let reasons = w.reasons(0).await;
+    assert!(reasons.iter().all(|(_, reason)| *reason == Reason::Done), "{reasons:?}");
+    assert_eq!(w.only(1).await, Reason::NoMatch);
+}
+
+#[tokio::test]
 async fn devices_outside_of_the_groups_of_the_user_are_not_explained() {
     let w = World::new().await;
     let mut ctx = w.ctx.clone();
     ctx.scope = Scope::Only { groups: Some(vec!["g".into()]), tags: None };
     assert_eq!(refusal(w.service().explain(&ctx, &device(0)).await).0, Kind::Forbidden);
+}
+
+#[tokio::test]
+async fn what_the_next_poll_ends_does_not_wait() {
+    let w = World::new().await;
+    let recipe = |name: &str, device_type: &str| {
+        let files = vec![FileRecipe::new("file", 1)];
+        Recipe::module("script", name, [device_type], files, Some(&Software::default()))
+    };
+    w.upload(recipe("valves", "valve"), b"x").await;
+    w.upload(recipe("old", "pump"), b"x").await;
+    for n in 0..4 {
+        w.is_a(n, "pump", "old").await;
+    }
+    let configuration = crate::deployments::NewConfiguration {
+        id: "c1".parse().unwrap(),
+        device: device(0),
+        name: "configuration".into(),
+        configuration: "{}".into(),
+        retries: 0,
+        control_map: None,
+    };
+    w.service().configure(&w.ctx, configuration).await.unwrap();
+    let routine = w.create(&w.ctx, "routine", devices(4)).await.unwrap();
+    let mut urgent = Vec::new();
+    for (n, name) in ["r", "valves", "old", "r"].into_iter().enumerate() {
+        let new = NewDeployment {
+            name: "urgent".into(),
+            artifact_name: name.into(),
+            force_installation: false,
+            whom: Whom::Devices(vec![device(n)]),
+            course: Course { priority: 10, ..Course::default() },
+        };
+        urgent.push(w.service().create(&w.ctx, new).await.unwrap());
+    }
+    w.service().pause(&w.ctx, &urgent[3], "").await.unwrap();
+    let with = |reasons: &[(&str, Reason)]| -> Vec<(String, Reason)> {
+        reasons.iter().map(|(name, reason)| ((*name).to_owned(), *reason)).collect()
+    };
+    let expected = [
+        // Configurations only wait.
+        with(&[
+            ("urgent", Reason::Install),
+            ("configuration", Reason::Later),
+            ("routine", Reason::Superseded),
+        ]),
+        // What brings nothing comes before nothing.
+        with(&[("urgent", Reason::NoArtifact), ("routine", Reason::Install)]),
+        with(&[("urgent", Reason::AlreadyInstalled), ("routine", Reason::Superseded)]),
+        with(&[("urgent", Reason::Paused), ("routine", Reason::Later)]),
+    ];
+    for (n, expected) in expected.into_iter().enumerate() {
+        assert_eq!(w.reasons(n).await, expected, "device {n}");
+    }
+    // It is as it was said.
+    for (n, told) in [(0, Some(&urgent[0])), (1, Some(&routine)), (2, None), (3, None)] {
+        let explained = w.service().explain(&w.ctx, &device(n)).await.unwrap();
+        assert_eq!((explained.next.as_ref(), w.told(n).await.as_ref()), (told, told), "{n}");
+    }
+    assert_eq!(w.counts(&routine).await, [(Status::Aborted, 2), (Status::Pending, 2)]);
 }

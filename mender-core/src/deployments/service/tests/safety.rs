@@ -25,7 +25,7 @@ fn of(thresholds: Vec<Threshold>) -> Course {
 }
 
 impl World {
-    async fn fares(&self, id: &DeploymentId, n: usize, status: Status) {
+    pub(super) async fn fares(&self, id: &DeploymentId, n: usize, status: Status) {
         assert_eq!(self.told(n).await.as_ref(), Some(id), "device {n}");
         self.report(id, n, status).await.unwrap();
     }

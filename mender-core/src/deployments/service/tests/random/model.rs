@@ -11,7 +11,7 @@ use super::{RELEASES, RINGS};
 use crate::{
     deployments::{
         Audience, Deployment, DeploymentId, DeploymentQuery, DeviceDeployment, Progress, Request,
-        Score, Shown, State, Status, logic, minutes_until_open, service::tests::World,
+        Score, Shown, State, Status, logic, next_opening, service::tests::World,
     },
     env::Time,
     id::DeviceId,
@@ -222,7 +222,7 @@ impl Model {
             assert_eq!(passed, None, "{}", story());
         }
         let rollout = &deployment.rollout;
-        assert_eq!(minutes_until_open(&rollout.windows, now, None), 0, "{}", story());
+        assert_eq!(next_opening(&rollout.windows, now, None), None, "{}", story());
         let row = self.rows_of(&deployment.id).filter(|row| row.device == *device);
         let phase = row.max_by_key(|row| row.attempt).and_then(|row| row.phase);
         assert_eq!(phase.is_none(), rollout.phases.is_empty(), "{}", story());
