@@ -11,6 +11,7 @@ use mender_core::{
     Env,
     token::{Key, KeyKind, Keyring},
 };
+use mender_store::files::name_new;
 
 use crate::{failure::Failure, settings::Settings};
 
@@ -76,7 +77,7 @@ pub(crate) fn write_new(path: &Path, text: &str) -> io::Result<()> {
         let mut file = options.open(&partial)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        fs::hard_link(&partial, path)?;
+        name_new(&partial, path)?;
         File::open(dir)?.sync_all()
     };
     let written = write();
