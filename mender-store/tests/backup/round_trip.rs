@@ -79,17 +79,6 @@ async fn a_file_is_not_overwritten() {
 }
 
 #[tokio::test]
-async fn a_backup_that_was_cut_off_is_begun_again() {
-    for kind in kinds() {
-        let source = Source::small(&kind).await;
-        std::fs::write(source.path("backup.partial"), vec![1; 100_000]).unwrap();
-        source.back_up(&source.path("backup")).await.unwrap();
-        BackupFile::open(&source.path("backup"), |_| {}).await.unwrap();
-        assert!(!source.path("backup.partial").exists());
-    }
-}
-
-#[tokio::test]
 async fn an_older_backup_gets_todays_schema() {
     for kind in kinds() {
         let Fresh { store, dir: _dir } = kind.bare().await;
