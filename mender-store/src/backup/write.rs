@@ -77,7 +77,7 @@ impl Backup {
     /// Writes a new file that only its owner may read. It is there once it is whole and synced.
     ///
     /// # Errors
-    /// [`BackupError::Occupied`] where there is such a file already; [`BackupError::File`],
+    /// [`BackupError::Exists`] where there is such a file already; [`BackupError::File`],
     /// [`BackupError::Store`].
     pub async fn write(self, path: &Path, now: Time) -> Result<Summary, BackupError> {
         let mut sink = Sink::create(path, self.watch.clone())?;
@@ -87,7 +87,7 @@ impl Backup {
             Err(error) => Err(sink.failed().await.unwrap_or(error)),
         };
         let done = done?;
-        sink.partial.publish(path).map_err(BackupError::file(path))?;
+        sink.partial.publish(path).map_err(BackupError::new_file(path))?;
         Ok(done)
     }
 
@@ -166,7 +166,7 @@ impl Sink {
     fn create(path: &Path, watch: Watch) -> Result<Self, BackupError> {
         // A link that leads nowhere is there as well.
         if path.symlink_metadata().is_ok() {
-            return Err(BackupError::Occupied(format!("{} exists", path.display())));
+            return Err(BackupError::Exists(path.display().to_string()));
         }
         let (partial, file) = Partial::create(path).map_err(BackupError::file(path))?;
         let (steps, received) = mpsc::channel(8);

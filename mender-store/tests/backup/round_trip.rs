@@ -73,7 +73,7 @@ async fn a_file_is_not_overwritten() {
         let path = source.path("backup");
         std::fs::write(&path, "dear").unwrap();
         let refused = source.back_up(&path).await.unwrap_err();
-        assert!(matches!(refused, BackupError::Occupied(_)), "{refused}");
+        assert!(matches!(refused, BackupError::Exists(_)), "{refused}");
         assert_eq!(std::fs::read(&path).unwrap(), b"dear");
     }
 }
