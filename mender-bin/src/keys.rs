@@ -59,6 +59,16 @@ pub(crate) fn files(settings: &Settings) -> Vec<PathBuf> {
     files
 }
 
+/// Returns those that are loaded for lying in the folder of the one that signs, itself included.
+pub(crate) fn in_folder(settings: &Settings) -> Vec<PathBuf> {
+    let signer = signing_key(settings);
+    let mut files = beside(&signer);
+    if signer.symlink_metadata().is_ok() {
+        files.push(signer);
+    }
+    files
+}
+
 /// Tells whether everybody on the machine may read the file, or others may change it.
 pub(crate) fn is_exposed(path: &Path) -> io::Result<bool> {
     Ok(fs::metadata(path)?.mode() & 0o026 != 0)
