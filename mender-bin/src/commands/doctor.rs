@@ -135,7 +135,8 @@ async fn stored(
     report.add("dead letters", dead_letters(&mender).await)?;
     report.add("events", events(&mender, runs).await)?;
     if is_deep {
-        report.add("stored data", deep::look(&mender, runs).await)?;
+        let sees_blobs = settings.blobs_url().0 != "memory:";
+        report.add("stored data", deep::look(&mender, runs, sees_blobs).await)?;
     }
     Ok(())
 }
