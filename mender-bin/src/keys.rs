@@ -74,6 +74,11 @@ pub(crate) fn is_exposed(path: &Path) -> io::Result<bool> {
     Ok(fs::metadata(path)?.mode() & 0o026 != 0)
 }
 
+/// Tells whether the group of the file may read it.
+pub(crate) fn is_shared(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o040 != 0)
+}
+
 /// Writes a new file that only its owner may read, whole or not at all.
 pub(crate) fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());

@@ -1,4 +1,4 @@
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use crate::{
     fleet::User,
@@ -31,4 +31,46 @@ fn artifacts_whose_bytes_are_gone_are_found() {
     let (is_well, said) = doctor(data, &["--deep"]);
     let flaw = format!("of r1: its {} bytes are gone", bytes.len());
     assert!(!is_well && said.contains("WRONG  stored data") && said.contains(&flaw), "{said}");
+}
+
+#[test]
+fn a_database_is_its_owners_alone_whatever_folder_it_is_in() {
+    let (folder, mode) = (tempfile::tempdir().unwrap(), |mode| fs::Permissions::from_mode(mode));
+    let data = folder.path();
+    fs::set_permissions(data, mode(0o755)).unwrap();
+    let server = Server::start_in(folder, &[]);
+    User::of(&server);
+    let data = server.data.path();
+    let files = ["mender.db", "mender.db-wal", "mender.db-shm"].map(|name| data.join(name));
+    for file in &files {
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+    }
+    assert!(doctor(data, &[]).0);
+
+    let exposed = "WRONG  database files: others can read or change";
+    for (file, bad) in [(0, 0o644), (1, 0o604), (2, 0o620)] {
+        fs::set_permissions(&files[file], mode(bad)).unwrap();
+        let (is_well, said) = doctor(data, &[]);
+        let flaw = format!("{exposed} {}\n", files[file].display());
+        assert!(!is_well && said.contains(&flaw), "{said}");
+        assert!(said.contains(&format!("chmod 600 {}\n", files[file].display())), "{said}");
+        // Where nobody else enters, nobody else reads.
+        fs::set_permissions(data, mode(0o700)).unwrap();
+        assert!(doctor(data, &[]).0);
+        fs::set_permissions(data, mode(0o755)).unwrap();
+        fs::set_permissions(&files[file], mode(0o600)).unwrap();
+    }
+    fs::set_permissions(data, mode(0o777)).unwrap();
+    let (is_well, said) = doctor(data, &[]);
+    assert!(!is_well && said.contains("everybody can replace what is in the folder"), "{said}");
+    fs::set_permissions(data, mode(0o755)).unwrap();
+
+    let key = data.join("keys/private.pem");
+    assert!(doctor(data, &[]).1.contains("ok     keys: 1 readable by nobody else\n"));
+    fs::set_permissions(&key, mode(0o640)).unwrap();
+    let (is_well, said) = doctor(data, &[]);
+    assert!(is_well && said.contains("keys: 1, of which 1 may be read by their group\n"), "{said}");
+    fs::set_permissions(&key, mode(0o644)).unwrap();
+    let (is_well, said) = doctor(data, &[]);
+    assert!(!is_well && said.contains("WRONG  keys: others can read or change"), "{said}");
 }
