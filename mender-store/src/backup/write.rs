@@ -221,7 +221,7 @@ fn write(file: File, mut steps: mpsc::Receiver<Step>, watch: &Watch) -> io::Resu
                 tar.append_data(&mut header(bytes.len() as u64), name, &bytes[..])?;
             }
             Step::Rows(name, chunk) => {
-                let bytes = chunks::encode(chunk)?;
+                let bytes = chunks::encode(&chunk)?;
                 tar.append_data(&mut header(bytes.len() as u64), name, &bytes[..])?;
             }
             Step::Begin(name, size) => {
