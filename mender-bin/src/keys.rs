@@ -11,6 +11,7 @@ use mender_core::{
     Env,
     token::{Key, KeyKind, Keyring},
 };
+use mender_store::files::name_new;
 
 use crate::{failure::Failure, settings::Settings};
 
@@ -58,9 +59,24 @@ pub(crate) fn files(settings: &Settings) -> Vec<PathBuf> {
     files
 }
 
+/// Returns those that are loaded for lying in the folder of the one that signs, itself included.
+pub(crate) fn in_folder(settings: &Settings) -> Vec<PathBuf> {
+    let signer = signing_key(settings);
+    let mut files = beside(&signer);
+    if signer.symlink_metadata().is_ok() {
+        files.push(signer);
+    }
+    files
+}
+
 /// Tells whether everybody on the machine may read the file, or others may change it.
 pub(crate) fn is_exposed(path: &Path) -> io::Result<bool> {
     Ok(fs::metadata(path)?.mode() & 0o026 != 0)
+}
+
+/// Tells whether the group of the file may read it.
+pub(crate) fn is_shared(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o040 != 0)
 }
 
 /// Writes a new file that only its owner may read, whole or not at all.
@@ -76,7 +92,7 @@ pub(crate) fn write_new(path: &Path, text: &str) -> io::Result<()> {
         let mut file = options.open(&partial)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        fs::hard_link(&partial, path)?;
+        name_new(&partial, path)?;
         File::open(dir)?.sync_all()
     };
     let written = write();

@@ -18,9 +18,9 @@ use crate::{
 /// a deployment as if it were open that has ended.
 pub(crate) const LONGEST_REQUEST: Duration = Duration::from_secs(120);
 
-const FORGET_DEVICE: &str = "lifecycle.forget_device";
+pub(crate) const FORGET_DEVICE: &str = "lifecycle.forget_device";
 
-const FORGET_TENANT: &str = "lifecycle.forget_tenant";
+pub(crate) const FORGET_TENANT: &str = "lifecycle.forget_tenant";
 
 /// Forgets devices and tenants; every area that keeps something for them has one. Each call may
 /// be repeated.

@@ -9,6 +9,8 @@ mod blobs;
 mod cloud;
 #[cfg(feature = "_sql")]
 mod connect;
+#[doc(hidden)]
+pub mod files;
 #[cfg(feature = "fs")]
 mod fs;
 #[cfg(feature = "mongodb")]

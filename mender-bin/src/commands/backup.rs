@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -160,22 +161,34 @@ fn places(settings: &Settings, keys: &[KeyFile]) -> Vec<(PathBuf, KeyFile)> {
 
 /// Refuses where files would be overwritten, or mixed with what is restored.
 fn check_free(settings: &Settings, places: &[(PathBuf, KeyFile)]) -> Result<(), Failure> {
+    let occupied = |what: String| {
+        Err(Failure::new(format!("{what}: a backup is restored into an empty place")))
+    };
     for (path, key) in places {
-        // One that an attempt left which was killed is the same.
-        let is_other = fs::read_to_string(path).is_ok_and(|text| text != key.pem.expose());
-        if is_other {
-            return Err(Failure::new(format!(
-                "the key {} is another one: a backup is restored into an empty place",
-                path.display()
-            )));
+        match fs::read(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            // One that an attempt left which was killed is the same.
+            Ok(bytes) if bytes == key.pem.expose().as_bytes() => {}
+            Ok(_) => return occupied(format!("the key {} is another one", path.display())),
+            Err(error) => return occupied(format!("the key {}: {error}", path.display())),
         }
     }
+    // Whoever has such a key could make tokens for what is restored.
+    let is_restored = |path: &PathBuf| places.iter().any(|(place, _)| same_name(place, path));
+    if let Some(path) = keys::in_folder(settings).iter().find(|path| !is_restored(path)) {
+        return occupied(format!("the key {} is not in the backup", path.display()));
+    }
     match settings.blobs_url().0.strip_prefix("file://") {
-        Some(folder) if has_files(Path::new(folder)) => Err(Failure::new(format!(
-            "the folder {folder} has files: a backup is restored into an empty place"
-        ))),
+        Some(folder) if has_files(Path::new(folder)) => {
+            occupied(format!("the folder {folder} has files"))
+        }
         _ => Ok(()),
     }
+}
+
+/// Tells whether two files of one folder are the same.
+fn same_name(one: &Path, other: &Path) -> bool {
+    one.file_name() == other.file_name()
 }
 
 fn has_files(folder: &Path) -> bool {

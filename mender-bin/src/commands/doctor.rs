@@ -80,6 +80,7 @@ pub(crate) async fn run(
         ("certificate", public),
         ("internal certificate", internal),
         ("public_url", machine::public_url(settings)),
+        ("database files", machine::database_files(&settings.server)),
         ("open files", machine::open_files(server)),
     ] {
         if let Some(found) = found {
@@ -135,7 +136,8 @@ async fn stored(
     report.add("dead letters", dead_letters(&mender).await)?;
     report.add("events", events(&mender, runs).await)?;
     if is_deep {
-        report.add("stored data", deep::look(&mender, runs).await)?;
+        let sees_blobs = settings.blobs_url().0 != "memory:";
+        report.add("stored data", deep::look(&mender, runs, sees_blobs).await)?;
     }
     Ok(())
 }
@@ -164,7 +166,11 @@ fn keys(settings: &Settings) -> Result<String, Ill> {
             Err(error) => return ill(&format!("{path}: {error}"), "make the file readable"),
         }
     }
-    Ok(format!("{} readable by nobody else", files.len()))
+    let shared = files.iter().filter(|path| keys::is_shared(path)).count();
+    Ok(match shared {
+        0 => format!("{} readable by nobody else", files.len()),
+        _ => format!("{}, of which {shared} may be read by their group", files.len()),
+    })
 }
 
 async fn open(settings: &Settings) -> Result<Opened, Ill> {

@@ -91,7 +91,7 @@ fn a_damaged_backup_is_refused_and_nothing_is_made() {
     let (file, data) = (folder.path().join("backup"), folder.path().join("data"));
     succeeds(server.data.path(), "backup", &file);
     let there = refused(server.data.path(), "backup", &file);
-    assert!(there.contains("backup exists"), "{there}");
+    assert!(there.ends_with("backup exists: name another file\n"), "{there}");
 
     let whole = fs::read(&file).unwrap();
     let mut altered = whole.clone();
@@ -137,6 +137,38 @@ fn keys_are_restored_where_the_settings_say() {
     assert_eq!(fs::read(place.with_file_name("private.pem")).unwrap(), key);
     let said = text(&output.stdout);
     assert!(said.contains("name it in signing_key"), "{said}");
+}
+
+#[test]
+fn nothing_is_restored_beside_keys_that_the_backup_lacks() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let (file, data) = (folder.path().join("backup"), folder.path().join("data"));
+    succeeds(server.data.path(), "backup", &file);
+    let keys = data.join("keys");
+    fs::create_dir_all(&keys).unwrap();
+    // Its owner could make tokens for what is restored.
+    fs::write(keys.join("private.id.7.pem"), "anybody's").unwrap();
+    let said = refused(&data, "restore", &file);
+    assert!(said.contains("private.id.7.pem is not in the backup: a backup is restored"), "{said}");
+    fs::remove_file(keys.join("private.id.7.pem")).unwrap();
+
+    fs::write(keys.join("private.pem"), b"\xff is no text").unwrap();
+    let said = refused(&data, "restore", &file);
+    assert!(said.contains("private.pem is another one"), "{said}");
+    fs::remove_file(keys.join("private.pem")).unwrap();
+
+    // It can't be read, whoever asks.
+    fs::create_dir(keys.join("private.pem")).unwrap();
+    let said = refused(&data, "restore", &file);
+    assert!(said.contains("private.pem: Is a directory"), "{said}");
+    fs::remove_dir(keys.join("private.pem")).unwrap();
+    assert!(!data.join("mender.db").exists());
+    assert_eq!(fs::read_dir(&keys).unwrap().count(), 0);
+
+    // What an attempt left that was killed is no other key.
+    fs::copy(server.data.path().join("keys/private.pem"), keys.join("private.pem")).unwrap();
+    succeeds(&data, "restore", &file);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod bus;
 mod commands;
 mod databases;
 mod demo;
+mod doctor;
 mod fleet;
 mod inventory;
 mod refusals;

@@ -203,6 +203,12 @@ impl Device {
     pub fn status(&self) -> Option<Status> {
         self.attributes.value(&AttributeName::identity(name::STATUS))?.as_text()?.parse().ok()
     }
+
+    /// Tells whether device authentication told of it: others tell no identity.
+    pub(crate) fn is_told(&self) -> bool {
+        let mut identity = self.attributes.of(AttributeName::IDENTITY);
+        self.revision > 0 && identity.any(|(known, _)| known != name::STATUS)
+    }
 }
 
 impl Aggregate for Device {

@@ -12,6 +12,8 @@ pub enum BackupError {
     Damaged(String),
     /// A newer program wrote it.
     Newer(String),
+    /// There is such a file already.
+    Exists(String),
     /// What is there would be overwritten, or mixed with what is restored.
     Occupied(String),
     /// A file can't be read or written.
@@ -25,6 +27,16 @@ impl BackupError {
     pub(super) fn file(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
         let path = path.display().to_string();
         move |error| Self::File(path.clone(), error)
+    }
+
+    /// The file can't be made under its name.
+    pub(super) fn new_file(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
+        let failed = Self::file(path);
+        let path = path.display().to_string();
+        move |error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Self::Exists(path.clone()),
+            _ => failed(error),
+        }
     }
 
     pub(super) fn damaged(why: impl Into<String>) -> Self {
@@ -41,6 +53,7 @@ impl fmt::Display for BackupError {
                 "it is damaged or incomplete ({why}); nothing was restored: use another copy"
             ),
             Self::Newer(what) => write!(f, "a newer program wrote it ({what}): use that one"),
+            Self::Exists(path) => write!(f, "{path} exists: name another file"),
             Self::Occupied(what) => write!(f, "{what}: a backup is restored into an empty place"),
             Self::File(path, error) => write!(f, "{path}: {error}"),
             Self::Store(error) => error.fmt(f),

@@ -5,6 +5,7 @@
 //! | `form` | the file: a tar archive that ends in the checksum of all before |
 //! | `chunks` | rows of tables as text |
 //! | `named` | which blobs the rows name |
+//! | `partial` | a file that is not yet whole |
 //! | `write` | from a server to a file |
 //! | `read` | a file that is whole, or none |
 //! | `restore` | from a file to an empty place |
@@ -44,6 +45,7 @@ mod chunks;
 mod error;
 mod form;
 mod named;
+mod partial;
 mod read;
 mod restore;
 mod write;

@@ -1,10 +1,9 @@
 //! From a server to a file.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::{self, BufWriter, Read},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
@@ -21,6 +20,7 @@ use super::{
     BackupError, KeyFile, Summary, Watch, chunks,
     form::{BLOBS, FORMAT, KEYS, MANIFEST, Manifest, SUMS, Summing, TABLES, end, header},
     named::{Blob, Named},
+    partial::Partial,
 };
 use crate::{SqlStore, sql::Chunk};
 
@@ -49,11 +49,11 @@ enum Step {
     End,
 }
 
-/// A file that is being written. Without `end` it goes away.
+/// A file that is being written. Without `publish` it goes away.
 struct Sink {
     steps: mpsc::Sender<Step>,
     done: JoinHandle<io::Result<u64>>,
-    partial: PathBuf,
+    partial: Partial,
 }
 
 impl Backup {
@@ -77,7 +77,7 @@ impl Backup {
     /// Writes a new file that only its owner may read. It is there once it is whole and synced.
     ///
     /// # Errors
-    /// [`BackupError::Occupied`] where there is such a file already; [`BackupError::File`],
+    /// [`BackupError::Exists`] where there is such a file already; [`BackupError::File`],
     /// [`BackupError::Store`].
     pub async fn write(self, path: &Path, now: Time) -> Result<Summary, BackupError> {
         let mut sink = Sink::create(path, self.watch.clone())?;
@@ -86,10 +86,9 @@ impl Backup {
             // Where the thread ended early, it knows better why.
             Err(error) => Err(sink.failed().await.unwrap_or(error)),
         };
-        let done = done.and_then(|done| sink.publish(path).map(|()| done));
-        // Where it was published there is nothing to remove.
-        let _ = fs::remove_file(&sink.partial);
-        done
+        let done = done?;
+        sink.partial.publish(path).map_err(BackupError::new_file(path))?;
+        Ok(done)
     }
 
     async fn send(self, sink: &Sink, created: Time) -> Result<Summary, BackupError> {
@@ -165,22 +164,11 @@ impl Backup {
 
 impl Sink {
     fn create(path: &Path, watch: Watch) -> Result<Self, BackupError> {
-        if path.exists() {
-            return Err(BackupError::Occupied(format!("{} exists", path.display())));
+        // A link that leads nowhere is there as well.
+        if path.symlink_metadata().is_ok() {
+            return Err(BackupError::Exists(path.display().to_string()));
         }
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        let failed = BackupError::file(&partial);
-        // One that was cut off may lie there.
-        let mut options = OpenOptions::new();
-        let file = options.create(true).truncate(false).write(true).mode(0o600).open(&partial);
-        let file = file.map_err(&failed)?;
-        if file.try_lock().is_err() {
-            let why = format!("somebody else is writing {}", partial.display());
-            return Err(BackupError::Occupied(why));
-        }
-        file.set_len(0).map_err(&failed)?;
+        let (partial, file) = Partial::create(path).map_err(BackupError::file(path))?;
         let (steps, received) = mpsc::channel(8);
         let done = spawn_blocking(move || write(file, received, &watch));
         Ok(Self { steps, done, partial })
@@ -189,7 +177,7 @@ impl Sink {
     async fn step(&self, step: Step) -> Result<(), BackupError> {
         let ended = |_| {
             let why = io::Error::other("the thread that writes has ended");
-            BackupError::File(self.partial.display().to_string(), why)
+            BackupError::file(&self.partial.path)(why)
         };
         self.steps.send(step).await.map_err(ended)
     }
@@ -201,7 +189,7 @@ impl Sink {
     async fn end(&mut self) -> Result<u64, BackupError> {
         let sent = self.step(Step::End).await;
         let written = (&mut self.done).await.map_err(io::Error::other).flatten();
-        let written = written.map_err(BackupError::file(&self.partial))?;
+        let written = written.map_err(BackupError::file(&self.partial.path))?;
         sent.map(|()| written)
     }
 
@@ -211,26 +199,10 @@ impl Sink {
         self.steps = steps;
         match (&mut self.done).await.map_err(io::Error::other).flatten() {
             Err(error) if error.kind() != io::ErrorKind::ConnectionAborted => {
-                Some(BackupError::file(&self.partial)(error))
+                Some(BackupError::file(&self.partial.path)(error))
             }
             _ => None,
         }
-    }
-
-    /// Gives the file its name, unless another one has it.
-    fn publish(&self, path: &Path) -> Result<(), BackupError> {
-        let linked = match fs::hard_link(&self.partial, path) {
-            // Not every file system has links.
-            Err(error) if error.kind() == io::ErrorKind::Unsupported && !path.exists() => {
-                fs::rename(&self.partial, path)
-            }
-            linked => linked,
-        };
-        linked.map_err(BackupError::file(path))?;
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-        let dir = dir.unwrap_or(Path::new("."));
-        let synced = File::open(dir).and_then(|dir| dir.sync_all());
-        synced.map_err(BackupError::file(dir))
     }
 }
 
@@ -249,7 +221,7 @@ fn write(file: File, mut steps: mpsc::Receiver<Step>, watch: &Watch) -> io::Resu
                 tar.append_data(&mut header(bytes.len() as u64), name, &bytes[..])?;
             }
             Step::Rows(name, chunk) => {
-                let bytes = chunks::encode(chunk)?;
+                let bytes = chunks::encode(&chunk)?;
                 tar.append_data(&mut header(bytes.len() as u64), name, &bytes[..])?;
             }
             Step::Begin(name, size) => {

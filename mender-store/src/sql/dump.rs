@@ -13,7 +13,7 @@ use super::value::Val;
 pub(crate) const STAYS: [&str; 3] = ["feed", "nodes", "schema_migrations"];
 
 /// About how many bytes of values a chunk has.
-pub(crate) const CHUNK_BYTES: usize = 1 << 20;
+const CHUNK_BYTES: usize = 1 << 20;
 
 /// How many rows a chunk has at most.
 pub(crate) const CHUNK_ROWS: usize = 4096;
@@ -27,6 +27,35 @@ pub struct Chunk {
     pub columns: Vec<String>,
     /// The rows.
     pub rows: Vec<Vec<Val>>,
+}
+
+/// Gathers the rows of a table into chunks.
+pub(crate) struct Gather {
+    chunk: Chunk,
+    bytes: usize,
+}
+
+impl Gather {
+    pub(crate) fn of(table: &Table) -> Self {
+        let columns = table.columns.iter().map(|(name, _)| name.clone()).collect();
+        Self { chunk: Chunk { table: table.name.clone(), columns, rows: Vec::new() }, bytes: 0 }
+    }
+
+    /// Adds a row; returns a chunk that is full with it.
+    pub(crate) fn add(&mut self, row: Vec<Val>) -> Option<Chunk> {
+        self.bytes += row.iter().map(weight).sum::<usize>();
+        self.chunk.rows.push(row);
+        let is_full = self.bytes >= CHUNK_BYTES || self.chunk.rows.len() == CHUNK_ROWS;
+        if is_full { self.take() } else { None }
+    }
+
+    /// Returns what was gathered.
+    pub(crate) fn take(&mut self) -> Option<Chunk> {
+        self.bytes = 0;
+        let rows = std::mem::take(&mut self.chunk.rows);
+        let Chunk { table, columns, .. } = self.chunk.clone();
+        (!rows.is_empty()).then_some(Chunk { table, columns, rows })
+    }
 }
 
 /// One state of a database.
@@ -88,7 +117,7 @@ pub(crate) fn list(columns: &[String]) -> String {
 }
 
 /// About how many bytes a value has.
-pub(crate) fn weight(val: &Val) -> usize {
+fn weight(val: &Val) -> usize {
     match val {
         Val::Text(text) => text.len(),
         Val::Bytes(bytes) => bytes.len(),

@@ -34,6 +34,7 @@ mod tests;
 mod users;
 mod value;
 
+pub(crate) use dump::CHUNK_ROWS;
 pub use dump::{Chunk, Dump, Fill};
 pub use facade::{Batch, Done, Driver, Expect, Query, Sql, Step, Stmt, Texts};
 pub use kernel::Tail;

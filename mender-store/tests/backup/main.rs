@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod damage;
+mod files;
 mod places;
 mod round_trip;
 mod snapshot;

@@ -1,7 +1,8 @@
+use futures_util::StreamExt as _;
 use mender_core::blob::{BlobKey, Blobs as _, MemoryBlobs, once};
 use mender_store::{
     BackupError, BackupFile,
-    sql::{Batch, MIGRATIONS, Stmt},
+    sql::{Batch, MIGRATIONS, Stmt, Val},
     vals,
 };
 
@@ -12,6 +13,8 @@ use crate::{
 };
 
 const BLOBS: Stmt = Stmt::new("SELECT id FROM artifacts_artifacts WHERE tenant_id = ''");
+const LOGS: Stmt =
+    Stmt::new("INSERT INTO deployments_logs (tenant_id, id, body, version, commit_id) @rows($1)");
 const JOB: Stmt = Stmt::new(
     "INSERT INTO jobs (kind, key, lane, due_at, lease_until, attempt, payload, error)
     VALUES ('k', $1, '', 0, 0, 0, '{}', '')",
@@ -73,19 +76,8 @@ async fn a_file_is_not_overwritten() {
         let path = source.path("backup");
         std::fs::write(&path, "dear").unwrap();
         let refused = source.back_up(&path).await.unwrap_err();
-        assert!(matches!(refused, BackupError::Occupied(_)), "{refused}");
+        assert!(matches!(refused, BackupError::Exists(_)), "{refused}");
         assert_eq!(std::fs::read(&path).unwrap(), b"dear");
-    }
-}
-
-#[tokio::test]
-async fn a_backup_that_was_cut_off_is_begun_again() {
-    for kind in kinds() {
-        let source = Source::small(&kind).await;
-        std::fs::write(source.path("backup.partial"), vec![1; 100_000]).unwrap();
-        source.back_up(&source.path("backup")).await.unwrap();
-        BackupFile::open(&source.path("backup"), |_| {}).await.unwrap();
-        assert!(!source.path("backup.partial").exists());
     }
 }
 
@@ -134,6 +126,35 @@ async fn blobs_that_are_gone_or_changed_are_told() {
         done(source.blobs.delete_blob(&key).await);
         let written = source.back_up(&source.path("gone")).await.unwrap();
         assert_eq!((written.missing, written.blobs), (vec!["one".to_owned()], 0));
+    }
+}
+
+/// As where deployments with short logs are followed by some with long ones.
+#[tokio::test]
+async fn chunks_are_small_whatever_rows_follow_each_other() {
+    const MIB: usize = 1 << 20;
+    for kind in kinds() {
+        let Fresh { store, dir: _dir } = kind.empty().await;
+        let logs = |from: i64, count, size| {
+            let log = |n: i64| vals!["", n.to_string(), "x".repeat(size), n, ""];
+            (from..from + count).map(log).collect::<Vec<Vec<Val>>>()
+        };
+        let small = logs(0, 6000, 1);
+        done(store.sql().run(Batch::of(LOGS, vals![small])).await);
+        for n in 0..20 {
+            done(store.sql().run(Batch::of(LOGS, vals![logs(6000 + n, 1, MIB)])).await);
+        }
+        let mut dump = done(store.sql().driver().dump().await);
+        let mut rows = 0;
+        while let Some(chunk) = dump.chunks.next().await {
+            let chunk = done(chunk);
+            let weigh = |val: &Val| if let Val::Text(text) = val { text.len() } else { 0 };
+            let bytes: usize = chunk.rows.iter().flatten().map(weigh).sum();
+            assert!(bytes < 2 * MIB + 100, "{bytes} bytes of {} rows", chunk.rows.len());
+            assert!((1..=4096).contains(&chunk.rows.len()));
+            rows += chunk.rows.len();
+        }
+        assert_eq!(rows, 6020);
     }
 }
 

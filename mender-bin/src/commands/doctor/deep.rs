@@ -14,10 +14,11 @@ const SHOWN: usize = 20;
 /// How often is looked where others may be at it meanwhile: a flaw is what stays.
 const LOOKS: usize = 3;
 
-pub(super) async fn look(mender: &Mender, runs: bool) -> Result<String, Ill> {
+/// Looks at all tenants. Blobs in the memory of a server are nobody else's to see.
+pub(super) async fn look(mender: &Mender, runs: bool, sees_blobs: bool) -> Result<String, Ill> {
     let failed = |error: mender_core::Error| Ill {
         what: Failure::from(error).to_string(),
-        mend: "check the database".into(),
+        mend: "check the database, and the place for artifacts".into(),
     };
     let (mut flaws, mut count, mut tenants) = (Vec::new(), 0, vec![TenantId::default()]);
     while let Some(last) = tenants.last().cloned() {
@@ -27,7 +28,7 @@ pub(super) async fn look(mender: &Mender, runs: bool) -> Result<String, Ill> {
                 true => flaw,
                 false => format!("tenant {tenant}: {flaw}"),
             };
-            let found = lasting(mender, tenant, runs).await.map_err(failed)?;
+            let found = lasting(mender, tenant, runs, sees_blobs).await.map_err(failed)?;
             flaws.extend(found.into_iter().map(name));
         }
         let after = Some(&last).filter(|last| !last.is_default());
@@ -45,18 +46,31 @@ pub(super) async fn look(mender: &Mender, runs: bool) -> Result<String, Ill> {
     ill(&format!("{}{more}", flaws.join("\n       ")), mend)
 }
 
+async fn found(
+    mender: &Mender,
+    tenant: &TenantId,
+    sees_blobs: bool,
+) -> mender_core::Result<Vec<String>> {
+    let mut flaws = mender.flaws(tenant).await?;
+    if sees_blobs {
+        flaws.extend(mender.lost_blobs(tenant).await?);
+    }
+    Ok(flaws)
+}
+
 /// Returns what does not fit together, and does not change by itself.
 async fn lasting(
     mender: &Mender,
     tenant: &TenantId,
     runs: bool,
+    sees_blobs: bool,
 ) -> mender_core::Result<Vec<String>> {
-    let mut flaws = mender.flaws(tenant).await?;
+    let mut flaws = found(mender, tenant, sees_blobs).await?;
     for _ in 1..LOOKS {
         if flaws.is_empty() || !runs {
             break;
         }
-        let again = mender.flaws(tenant).await?;
+        let again = found(mender, tenant, sees_blobs).await?;
         flaws.retain(|flaw| again.contains(flaw));
     }
     Ok(flaws)
@@ -81,14 +95,14 @@ mod tests {
         let all = auth.devices(&ctx, DeviceFilter::default(), PageRequest::default()).await;
         let device = all.unwrap().items.remove(0).device;
         for runs in [false, true] {
-            assert_eq!(look(&mender, runs).await.unwrap(), "everything fits together");
+            assert_eq!(look(&mender, runs, true).await.unwrap(), "everything fits together");
         }
         // Somebody tells inventory of a change that is yet to come.
         let told = [(device.id.clone(), device.version.0 + 1)];
         mender.inventory().set_statuses(&ctx, Status::Pending, &told).await.unwrap();
         auth.decide(&ctx, &device.id, &device.sets[0].id, Status::Rejected).await.unwrap();
         for runs in [false, true] {
-            let ill = look(&mender, runs).await.unwrap_err();
+            let ill = look(&mender, runs, true).await.unwrap_err();
             let flaw = format!("device {} is rejected, and inventory says otherwise", device.id);
             assert_eq!(ill.what, flaw);
         }

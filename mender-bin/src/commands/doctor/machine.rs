@@ -1,6 +1,7 @@
 //! What is checked without the database.
 
 use std::{
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -42,6 +43,43 @@ pub(super) fn tls(
             ill(&format!("others can read or change {shown}"), format!("chmod 600 {shown}"))
         }
         (Ok(_), _) => expiry(&certificate, Env::system().now()),
+    })
+}
+
+/// Checks that the files of an embedded database, which has passwords, are nobody else's; `None`:
+/// there is none.
+pub(super) fn database_files(server: &Server) -> Option<Result<String, Ill>> {
+    let url = server.database_url();
+    let path = Path::new(url.0.strip_prefix("sqlite://")?);
+    let mode = |path: &Path| path.metadata().map_or(0, |meta| meta.mode());
+    let folder = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    if !path.exists() {
+        return None;
+    }
+    let enters = mode(folder);
+    if enters & 0o002 != 0 {
+        let shown = folder.display();
+        let what = format!("everybody can replace what is in the folder {shown}");
+        return Some(ill(&what, format!("chmod 700 {shown}")));
+    }
+    // Whom the folder keeps out, the files need not. Groups may read, where an operator says so.
+    let others = if enters & 0o001 != 0 { 0o006 } else { 0 };
+    let group = if enters & 0o010 != 0 { 0o020 } else { 0 };
+    let file = |end: &str| {
+        let mut path = path.as_os_str().to_owned();
+        path.push(end);
+        PathBuf::from(path)
+    };
+    let exposed = ["", "-wal", "-shm"].map(file).into_iter();
+    let exposed = exposed.filter(|path| mode(path) & (others | group) != 0);
+    let exposed: Vec<_> = exposed.map(|path| path.display().to_string()).collect();
+    Some(match exposed.is_empty() {
+        true => Ok("others can neither read nor change them".to_owned()),
+        false => {
+            let exposed = exposed.join(" ");
+            ill(&format!("others can read or change {exposed}"), format!("chmod 600 {exposed}"))
+        }
     })
 }
 

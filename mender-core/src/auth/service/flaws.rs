@@ -5,14 +5,21 @@ use std::collections::BTreeMap;
 use crate::{
     auth::{
         logic,
-        model::{Device, Limit, Status},
+        model::{Device, DeviceFilter, Limit, Status},
         service::Service,
     },
     error::Result,
-    id::TenantId,
+    id::{DeviceId, TenantId},
 };
 
 impl Service {
+    /// Returns those of these devices that are there.
+    pub(crate) async fn these(&self, tenant: &TenantId, ids: Vec<DeviceId>) -> Result<Vec<Device>> {
+        let limit = ids.len();
+        let filter = DeviceFilter { ids: Some(ids), ..DeviceFilter::default() };
+        Ok(self.store.devices(tenant, &filter, 0, limit).await?)
+    }
+
     /// Returns what of a tenant's devices does not fit together; `look` sees all of them.
     pub(crate) async fn flaws(
         &self,

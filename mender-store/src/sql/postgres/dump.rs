@@ -1,18 +1,19 @@
-use futures_util::stream;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use mender_core::{StoreError, StoreResult};
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction, postgres::PgRow};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
+use tokio::sync::mpsc;
 
 use super::{
     conn::{Fail, fail, query, run_text, value},
     migrate,
 };
 use crate::sql::{
-    dump::{CHUNK_BYTES, CHUNK_ROWS, Chunk, Dump, STAYS, Table, weight},
+    dump::{self, Chunk, Dump, Gather, STAYS, Table},
     facade::Stmt,
 };
 
-/// How many rows of a table are fetched first, before their size is known.
-const FIRST: usize = 16;
+/// How many rows are asked for at a time. They are taken one by one: they may be large.
+const FETCH: usize = 1024;
 
 /// The tables of the schema, column by column.
 const COLUMNS: Stmt = Stmt::new(
@@ -28,13 +29,7 @@ const COLUMNS: Stmt = Stmt::new(
 pub(super) const PATIENT: &str = "SET LOCAL statement_timeout TO 0; \
      SET LOCAL idle_in_transaction_session_timeout TO 0";
 
-struct Reading {
-    tx: Transaction<'static, Postgres>,
-    /// The tables to come, the next one last.
-    tables: Vec<Table>,
-    /// The table whose cursor is open, and how many rows to fetch of it.
-    open: Option<(Table, usize)>,
-}
+type Chunks = mpsc::Sender<StoreResult<Chunk>>;
 
 /// Reads in a transaction that sees one state.
 pub(super) async fn begin(mut tx: Transaction<'static, Postgres>) -> Result<Dump, Fail> {
@@ -44,13 +39,14 @@ pub(super) async fn begin(mut tx: Transaction<'static, Postgres>) -> Result<Dump
         Some(row) => row.int(0).map_err(Fail::Final)?,
         None => 0,
     };
-    let mut tables = tables(&mut tx).await?;
-    tables.reverse();
-    let chunks = stream::try_unfold(Reading { tx, tables, open: None }, |mut reading| async {
-        let chunk = reading.next().await.map_err(Fail::into_error)?;
-        Ok(chunk.map(|chunk| (chunk, reading)))
-    });
-    Ok(Dump { kind: "postgres", version, chunks: Box::pin(chunks) })
+    let tables = tables(&mut tx).await?;
+    let (send, mut chunks) = mpsc::channel(1);
+    let chunks = stream::poll_fn(move |cx| chunks.poll_recv(cx));
+    // Whoever asks for chunks has them read; who no longer does ends the transaction.
+    let failed = stream::once(read(tx, tables, send))
+        .filter_map(async |done| done.err().map(|error| Err(error.into_error())));
+    let chunks = Box::pin(stream::select(chunks, failed));
+    Ok(Dump { kind: "postgres", version, chunks })
 }
 
 /// Returns the tables that are moved.
@@ -79,42 +75,52 @@ pub(super) async fn occupied(conn: &mut PgConnection) -> Result<Option<String>, 
     Ok(None)
 }
 
-fn rows(found: &[PgRow], width: usize) -> StoreResult<Vec<Vec<crate::sql::Val>>> {
-    let corrupt = |e| StoreError::corrupt("row", e);
-    let row = |row: &PgRow| (0..width).map(|at| value(row, at).map_err(corrupt)).collect();
-    found.iter().map(row).collect()
+async fn read(
+    mut tx: Transaction<'static, Postgres>,
+    tables: Vec<Table>,
+    send: Chunks,
+) -> Result<(), Fail> {
+    for table in tables {
+        let (name, mut gather) = (&table.name, Gather::of(&table));
+        let columns: Vec<_> = table.columns.iter().map(|(name, _)| name.clone()).collect();
+        let columns = dump::list(&columns);
+        let open = format!(
+            "DECLARE \"dump {name}\" NO SCROLL CURSOR FOR SELECT {columns} FROM \"{name}\""
+        );
+        run_text(&mut tx, &open).await?;
+        while fetch(&mut tx, &table, &mut gather, &send).await? > 0 {}
+        if let Some(chunk) = gather.take() {
+            put(&send, chunk).await?;
+        }
+        run_text(&mut tx, &format!("CLOSE \"dump {name}\"")).await?;
+    }
+    Ok(())
 }
 
-impl Reading {
-    async fn next(&mut self) -> Result<Option<Chunk>, Fail> {
-        loop {
-            let Some((table, want)) = self.open.take() else {
-                let Some(table) = self.tables.pop() else { return Ok(None) };
-                let columns: Vec<_> = table.columns.iter().map(|(name, _)| name.clone()).collect();
-                let text = format!(
-                    "DECLARE \"dump {0}\" NO SCROLL CURSOR FOR SELECT {1} FROM \"{0}\"",
-                    table.name,
-                    crate::sql::dump::list(&columns)
-                );
-                run_text(&mut self.tx, &text).await?;
-                self.open = Some((table, FIRST));
-                continue;
-            };
-            let text = format!("FETCH {want} FROM \"dump {}\"", table.name);
-            // Kept statements would outlive their cursor.
-            let fetch = sqlx::query(AssertSqlSafe(text)).persistent(false);
-            let found = fetch.fetch_all(&mut *self.tx).await.map_err(fail)?;
-            if found.is_empty() {
-                run_text(&mut self.tx, &format!("CLOSE \"dump {}\"", table.name)).await?;
-                continue;
-            }
-            let rows = rows(&found, table.columns.len()).map_err(Fail::Final)?;
-            let bytes: usize = rows.iter().flatten().map(weight).sum();
-            let fitting = CHUNK_BYTES / (bytes / rows.len()).max(1);
-            let columns = table.columns.iter().map(|(name, _)| name.clone()).collect();
-            let chunk = Chunk { table: table.name.clone(), columns, rows };
-            self.open = Some((table, fitting.clamp(1, (want * 4).min(CHUNK_ROWS))));
-            return Ok(Some(chunk));
+/// Takes the next rows of a table; returns how many there were.
+async fn fetch(
+    conn: &mut PgConnection,
+    table: &Table,
+    gather: &mut Gather,
+    send: &Chunks,
+) -> Result<usize, Fail> {
+    let text = format!("FETCH {FETCH} FROM \"dump {}\"", table.name);
+    // Kept statements would outlive their cursor.
+    let mut rows = sqlx::query(AssertSqlSafe(text)).persistent(false).fetch(conn);
+    let mut count = 0;
+    while let Some(row) = rows.try_next().await.map_err(fail)? {
+        let corrupt = |e| Fail::Final(StoreError::corrupt("row", e));
+        let val = |at| value(&row, at).map_err(corrupt);
+        let vals = (0..table.columns.len()).map(val).collect::<Result<_, _>>()?;
+        if let Some(chunk) = gather.add(vals) {
+            put(send, chunk).await?;
         }
+        count += 1;
     }
+    Ok(count)
+}
+
+async fn put(send: &Chunks, chunk: Chunk) -> Result<(), Fail> {
+    let unheard = |_| StoreError::unavailable("nobody reads the tables any more");
+    send.send(Ok(chunk)).await.map_err(unheard).map_err(Fail::Final)
 }

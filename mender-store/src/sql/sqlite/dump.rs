@@ -11,7 +11,7 @@ use super::{
     open::Options,
     version,
 };
-use crate::sql::dump::{CHUNK_BYTES, CHUNK_ROWS, Chunk, Dump, STAYS, Table, weight};
+use crate::sql::dump::{Chunk, Dump, Gather, STAYS, Table};
 
 type Chunks = mpsc::Sender<StoreResult<Chunk>>;
 
@@ -86,23 +86,16 @@ fn read(conn: &Conn, send: &Chunks) -> StoreResult<()> {
 
 fn rows(stmt: &mut Statement<'_>, table: &Table, send: &Chunks) -> StoreResult<()> {
     let width = table.columns.len();
-    let columns: Vec<String> = table.columns.iter().map(|(name, _)| name.clone()).collect();
-    let empty = || Chunk { table: table.name.clone(), columns: columns.clone(), rows: Vec::new() };
     let put = |chunk: Chunk| {
         let unheard = |_| StoreError::unavailable("nobody reads the tables any more");
         send.blocking_send(Ok(chunk)).map_err(unheard)
     };
-    let (mut chunk, mut bytes) = (empty(), 0);
+    let mut gather = Gather::of(table);
     let mut rows = stmt.raw_query();
     while let Some(row) = rows.next().map_err(unavailable)? {
         let val = |at| value(row.get_ref(at).map_err(unavailable)?);
         let vals = (0..width).map(val).collect::<StoreResult<Vec<_>>>()?;
-        bytes += vals.iter().map(weight).sum::<usize>();
-        chunk.rows.push(vals);
-        if bytes >= CHUNK_BYTES || chunk.rows.len() == CHUNK_ROWS {
-            put(std::mem::replace(&mut chunk, empty()))?;
-            bytes = 0;
-        }
+        gather.add(vals).map_or(Ok(()), put)?;
     }
-    if chunk.rows.is_empty() { Ok(()) } else { put(chunk) }
+    gather.take().map_or(Ok(()), put)
 }

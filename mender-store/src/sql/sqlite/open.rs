@@ -1,6 +1,7 @@
 use std::{
     fs::{File, TryLockError},
     io,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -35,10 +36,11 @@ pub(super) fn lock(db: &Path) -> StoreResult<File> {
     let mut path = db.as_os_str().to_owned();
     path.push(".lock");
     let path = PathBuf::from(path);
-    let file =
-        File::options().create(true).truncate(false).write(true).open(&path).map_err(|e| {
-            StoreError::unavailable(io::Error::new(e.kind(), format!("{}: {e}", path.display())))
-        })?;
+    let failed = |e: io::Error| {
+        StoreError::unavailable(io::Error::new(e.kind(), format!("{}: {e}", path.display())))
+    };
+    let mut options = File::options().create(true).truncate(false).write(true).clone();
+    let file = options.mode(0o600).open(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::unavailable(format!(
@@ -74,6 +76,10 @@ impl Options {
 
     /// Opens the connection that writes.
     pub(super) fn writer(&self) -> StoreResult<Conn> {
+        // SQLite would let everybody read it; its log has the mode of the database. One that is there
+        // is not touched: closing it would end the locks of this process. Where none can be made,
+        // SQLite says why.
+        let _ = File::options().create_new(true).write(true).mode(0o600).open(&self.path);
         let conn =
             self.connect(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         let mode: String = conn

@@ -131,3 +131,28 @@ async fn a_panic_fails_its_caller_and_nobody_else() {
     let done = db.write(Batch::of(TABLE, vals![])).await.unwrap();
     assert_eq!(done.len(), 1);
 }
+
+#[tokio::test]
+async fn what_is_made_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("new.db");
+    let url = format!("sqlite://{}", path.display());
+    let store = SqlStore::options().role(Role::Server).open(&url).await.unwrap();
+    store.sql.run(Batch::of(TABLE, vals![])).await.unwrap();
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let mut made: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name().into_string().unwrap(), mode(&entry.path())))
+        .collect();
+    made.sort();
+    let names = ["new.db", "new.db-shm", "new.db-wal", "new.db.lock"];
+    assert_eq!(made, names.map(|name| (name.to_owned(), 0o600)));
+    drop(store);
+    // What an operator decided stays.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    SqlStore::options().role(Role::Server).open(&url).await.unwrap();
+    assert_eq!(mode(&path), 0o640);
+}

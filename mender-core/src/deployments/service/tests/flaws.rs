@@ -1,10 +1,15 @@
 //! What does not fit together is found, of all areas.
 
+use std::time::Duration;
+
 use super::*;
 use crate::{
+    artifacts::{self, blob_of},
     auth::{self, DeviceFilter},
+    blob::once,
     commit::{Commit, Draw},
     deployments::{DeviceDeployment, Stage, Tally},
+    inventory::Facts,
     page::PageRequest,
     testing::TestDevice,
 };
@@ -17,6 +22,21 @@ impl World {
     async fn row(&self, id: &DeploymentId, n: usize) -> DeviceDeployment {
         let row = self.service().store.device_deployment(&self.ctx.tenant, id, &device(n)).await;
         row.unwrap().unwrap()
+    }
+
+    /// Has a device ask, which all areas hear of.
+    async fn asked(&self) -> auth::Device {
+        let ask = TestDevice::new(r#"{"mac":"1"}"#, 1).request();
+        self.mender.auth().request("", &ask).await.unwrap_err();
+        self.mender.drain().await.unwrap();
+        let auth = self.mender.auth();
+        let all = auth.devices(&self.ctx, DeviceFilter::default(), PageRequest::default());
+        all.await.unwrap().items.remove(0).device
+    }
+
+    async fn accept(&self, device: &auth::Device) {
+        let (auth, accepted) = (self.mender.auth(), auth::Status::Accepted);
+        auth.decide(&self.ctx, &device.id, &device.sets[0].id, accepted).await.unwrap();
     }
 }
 
@@ -95,18 +115,106 @@ async fn statistics_that_were_kept_wrong_are_found() {
 #[tokio::test]
 async fn a_device_that_inventory_knows_otherwise_is_found() {
     let w = World::new().await;
-    let ask = TestDevice::new(r#"{"mac":"1"}"#, 1).request();
-    w.mender.auth().request("", &ask).await.unwrap_err();
-    let all = w.mender.auth().devices(&w.ctx, DeviceFilter::default(), PageRequest::default());
-    let known = all.await.unwrap().items.remove(0).device;
-    w.mender.drain().await.unwrap();
+    let known = w.asked().await;
     assert_eq!(w.flaws().await, [""; 0]);
     // Somebody told inventory what is yet to come.
     let told = [(known.id.clone(), known.version.0 + 1)];
     w.mender.inventory().set_statuses(&w.ctx, auth::Status::Rejected, &told).await.unwrap();
-    let accepted = auth::Status::Accepted;
-    w.mender.auth().decide(&w.ctx, &known.id, &known.sets[0].id, accepted).await.unwrap();
+    w.accept(&known).await;
     w.mender.drain().await.unwrap();
     let flaw = format!("device {} is accepted, and inventory says otherwise", known.id);
     assert_eq!(w.flaws().await, [flaw]);
+}
+
+#[tokio::test]
+async fn a_status_that_inventory_missed_is_found_once_all_is_told() {
+    let w = World::new().await;
+    let device = w.asked().await;
+    w.accept(&device).await;
+    // It is on its way.
+    assert_eq!(w.flaws().await, [""; 0]);
+    w.mender.drain().await.unwrap();
+    assert_eq!(w.flaws().await, [""; 0]);
+    // As where a part of the database was brought back from yesterday.
+    w.mender.inventory().remove(&w.ctx, &device.id).await.unwrap();
+    let told = [(device.id.clone(), 1)];
+    w.mender.inventory().set_statuses(&w.ctx, auth::Status::Pending, &told).await.unwrap();
+    assert_eq!(w.flaws().await, [""; 0]);
+    w.mender.drain().await.unwrap();
+    let flaw = format!("device {} is accepted, and inventory says otherwise", device.id);
+    assert_eq!(w.flaws().await, [flaw]);
+}
+
+#[tokio::test]
+async fn a_device_that_inventory_lost_is_found_once_all_is_told() {
+    let w = World::new().await;
+    let device = w.asked().await;
+    w.accept(&device).await;
+    w.mender.drain().await.unwrap();
+    w.mender.inventory().remove(&w.ctx, &device.id).await.unwrap();
+    // Somebody is yet to hear of that.
+    assert_eq!(w.flaws().await, [""; 0]);
+    w.mender.drain().await.unwrap();
+    let flaw = format!("device {} is accepted, and inventory does not know it", device.id);
+    assert_eq!(w.flaws().await, [flaw]);
+}
+
+#[tokio::test]
+async fn a_device_that_inventory_alone_knows_is_found_once_all_is_told() {
+    let w = World::new().await;
+    let device = w.asked().await;
+    // What nobody told of is nobody else's business.
+    w.mender.inventory().create(&w.ctx, &super::device(7), Vec::new()).await.unwrap();
+    // One that leaves is looked for again in two minutes.
+    w.mender.auth().decommission(&w.ctx, &device.id).await.unwrap();
+    assert_eq!(w.flaws().await, [""; 0]);
+    w.mender.drain().await.unwrap();
+    let facts = Facts {
+        revision: 1,
+        status: auth::Status::Pending,
+        identity: device.identity.attributes(),
+        tier: device.tier,
+        test: false,
+    };
+    w.mender.inventory().learn(&w.ctx, &device.id, &facts, None).await.unwrap();
+    w.mender.drain().await.unwrap();
+    assert_eq!(w.flaws().await, [""; 0]);
+    w.time.advance(Duration::from_secs(130));
+    w.mender.drain().await.unwrap();
+    assert_eq!(w.flaws().await, [""; 0]);
+    // Nobody looks for that any more.
+    w.mender.inventory().learn(&w.ctx, &device.id, &facts, None).await.unwrap();
+    w.mender.drain().await.unwrap();
+    let flaw = format!("inventory knows device {}, and nobody authenticates it", device.id);
+    assert_eq!(w.flaws().await, [flaw]);
+}
+
+#[tokio::test]
+async fn bytes_of_artifacts_that_are_gone_or_cut_off_are_found() {
+    let w = World::new().await;
+    let release = w.mender.artifacts().release(&w.ctx, "r").await.unwrap();
+    let artifact = &release.artifacts[0];
+    let (id, size, tenant) = (&artifact.id, artifact.size, &w.ctx.tenant);
+    let (blobs, key) = (w.mender.blobs(), blob_of(tenant, id).unwrap());
+    assert_eq!(w.mender.lost_blobs(tenant).await.unwrap(), [""; 0]);
+    blobs.put_blob(&key, once("")).await.unwrap();
+    let flaw = format!("artifact {id} of r has {size} bytes, and 0 are there");
+    assert_eq!(w.mender.lost_blobs(tenant).await.unwrap(), [flaw]);
+    blobs.delete_blob(&key).await.unwrap();
+    let flaw = format!("artifact {id} of r: its {size} bytes are gone");
+    assert_eq!(w.mender.lost_blobs(tenant).await.unwrap(), [flaw]);
+    // What left its release has its bytes for a day at most.
+    w.mender.artifacts().delete_artifact(&w.ctx, id).await.unwrap();
+    assert_eq!(w.mender.lost_blobs(tenant).await.unwrap(), [""; 0]);
+}
+
+/// Then clients say how long an artifact is, and nobody reads it.
+#[tokio::test]
+async fn what_was_not_verified_need_not_be_as_long_as_was_said() {
+    let config = artifacts::Config { skip_verify: true, ..artifacts::Config::default() };
+    let w = World::built(1, |builder| builder.artifacts_config(config)).await;
+    let release = w.mender.artifacts().release(&w.ctx, "r").await.unwrap();
+    let key = blob_of(&w.ctx.tenant, &release.artifacts[0].id).unwrap();
+    w.mender.blobs().put_blob(&key, once("x")).await.unwrap();
+    assert_eq!(w.mender.lost_blobs(&w.ctx.tenant).await.unwrap(), [""; 0]);
 }
