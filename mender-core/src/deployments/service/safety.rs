@@ -45,15 +45,11 @@ impl Service {
     /// Has devices begin again that a pause held back. Thresholds count anew.
     ///
     /// # Errors
-    /// `NotFound`, `Conflict` for one that has ended, `Forbidden`, and those of the stores.
+    /// `NotFound`, `Conflict` for one that has ended, `Forbidden`, and those of the store.
     pub async fn resume(&self, ctx: &Ctx, id: &DeploymentId) -> Result<()> {
         let attempt = || async {
             let deployment = self.reachable(ctx, id).await?;
-            let mut scores = Vec::new();
-            for (part, _) in logic::judged(&deployment) {
-                scores.push((part, self.score(ctx, id, part).await?));
-            }
-            self.commit(ctx, logic::resume(deployment, scores)?).await
+            self.commit(ctx, logic::resume(deployment)?).await
         };
         self.kernel.retry(attempt).await
     }
@@ -81,8 +77,9 @@ impl Service {
         Ok(deployment)
     }
 
-    async fn score(&self, ctx: &Ctx, id: &DeploymentId, part: Part) -> Result<Score> {
-        let (failed, succeeded) = logic::score_quotas(id, part);
+    async fn score(&self, ctx: &Ctx, deployment: &Deployment, part: Part) -> Result<Score> {
+        let round = deployment.conduct.round;
+        let (failed, succeeded) = logic::score_quotas(&deployment.id, part, round);
         let count = async |name: &str| {
             let used = self.quotas.quota(&ctx.tenant, name).await?.used;
             Ok::<_, Error>(u64::try_from(used).unwrap_or_default())
@@ -97,8 +94,8 @@ impl Service {
             return Ok(None);
         }
         for (part, thresholds) in logic::judged(deployment) {
-            let score = self.score(ctx, &deployment.id, part).await?;
-            if let Some(threshold) = logic::passed(deployment, part, thresholds, score) {
+            let score = self.score(ctx, deployment, part).await?;
+            if let Some(threshold) = logic::passed(thresholds, score) {
                 return Ok(Some(logic::remedy(part, threshold, score)));
             }
         }

@@ -135,6 +135,25 @@ async fn failures_pause_a_deployment_and_count_anew_once_it_is_resumed() {
 }
 
 #[tokio::test]
+async fn a_late_success_makes_up_for_no_failure_after_a_deployment_was_resumed() {
+    let w = World::new().await;
+    let first = failures(Batch::Devices(1), 0, Remedy::Pause);
+    let id = w.create_as(&w.ctx, "again", devices(5), of(vec![first])).await.unwrap();
+    for n in 0..3 {
+        w.fares(&id, n, Status::Failure).await;
+        assert!(w.cause(&id).await.is_some(), "device {n}");
+        w.service().resume(&w.ctx, &id).await.unwrap();
+        // What is taken back was counted before.
+        w.report(&id, n, Status::Success).await.unwrap();
+        assert_eq!(w.cause(&id).await, None);
+    }
+    w.report(&id, 0, Status::Failure).await.unwrap();
+    let Some(Cause::Threshold { score, .. }) = w.cause(&id).await else { panic!("not paused") };
+    assert_eq!((score.failed, score.succeeded), (1, 1));
+    assert_eq!(w.service().flaws(&w.ctx.tenant).await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
 async fn what_is_counted_holds_back_before_anybody_judges() {
     let w = World::new().await;
     let first = failures(Batch::Devices(1), 0, Remedy::Pause);
