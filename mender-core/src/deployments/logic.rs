@@ -35,8 +35,8 @@ pub use rollout::{
 use safety::{handed, scored};
 
 pub use safety::{
-    Part, approve, bytes_quota, check, judged, passed, pause, refill, refilled, remedy, resume,
-    score_quotas, slots_quota,
+    Part, approve, bytes_quota, check, judged, judged_now, passed, pause, refill, refilled, remedy,
+    resume, score_quotas, slots_quota,
 };
 
 use settings::shared;

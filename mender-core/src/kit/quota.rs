@@ -1,5 +1,7 @@
 //! Quotas over documents: reserve, commit, settle; a sweep settles what was cut off.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -200,6 +202,18 @@ impl<D: DocStore> Quotas for Kit<D> {
         let doc = self.docs.get(&quota_id(tenant, name)).await?;
         let stored: Option<Stored> = doc.as_ref().map(read).transpose()?;
         Ok(stored.map_or_else(Quota::default, |s| Quota { free: s.free, used: s.used }))
+    }
+
+    async fn quotas_of(&self, tenant: &TenantId, names: &[String]) -> StoreResult<Vec<Quota>> {
+        let ids: Vec<String> = names.iter().map(|name| quota_id(tenant, name).id).collect();
+        let mut plan = Plan::new(KIND, &TenantId::default());
+        plan.ids = Some(ids.clone());
+        let mut found = HashMap::new();
+        for doc in self.docs.scan(&plan).await? {
+            let Stored { free, used, .. } = read(&doc)?;
+            found.insert(doc.id.id, Quota { free, used });
+        }
+        Ok(ids.iter().map(|id| found.get(id).copied().unwrap_or_default()).collect())
     }
 
     async fn sweep_quotas(&self, before: Time, limit: usize) -> StoreResult<()> {

@@ -6,7 +6,7 @@ use crate::{
     commit::{Change, Commit, Draw},
     deployments::{
         events::DeploymentEvent,
-        logic::told,
+        logic::{rollout::has_begun, told},
         model::{
             Approval, Batch, Budget, Cause, Conduct, Deployment, DeploymentId, DeviceDeployment,
             Hold, Remedy, Rollout, Score, Side, Status, Threshold,
@@ -105,6 +105,16 @@ pub fn judged(deployment: &Deployment) -> impl Iterator<Item = (Part, &[Threshol
     let phases = phases.map(|(at, phase)| (Some(at), phase.thresholds.as_slice()));
     let parts = [(None, rollout.thresholds.as_slice())].into_iter().chain(phases);
     parts.filter(|(_, thresholds)| !thresholds.is_empty())
+}
+
+/// Returns the parts with what stops the deployment that devices may have begun in.
+pub fn judged_now(
+    deployment: &Deployment,
+    now: Time,
+) -> impl Iterator<Item = (Part, &[Threshold])> {
+    let phases = deployment.rollout.phases.iter();
+    let begun = phases.take_while(|phase| has_begun(deployment, phase, now)).count();
+    judged(deployment).filter(move |(part, _)| part.is_none_or(|phase| phase < begun))
 }
 
 /// The quotas that count how many devices of a part failed, and succeeded, in a round: what was

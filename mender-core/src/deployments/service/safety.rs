@@ -9,7 +9,7 @@ use super::{Service, create::user_of, fill::subject};
 use crate::{
     ctx::{Actor, Ctx},
     deployments::{
-        logic::{self, Gate, Part},
+        logic::{self, Gate},
         model::{
             CHUNK, Cause, Deployment, DeploymentId, DeviceDeployment, Payload, Reason, Remedy,
             Score, ZONE_ATTRIBUTE, Zone,
@@ -20,6 +20,7 @@ use crate::{
     id::DeviceId,
     inventory::AttributeName,
     jobs::{Job, NewJob, Progress, Worker},
+    quota::Quota,
 };
 
 /// How often silent devices are looked for.
@@ -77,24 +78,23 @@ impl Service {
         Ok(deployment)
     }
 
-    async fn score(&self, ctx: &Ctx, deployment: &Deployment, part: Part) -> Result<Score> {
-        let round = deployment.conduct.round;
-        let (failed, succeeded) = logic::score_quotas(&deployment.id, part, round);
-        let count = async |name: &str| {
-            let used = self.quotas.quota(&ctx.tenant, name).await?.used;
-            Ok::<_, Error>(u64::try_from(used).unwrap_or_default())
-        };
-        Ok(Score { failed: count(&failed).await?, succeeded: count(&succeeded).await? })
-    }
-
     /// Tells what is to become of a deployment whose devices fared worse than its thresholds
     /// allow.
     async fn verdict(&self, ctx: &Ctx, deployment: &Deployment) -> Result<Option<(Remedy, Cause)>> {
         if deployment.conduct.hold.is_some() || deployment.is_finished() {
             return Ok(None);
         }
-        for (part, thresholds) in logic::judged(deployment) {
-            let score = self.score(ctx, deployment, part).await?;
+        let parts: Vec<_> = logic::judged_now(deployment, self.now()).collect();
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        let round = deployment.conduct.round;
+        let names = |part| <[String; 2]>::from(logic::score_quotas(&deployment.id, part, round));
+        let names: Vec<String> = parts.iter().flat_map(|(part, _)| names(*part)).collect();
+        let quotas = self.quotas.quotas_of(&ctx.tenant, &names).await?;
+        let count = |quota: Quota| u64::try_from(quota.used).unwrap_or_default();
+        for ((part, thresholds), counted) in parts.into_iter().zip(quotas.chunks_exact(2)) {
+            let score = Score { failed: count(counted[0]), succeeded: count(counted[1]) };
             if let Some(threshold) = logic::passed(thresholds, score) {
                 return Ok(Some(logic::remedy(part, threshold, score)));
             }

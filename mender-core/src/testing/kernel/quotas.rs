@@ -25,6 +25,7 @@ claims!["quotas":
     a_commit_with_one_charge_over_the_limit_takes_none,
     a_refused_commit_draws_nothing,
     quotas_are_kept_for_each_tenant_and_name,
+    many_quotas_are_read_at_once,
     a_quota_is_never_exceeded_and_exact_under_contention,
     a_quota_stays_exact_when_devices_come_and_go_under_contention,
 ];
@@ -148,6 +149,22 @@ async fn a_refused_commit_draws_nothing(h: &Harness) {
         is_conflict(h.commit_device(&t, drawn(touched(&device("ghost"), 2), draw)).await);
     }
     assert_eq!(h.settled_quota(&t, "q").await, (10, 0));
+}
+
+async fn many_quotas_are_read_at_once(h: &Harness) {
+    let (t, n) = (tenant(), 1000);
+    let change = Commit::insert(device("a")).charge("q10", Draw::Take(3));
+    h.commit_device(&t, change.charge("q7", Draw::Take(2))).await.unwrap();
+    let change = Commit::insert(device("a")).charge("q8", Draw::Take(1));
+    h.commit_device(&other_tenant(), change).await.unwrap();
+    let names: Vec<String> = (0..n).rev().map(|n| format!("q{n}")).collect();
+    let read = h.stores.quotas_of(&t, &names).await.unwrap();
+    let used = |(n, quota): (usize, &Quota)| (quota.used > 0).then(|| (n, quota.used));
+    let used: Vec<_> = read.iter().enumerate().filter_map(used).collect();
+    assert_eq!((read.len(), used), (n, vec![(n - 11, 3), (n - 8, 2)]));
+    let twice = ["q7".to_owned(), "q7".to_owned()];
+    assert_eq!(h.stores.quotas_of(&t, &twice).await.unwrap(), [read[n - 8]; 2]);
+    assert_eq!(h.stores.quotas_of(&t, &[]).await.unwrap(), []);
 }
 
 async fn quotas_are_kept_for_each_tenant_and_name(h: &Harness) {
