@@ -35,8 +35,8 @@ pub use rollout::{
 use safety::{handed, scored};
 
 pub use safety::{
-    Part, approve, bytes_quota, check, judged, judged_now, passed, pause, refill, refilled, remedy,
-    resume, score_quotas, slots_quota,
+    Part, ahead, approve, bytes_quota, check, is_ahead, judged, judged_now, passed, pause, refill,
+    refilled, remedy, resume, score_quotas, set_right, slots_quota, unfilled_since,
 };
 
 use settings::shared;

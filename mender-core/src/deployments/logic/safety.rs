@@ -1,6 +1,6 @@
 //! Thresholds, budgets, pauses and approvals.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use crate::{
     commit::{Change, Commit, Draw},
@@ -39,6 +39,31 @@ const BURST: Duration = Duration::from_secs(60);
 
 /// How much time has to pass for a budget to be filled up again.
 const REFILL: Duration = Duration::from_secs(1);
+
+/// How far clocks of nodes may be apart. What is noted for later than that was noted by a clock that
+/// was wrong.
+const APART: Duration = Duration::from_secs(60);
+
+/// Tells whether a clock that was wrong noted a moment: to wait for it could take for ever.
+#[must_use]
+pub fn is_ahead(noted: Time, now: Time) -> bool {
+    noted.since(now) > APART
+}
+
+/// Returns from when on those moments are that are ahead.
+#[must_use]
+pub fn ahead(now: Time) -> Range<Time> {
+    now + APART + Duration::from_millis(1)..Time(i64::MAX)
+}
+
+/// Has a device count as heard of now that was heard of by a clock that was wrong.
+pub fn set_right(was: DeviceDeployment, now: Time) -> Commit<DeviceDeployment> {
+    if !was.watched().is_some_and(|heard| is_ahead(heard, now)) {
+        return Commit::nothing();
+    }
+    let to = DeviceDeployment { heard: Some(now), ..was.clone() };
+    Commit::update(was, to).quiet("it says nothing new")
+}
 
 fn check_thresholds(thresholds: &[Threshold]) -> Result<()> {
     let invalid = |what| Err(Error::invalid("thresholds", what));
@@ -261,12 +286,18 @@ pub fn bytes_quota(deployment: &DeploymentId) -> String {
     format!("deployments.bytes/{deployment}")
 }
 
+/// Returns since when a budget of bytes has not been filled up.
+#[must_use]
+pub fn unfilled_since(deployment: &Deployment) -> Time {
+    deployment.conduct.refilled.unwrap_or(deployment.created)
+}
+
 /// Fills up the budget of bytes of a deployment.
 pub fn refilled(was: Deployment, bytes: i64, now: Time) -> Commit<Deployment> {
     let quota = bytes_quota(&was.id);
     let conduct = Conduct { refilled: Some(now), ..was.conduct.clone() };
     let commit = conducted(was, conduct).quiet("devices that ask find out");
-    commit.charge(quota, Draw::Move(bytes))
+    if bytes == 0 { commit } else { commit.charge(quota, Draw::Move(bytes)) }
 }
 
 /// Returns how many bytes may be handed out at once.

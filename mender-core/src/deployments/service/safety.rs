@@ -138,6 +138,15 @@ impl Service {
                 self.refill(ctx, deployment).await?;
                 self.refill_shared(ctx).await.map(|()| gate)
             }
+            // Devices wait until it is filled up, and it never would be.
+            Gate::Closed(Reason::BudgetUsed)
+                if logic::is_ahead(logic::unfilled_since(deployment), self.now()) =>
+            {
+                self.refill(ctx, deployment).await.map(|()| gate)
+            }
+            Gate::Closed(Reason::TenantBudgetUsed) if self.is_stuck(&ctx.tenant).await? => {
+                self.refill_shared(ctx).await.map(|()| gate)
+            }
             Gate::Passed | Gate::Closed(_) => Ok(gate),
         }
     }
@@ -209,7 +218,7 @@ impl Service {
     async fn bytes(&self, ctx: &Ctx, deployment: &Deployment, rate: u64) -> Result<(i64, i64)> {
         let quota = logic::bytes_quota(&deployment.id);
         let left = self.quotas.quota(&ctx.tenant, &quota).await?.free;
-        let since = deployment.conduct.refilled.unwrap_or(deployment.created);
+        let since = logic::unfilled_since(deployment);
         Ok((left, logic::refill(rate, since, self.now(), left)))
     }
 
@@ -223,10 +232,28 @@ impl Service {
         // What is kept in memory may be out of date: it is decided on what is stored.
         let stored = self.load(ctx, &deployment.id).await?;
         let (left, earned) = self.bytes(ctx, &stored, rate).await?;
-        if left > 0 || earned == 0 {
+        let now = self.now();
+        let is_stuck = logic::is_ahead(logic::unfilled_since(&stored), now);
+        if left > 0 || (earned == 0 && !is_stuck) {
             return Ok(());
         }
-        self.commit(ctx, logic::refilled(stored, earned, self.now())).await
+        self.commit(ctx, logic::refilled(stored, earned, now)).await
+    }
+
+    /// Has devices fall silent from now on that were heard of by a clock that was wrong.
+    pub(super) async fn set_right(&self, ctx: &Ctx, id: &DeploymentId) -> Result<()> {
+        let now = self.now();
+        loop {
+            let ahead = logic::ahead(now);
+            let rows = self.store.silent_rows(&ctx.tenant, id, ahead, CHUNK).await?;
+            for row in &rows {
+                let decide = |row| logic::set_right(row, now);
+                self.change_row(ctx, (id, &row.device), decide).await?;
+            }
+            if rows.len() < CHUNK {
+                return Ok(());
+            }
+        }
     }
 
     /// Has devices looked after that may fall silent.
@@ -292,6 +319,9 @@ impl Worker for Watch {
         let Some((ctx, id)) = subject(job) else {
             return Progress::Dead(Error::internal("no deployment named"));
         };
+        if let Err(error) = self.0.set_right(&ctx, &id).await {
+            return Progress::Failed(error);
+        }
         match self.0.watch(&ctx, &id, false).await {
             Ok(true) => Progress::Again(PERIOD),
             Ok(false) => Progress::Done,

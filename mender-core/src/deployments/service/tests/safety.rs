@@ -411,6 +411,53 @@ async fn as_many_bytes_are_handed_out_as_time_gives() {
 }
 
 #[tokio::test]
+async fn bytes_are_handed_out_after_a_clock_was_ahead() {
+    // Whether the deployment was created by then, or only its budget filled up.
+    for was_created in [false, true] {
+        let w = World::new().await;
+        let start = w.mender.env().now();
+        let year = start + 365 * 24 * 60 * MINUTE;
+        let budget = Some(Budget { parallel: None, bytes_per_second: Some(1) });
+        w.time.set(if was_created { year } else { start });
+        let course = Course { budget, ..Course::default() };
+        let id = w.create_as(&w.ctx, "slow", devices(3), course).await.unwrap();
+        assert!(w.told(0).await.is_some());
+        if !was_created {
+            w.time.set(year);
+            assert!(w.told(1).await.is_some());
+        }
+        let bytes = w.service().deployment(&w.ctx, &id).await.unwrap().tally.bytes;
+        w.time.set(start);
+        for minutes in [0, 1] {
+            assert_eq!(w.told(2).await, None, "{minutes} minutes");
+            w.time.advance(MINUTE);
+        }
+        w.time.advance(Duration::from_secs(bytes));
+        assert_eq!(w.told(2).await, Some(id));
+    }
+}
+
+#[tokio::test]
+async fn devices_fall_silent_after_a_clock_was_ahead() {
+    let w = World::new().await;
+    let start = w.mender.env().now();
+    let course = Course { silence_minutes: Some(30), ..Course::default() };
+    let id = w.create_as(&w.ctx, "silent", devices(2), course).await.unwrap();
+    w.time.set(start + 24 * 60 * MINUTE);
+    w.fares(&id, 0, Status::Downloading).await;
+    w.time.set(start + MINUTE);
+    w.mender.drain().await.unwrap();
+    let status = async || w.counts(&id).await[0];
+    assert_eq!(status().await, (Status::Downloading, 1));
+    w.time.advance(29 * MINUTE);
+    w.mender.drain().await.unwrap();
+    assert_eq!(status().await, (Status::Downloading, 1));
+    w.time.advance(MINUTE);
+    w.mender.drain().await.unwrap();
+    assert_eq!(status().await, (Status::Failure, 1));
+}
+
+#[tokio::test]
 async fn devices_that_fall_silent_have_failed() {
     let w = World::new().await;
     let course = Course { silence_minutes: Some(30), retries: 1, ..Course::default() };
