@@ -36,13 +36,21 @@ const GIVE: Stmt = sql!(
         SET free = quotas.free - excluded.used, used = quotas.used + excluded.used"
 );
 
+/// Raises what is taken to `$3`; a row that is not there yet begins with `$4` free units. Whoever
+/// comes next waits until this one is stored.
+const RAISE: Stmt = sql!(
+    "INSERT INTO quotas (tenant_id, name, free, used) VALUES ($1, $2, $4, $3)
+        ON CONFLICT (tenant_id, name) DO UPDATE SET used = excluded.used
+        WHERE quotas.used < excluded.used"
+);
+
 /// Moves the limit by `$3`; a row that is not there yet begins with `$4` free units.
 const MOVE: Stmt = sql!(
     "INSERT INTO quotas (tenant_id, name, free, used) VALUES ($1, $2, $4, 0)
         ON CONFLICT (tenant_id, name) DO UPDATE SET free = quotas.free + $3"
 );
 
-pub(super) const STATEMENTS: &[Stmt] = &[READ, READ_ALL, TAKE, GIVE, MOVE];
+pub(super) const STATEMENTS: &[Stmt] = &[READ, READ_ALL, TAKE, GIVE, RAISE, MOVE];
 
 /// Appends the charges by name, so that two commits lock the same quotas in the same order.
 pub(super) fn append(mut batch: Batch, tenant: &TenantId, charges: &[Charge]) -> Batch {
@@ -53,6 +61,7 @@ pub(super) fn append(mut batch: Batch, tenant: &TenantId, charges: &[Charge]) ->
         batch = match *draw {
             Draw::Take(n) => batch.within(quota, TAKE, vals(n, UNLIMITED.saturating_sub(n))),
             Draw::Give(n) => batch.one(GIVE, vals(-n, UNLIMITED.saturating_add(n))),
+            Draw::Raise(n) => batch.within(quota, RAISE, vals(n, UNLIMITED)),
             Draw::Move(n) => batch.one(MOVE, vals(n, UNLIMITED.saturating_add(n))),
         };
     }
