@@ -117,6 +117,10 @@ pub enum Draw {
     Take(i64),
     /// Gives as many units back; never refused.
     Give(i64),
+    /// Raises what is taken to as much, which is above zero; refused with
+    /// [`crate::error::StoreError::LimitReached`] where it is as much already. For what only ever
+    /// rises: what is free stays as it is.
+    Raise(i64),
     /// Moves the limit by as much; never refused. What is free may go below zero.
     Move(i64),
 }

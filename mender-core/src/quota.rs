@@ -36,6 +36,9 @@ port! {
         /// Returns a quota; one that no commit ever touched is unlimited and unused.
         async fn quota(&self, tenant: &TenantId, name: &str) -> Quota;
 
+        /// Returns quotas as above, in the order of their names, by one read.
+        async fn quotas_of(&self, tenant: &TenantId, names: &[String]) -> Vec<Quota>;
+
         /// Settles what commits that were cut off before `before` left reserved, at most
         /// `limit` of them. A store whose commits are transactions has nothing to do.
         async fn sweep_quotas(&self, before: Time, limit: usize) -> ();

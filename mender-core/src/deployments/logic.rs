@@ -37,8 +37,8 @@ pub use rollout::{
 use safety::{handed, scored};
 
 pub use safety::{
-    Part, approve, bytes_quota, check, judged, passed, pause, refill, refilled, remedy, resume,
-    score_quotas, slots_quota,
+    Part, ahead, approve, bytes_quota, check, is_ahead, judged, judged_now, passed, pause, refill,
+    refilled, remedy, resume, score_quotas, set_right, slots_quota, unfilled_since,
 };
 
 use settings::shared;
@@ -71,12 +71,17 @@ fn told(commit: Commit<Deployment>) -> Commit<Deployment> {
     if is_dynamic { commit.invalidate(DYNAMIC_TOPIC, "") } else { commit }
 }
 
-/// Creates a deployment.
+/// The quota that is as high as the time at which the last deployment of a tenant was created.
+pub const CREATED: &str = "deployments.created";
+
+/// Creates a deployment, later than all that there were: devices get them by age, so no two are
+/// alike.
 pub fn create(deployment: Deployment) -> Commit<Deployment> {
     let Deployment { id, name, artifact_name, .. } = deployment.clone();
     let event = DeploymentEvent::Created { id, name, artifact_name }.event();
     let quotas = rollout::limits(&deployment);
-    let commit = told(Commit::insert(deployment)).event(event);
+    let created = Draw::Raise(deployment.created.0);
+    let commit = told(Commit::insert(deployment)).event(event).charge(CREATED, created);
     quotas.into_iter().fold(commit, |commit, (quota, limit)| commit.charge(quota, limit))
 }
 

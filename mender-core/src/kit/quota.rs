@@ -1,5 +1,7 @@
 //! Quotas over documents: reserve, commit, settle; a sweep settles what was cut off.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +47,9 @@ struct Holder {
     given: i64,
     /// By how much the limit moves once the commit is stored.
     moved: i64,
+    /// From what and to what it was raised.
+    #[serde(default)]
+    raised: Option<(i64, i64)>,
     at: Time,
 }
 
@@ -66,6 +71,10 @@ impl Stored {
             } else {
                 self.free += holder.taken;
                 self.used -= holder.taken;
+                // Where it rose on, it must not fall.
+                if let Some((from, _)) = holder.raised.filter(|(_, to)| *to == self.used) {
+                    self.used = from;
+                }
             }
         }
     }
@@ -132,7 +141,9 @@ impl<D: DocStore> Kit<D> {
                 Draw::Take(units) => (units, 0, 0),
                 Draw::Give(units) => (0, units, 0),
                 Draw::Move(units) => (0, 0, units),
+                Draw::Raise(_) => (0, 0, 0),
             };
+            let raises = if let Draw::Raise(to) = *draw { Some(to) } else { None };
             let holder = Holder {
                 commit: commit.id.clone(),
                 tenant: tenant.clone(),
@@ -142,15 +153,20 @@ impl<D: DocStore> Kit<D> {
                 taken,
                 given,
                 moved,
+                raised: None,
                 at: commit.at,
             };
             let reserve = |stored: &mut Stored| {
                 if taken > 0 && stored.free < taken {
                     return Err(StoreError::LimitReached { quota: quota.clone() });
                 }
+                if raises.is_some_and(|to| to <= stored.used) {
+                    return Err(StoreError::LimitReached { quota: quota.clone() });
+                }
+                let raised = raises.map(|to| (stored.used, to));
                 stored.free -= taken;
-                stored.used += taken;
-                stored.holders.push(holder.clone());
+                stored.used = raises.unwrap_or(stored.used + taken);
+                stored.holders.push(Holder { raised, ..holder.clone() });
                 Ok(())
             };
             if let Err(error) = self.change_quota(tenant, quota, commit.at, reserve).await {
@@ -200,6 +216,18 @@ impl<D: DocStore> Quotas for Kit<D> {
         let doc = self.docs.get(&quota_id(tenant, name)).await?;
         let stored: Option<Stored> = doc.as_ref().map(read).transpose()?;
         Ok(stored.map_or_else(Quota::default, |s| Quota { free: s.free, used: s.used }))
+    }
+
+    async fn quotas_of(&self, tenant: &TenantId, names: &[String]) -> StoreResult<Vec<Quota>> {
+        let ids: Vec<String> = names.iter().map(|name| quota_id(tenant, name).id).collect();
+        let mut plan = Plan::new(KIND, &TenantId::default());
+        plan.ids = Some(ids.clone());
+        let mut found = HashMap::new();
+        for doc in self.docs.scan(&plan).await? {
+            let Stored { free, used, .. } = read(&doc)?;
+            found.insert(doc.id.id, Quota { free, used });
+        }
+        Ok(ids.iter().map(|id| found.get(id).copied().unwrap_or_default()).collect())
     }
 
     async fn sweep_quotas(&self, before: Time, limit: usize) -> StoreResult<()> {

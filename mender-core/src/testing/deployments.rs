@@ -16,7 +16,9 @@ use crate::{
     id::{TenantId, Version},
     testing::{
         contract::{Harness, claims},
-        fixtures::{ODD_IDS, at, fact, id, is_conflict, is_duplicate, other_tenant, tenant},
+        fixtures::{
+            ODD_IDS, at, fact, id, is_conflict, is_duplicate, is_over_limit, other_tenant, tenant,
+        },
     },
 };
 use made::{deployment, finished};
@@ -31,6 +33,7 @@ claims!["deployments":
     a_taken_id_conflicts,
     a_fingerprint_is_unique_among_those_that_have_not_ended,
     without_a_fingerprint_nothing_is_there_twice,
+    a_deployment_is_created_after_all_that_there_were,
     events_and_the_feed_tell_of_what_is_stored,
     deployments_of_other_tenants_do_not_exist,
 ];
@@ -274,12 +277,31 @@ async fn without_a_fingerprint_nothing_is_there_twice(h: &Harness) {
     assert_eq!(all(h, &tenant()).await.len(), 3);
 }
 
+async fn a_deployment_is_created_after_all_that_there_were(h: &Harness) {
+    let (t, other) = (tenant(), other_tenant());
+    let create = async |t: &TenantId, name: &str, millis| {
+        commit(h, t, logic::create(deployment(name, millis))).await
+    };
+    create(&t, "first", 5).await.unwrap();
+    for (name, millis) in [("same", 5), ("older", 4)] {
+        is_over_limit(create(&t, name, millis).await, logic::CREATED);
+        assert_eq!(get(h, &t, name).await, None);
+    }
+    let first = get(h, &t, "first").await.unwrap();
+    commit(h, &t, logic::forget(first)).await.unwrap();
+    is_over_limit(create(&t, "after", 5).await, logic::CREATED);
+    create(&t, "second", 6).await.unwrap();
+    create(&other, "first", 1).await.unwrap();
+    assert_eq!(h.stores.newest_deployment(&t).await.unwrap(), Some(at(6)));
+}
+
 async fn events_and_the_feed_tell_of_what_is_stored(h: &Harness) {
     let t = tenant();
     let first = deployment("d", 0);
     let now = h.time.env().now();
     commit(h, &t, logic::create(first.clone())).await.unwrap();
-    let taken = commit(h, &t, logic::create(first.clone())).await;
+    let again = Deployment { created: at(1), ..first.clone() };
+    let taken = commit(h, &t, logic::create(again)).await;
     crate::testing::fixtures::is_taken(&taken);
     let ended = logic::finish(first, vec![], at(9)).event(fact("more"));
     let was = ended.aggregate().cloned().unwrap();

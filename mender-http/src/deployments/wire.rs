@@ -332,6 +332,7 @@ impl Device {
             log,
             ended: _,
             late: _,
+            round: _,
             version: _,
         } = row;
         Self {

@@ -39,6 +39,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     11 "0011_deployment_settings",
     12 "0012_shares",
     13 "0013_tallies",
+    14 "0014_rounds",
 };
 
 /// Which migrations were applied.

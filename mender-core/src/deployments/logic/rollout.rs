@@ -247,7 +247,7 @@ pub fn gate(
     }
 }
 
-fn has_begun(deployment: &Deployment, phase: &Phase, now: Time) -> bool {
+pub(super) fn has_begun(deployment: &Deployment, phase: &Phase, now: Time) -> bool {
     phase.starts.is_none_or(|starts| starts <= now)
         && (!phase.needs_approval || deployment.conduct.has_approved(&phase.id))
 }

@@ -1,12 +1,12 @@
 //! Thresholds, budgets, pauses and approvals.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use crate::{
     commit::{Change, Commit, Draw},
     deployments::{
         events::DeploymentEvent,
-        logic::told,
+        logic::{rollout::has_begun, told},
         model::{
             Approval, Batch, Budget, Cause, Conduct, Deployment, DeploymentId, DeviceDeployment,
             Hold, Remedy, Rollout, Score, Side, Status, Threshold,
@@ -39,6 +39,31 @@ const BURST: Duration = Duration::from_secs(60);
 
 /// How much time has to pass for a budget to be filled up again.
 const REFILL: Duration = Duration::from_secs(1);
+
+/// How far clocks of nodes may be apart. What is noted for later than that was noted by a clock that
+/// was wrong.
+const APART: Duration = Duration::from_secs(60);
+
+/// Tells whether a clock that was wrong noted a moment: to wait for it could take for ever.
+#[must_use]
+pub fn is_ahead(noted: Time, now: Time) -> bool {
+    noted.since(now) > APART
+}
+
+/// Returns from when on those moments are that are ahead.
+#[must_use]
+pub fn ahead(now: Time) -> Range<Time> {
+    now + APART + Duration::from_millis(1)..Time(i64::MAX)
+}
+
+/// Has a device count as heard of now that was heard of by a clock that was wrong.
+pub fn set_right(was: DeviceDeployment, now: Time) -> Commit<DeviceDeployment> {
+    if !was.watched().is_some_and(|heard| is_ahead(heard, now)) {
+        return Commit::nothing();
+    }
+    let to = DeviceDeployment { heard: Some(now), ..was.clone() };
+    Commit::update(was, to).quiet("it says nothing new")
+}
 
 fn check_thresholds(thresholds: &[Threshold]) -> Result<()> {
     let invalid = |what| Err(Error::invalid("thresholds", what));
@@ -107,52 +132,63 @@ pub fn judged(deployment: &Deployment) -> impl Iterator<Item = (Part, &[Threshol
     parts.filter(|(_, thresholds)| !thresholds.is_empty())
 }
 
-/// The quotas that count how many devices of a part failed, and succeeded.
+/// Returns the parts with what stops the deployment that devices may have begun in.
+pub fn judged_now(
+    deployment: &Deployment,
+    now: Time,
+) -> impl Iterator<Item = (Part, &[Threshold])> {
+    let phases = deployment.rollout.phases.iter();
+    let begun = phases.take_while(|phase| has_begun(deployment, phase, now)).count();
+    judged(deployment).filter(move |(part, _)| part.is_none_or(|phase| phase < begun))
+}
+
+/// The quotas that count how many devices of a part failed, and succeeded, in a round: what was
+/// counted before a deployment was resumed is not looked at any more, and may still change.
 #[must_use]
-pub fn score_quotas(deployment: &DeploymentId, part: Part) -> (String, String) {
+pub fn score_quotas(deployment: &DeploymentId, part: Part, round: u32) -> (String, String) {
     let part = part.map(|phase| format!("/{phase}")).unwrap_or_default();
-    let name = |what| format!("deployments.{what}/{deployment}{part}");
+    let round = if round == 0 { String::new() } else { format!(".{round}") };
+    let name = |what| format!("deployments.{what}{round}/{deployment}{part}");
     (name("failed"), name("succeeded"))
 }
 
-/// Returns the first threshold of a part that a score passes.
+/// Returns the first threshold that a score passes.
 #[must_use]
-pub fn passed(
-    deployment: &Deployment,
-    part: Part,
-    thresholds: &[Threshold],
-    score: Score,
-) -> Option<Threshold> {
-    let score = score.since(deployment.conduct.forgiven(part));
+pub fn passed(thresholds: &[Threshold], score: Score) -> Option<Threshold> {
     thresholds.iter().find(|threshold| threshold.is_passed(score)).copied()
 }
 
-/// Has a commit of a row count how it ends, where thresholds look at that.
+/// Has a commit of a row count how it ends, where thresholds look at that: in the round of now. What
+/// it takes back it takes from the round that it was counted in.
 pub(super) fn scored(
     mut commit: Commit<DeviceDeployment>,
     deployment: &Deployment,
 ) -> Commit<DeviceDeployment> {
-    let (was, to) = match &commit.change {
-        Change::Insert(to) => (None, to.clone()),
-        Change::Update { was, to } => (Some(was.status), to.clone()),
+    let (was, to) = match &mut commit.change {
+        Change::Insert(to) => (None, to),
+        Change::Update { was, to } => (Some((was.status, was.round)), to),
         Change::Nothing | Change::Delete(_) => return commit,
     };
-    if was == Some(to.status) {
+    let is_counted = |status| matches!(status, Status::Failure | Status::Success);
+    let (status, round) = (to.status, deployment.conduct.round);
+    if was.is_some_and(|(was, _)| was == status) {
         return commit;
     }
     let phase = to.phase.and_then(|phase| usize::try_from(phase).ok());
-    for (part, _) in judged(deployment).filter(|(part, _)| part.is_none() || *part == phase) {
-        let (failed, succeeded) = score_quotas(&deployment.id, part);
-        let quota = |status| match status {
-            Status::Failure => Some(&failed),
-            Status::Success => Some(&succeeded),
-            _ => None,
-        };
-        if let Some(quota) = was.and_then(quota) {
-            commit = commit.charge(quota.clone(), Draw::Give(1));
+    let parts = || judged(deployment).filter(|(part, _)| part.is_none() || *part == phase);
+    if is_counted(status) && parts().next().is_some() {
+        to.round = round;
+    }
+    let quota = |part, status, round| {
+        let (failed, succeeded) = score_quotas(&deployment.id, part, round);
+        if status == Status::Failure { failed } else { succeeded }
+    };
+    for (part, _) in parts() {
+        if let Some((was, round)) = was.filter(|(was, _)| is_counted(*was)) {
+            commit = commit.charge(quota(part, was, round), Draw::Give(1));
         }
-        if let Some(quota) = quota(to.status) {
-            commit = commit.charge(quota.clone(), Draw::Take(1));
+        if is_counted(status) {
+            commit = commit.charge(quota(part, status, round), Draw::Take(1));
         }
     }
     commit
@@ -184,11 +220,11 @@ pub fn pause(was: Deployment, cause: Cause, now: Time) -> Result<Commit<Deployme
     Ok(conducted(was, conduct).event(event.event()))
 }
 
-/// Has devices begin again. What thresholds counted so far is forgiven.
+/// Has devices begin again. Thresholds count anew.
 ///
 /// # Errors
 /// `Conflict` for a deployment that has ended.
-pub fn resume(was: Deployment, scores: Vec<(Part, Score)>) -> Result<Commit<Deployment>> {
+pub fn resume(was: Deployment) -> Result<Commit<Deployment>> {
     if was.is_finished() {
         return Err(finished());
     }
@@ -196,7 +232,8 @@ pub fn resume(was: Deployment, scores: Vec<(Part, Score)>) -> Result<Commit<Depl
         return Ok(Commit::nothing());
     }
     let event = DeploymentEvent::Resumed { id: was.id.clone() };
-    let conduct = Conduct { hold: None, forgiven: scores, ..was.conduct.clone() };
+    let round = was.conduct.round.saturating_add(1);
+    let conduct = Conduct { hold: None, round, ..was.conduct.clone() };
     Ok(conducted(was, conduct).event(event.event()))
 }
 
@@ -249,12 +286,18 @@ pub fn bytes_quota(deployment: &DeploymentId) -> String {
     format!("deployments.bytes/{deployment}")
 }
 
+/// Returns since when a budget of bytes has not been filled up.
+#[must_use]
+pub fn unfilled_since(deployment: &Deployment) -> Time {
+    deployment.conduct.refilled.unwrap_or(deployment.created)
+}
+
 /// Fills up the budget of bytes of a deployment.
 pub fn refilled(was: Deployment, bytes: i64, now: Time) -> Commit<Deployment> {
     let quota = bytes_quota(&was.id);
     let conduct = Conduct { refilled: Some(now), ..was.conduct.clone() };
     let commit = conducted(was, conduct).quiet("devices that ask find out");
-    commit.charge(quota, Draw::Move(bytes))
+    if bytes == 0 { commit } else { commit.charge(quota, Draw::Move(bytes)) }
 }
 
 /// Returns how many bytes may be handed out at once.

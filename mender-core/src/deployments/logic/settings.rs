@@ -40,7 +40,7 @@ pub fn set_budget(
     let commit = changed(settings, now, |to| {
         to.budget = budget;
         if after.bytes_per_second.is_some() {
-            to.refilled.get_or_insert(now);
+            to.refilled = Some(to.refilled.map_or(now, |refilled| refilled.min(now)));
         }
     });
     if commit.is_nothing() {
@@ -73,7 +73,7 @@ pub fn refilled_settings(
 ) -> Commit<DeploymentSettings> {
     let to = DeploymentSettings { refilled: Some(now), ..was.clone() };
     let commit = told(Commit::update(was, to)).quiet("devices that ask find out");
-    commit.charge(TENANT_BYTES, Draw::Move(bytes))
+    if bytes == 0 { commit } else { commit.charge(TENANT_BYTES, Draw::Move(bytes)) }
 }
 
 /// Has a row that is handed so many bytes draw on the budget of its tenant.

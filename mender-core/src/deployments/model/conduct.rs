@@ -60,10 +60,9 @@ pub struct Conduct {
     /// Which phases may begin.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub approvals: Vec<Approval>,
-    /// What thresholds don't count, as the deployment was resumed after it: of the whole, and of
-    /// the phases.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub forgiven: Vec<(Option<usize>, Score)>,
+    /// How often it was resumed. Thresholds count in each round anew.
+    #[serde(skip_serializing_if = "is_first")]
+    pub round: u32,
     /// When its budget was last filled up; `None`: when it was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refilled: Option<Time>,
@@ -75,11 +74,9 @@ impl Conduct {
     pub fn has_approved(&self, phase: &str) -> bool {
         self.approvals.iter().any(|approval| approval.phase == phase)
     }
+}
 
-    /// Returns what thresholds of a phase, or those of the whole, don't count.
-    #[must_use]
-    pub fn forgiven(&self, phase: Option<usize>) -> Score {
-        let known = self.forgiven.iter().find(|(of, _)| *of == phase);
-        known.map(|(_, score)| *score).unwrap_or_default()
-    }
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields so")]
+fn is_first(round: &u32) -> bool {
+    *round == 0
 }

@@ -147,6 +147,9 @@ pub struct DeviceDeployment {
     pub ended: Option<Ended>,
     /// The status that it had when the deployment ended, where it reported another one later.
     pub late: Option<Status>,
+    /// How often the deployment had been resumed when thresholds last counted how the device ended.
+    #[serde(default)]
+    pub round: u32,
     /// The version.
     pub version: Version,
 }
@@ -186,6 +189,7 @@ impl DeviceDeployment {
             log: false,
             ended: None,
             late: None,
+            round: 0,
             version: Version::FIRST,
         }
     }

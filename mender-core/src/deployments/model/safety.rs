@@ -46,17 +46,6 @@ pub struct Score {
     pub succeeded: u64,
 }
 
-impl Score {
-    /// Returns what came since another score was taken.
-    #[must_use]
-    pub fn since(self, before: Self) -> Self {
-        Self {
-            failed: self.failed.saturating_sub(before.failed),
-            succeeded: self.succeeded.saturating_sub(before.succeeded),
-        }
-    }
-}
-
 impl Threshold {
     /// Tells whether a score passes it.
     ///

@@ -86,6 +86,12 @@ impl Service {
         Ok(Some((left, logic::refill(rate, since, now, left))))
     }
 
+    /// Tells whether a clock that was wrong filled up the tenant's budget: time gives nothing.
+    pub(super) async fn is_stuck(&self, tenant: &TenantId) -> Result<bool> {
+        let refilled = self.known_settings(tenant).await?.refilled;
+        Ok(refilled.is_some_and(|refilled| logic::is_ahead(refilled, self.now())))
+    }
+
     /// Fills up the tenant's budget where it is used up with what time has given.
     pub(super) async fn refill_shared(&self, ctx: &Ctx) -> Result<()> {
         let settings = self.known_settings(&ctx.tenant).await?;
@@ -96,9 +102,13 @@ impl Service {
         // What is kept in memory may be out of date: it is decided on what is stored.
         let stored = self.stored_settings(&ctx.tenant).await?;
         match self.shared_bytes(&ctx.tenant, &stored).await? {
-            Some((left, earned)) if left <= 0 && earned > 0 => {
-                let commit = logic::refilled_settings(stored, earned, self.now());
-                self.commit_settings(ctx, commit).await
+            Some((left, earned)) if left <= 0 => {
+                let now = self.now();
+                let is_stuck = stored.refilled.is_some_and(|at| logic::is_ahead(at, now));
+                if earned == 0 && !is_stuck {
+                    return Ok(());
+                }
+                self.commit_settings(ctx, logic::refilled_settings(stored, earned, now)).await
             }
             _ => Ok(()),
         }
@@ -114,6 +124,7 @@ impl Service {
             return Ok(true);
         }
         for id in self.unfinished(&ctx.tenant).await? {
+            self.set_right(ctx, &id).await?;
             self.watch(ctx, &id, true).await?;
         }
         Ok(true)

@@ -15,7 +15,7 @@ use crate::{
         query::{DeploymentQuery, Progress},
     },
     env::Time,
-    error::{Error, Kind, Result},
+    error::{Error, Kind, Result, StoreError},
     id::{DeviceId, UserId, Version},
     inventory::{Filter, FilterId},
     secret::token_hash,
@@ -341,7 +341,7 @@ impl Service {
     pub(super) async fn place(
         &self,
         ctx: &Ctx,
-        mut deployment: Deployment,
+        deployment: Deployment,
         devices: Vec<DeviceId>,
     ) -> Result<DeploymentId> {
         let id = deployment.id.clone();
@@ -352,18 +352,18 @@ impl Service {
             let commit = Commit::insert(targets).quiet("the deployment is told");
             self.commit_targets(ctx, commit).await?;
         }
-        // Devices get deployments by age: no two are alike.
-        let newest = self.store.newest_deployment(&ctx.tenant).await?;
-        deployment.created = self.now().max(newest.map_or(Time(0), |newest| Time(newest.0 + 1)));
         let is_software = deployment.payload == Payload::Software;
-        let release = deployment.artifact_name.clone();
-        if let Err(error) = self.commit(ctx, logic::create(deployment.clone())).await {
-            // Of anything else nobody knows whether it was stored: the job finds out.
-            if is_duplicate(&error) || error.is_stale() {
-                self.drop_targets(ctx, &deployment.ticket).await?;
+        let (ticket, release) = (deployment.ticket.clone(), deployment.artifact_name.clone());
+        let deployment = match Box::pin(self.store_new(ctx, deployment)).await {
+            Ok(deployment) => deployment,
+            Err(error) => {
+                // Of anything else nobody knows whether it was stored: the job finds out.
+                if is_duplicate(&error) || error.is_stale() {
+                    self.drop_targets(ctx, &ticket).await?;
+                }
+                return Err(error);
             }
-            return Err(error);
-        }
+        };
         // Whoever deletes the release marks it first, and then looks for deployments.
         if is_software && self.releases.of_release(&ctx.tenant, &release).await?.is_empty() {
             self.commit(ctx, logic::forget(deployment)).await?;
@@ -372,6 +372,29 @@ impl Service {
         self.begin_watch(ctx, &deployment).await?;
         self.begin_walk(ctx, &id, devices.len()).await?;
         Ok(id)
+    }
+
+    /// Stores a deployment that is newer than all that there were, and returns it.
+    async fn store_new(&self, ctx: &Ctx, deployment: Deployment) -> Result<Deployment> {
+        let attempt = || async {
+            let mut deployment = deployment.clone();
+            let last = self.quotas.quota(&ctx.tenant, logic::CREATED).await?.used;
+            let last = match last {
+                // Those that are there may be older than the quota.
+                0 => self.store.newest_deployment(&ctx.tenant).await?.unwrap_or_default(),
+                last => Time(last),
+            };
+            deployment.created = self.now().max(Time(last.0 + 1));
+            match self.commit(ctx, logic::create(deployment.clone())).await {
+                Ok(()) => Ok(Ok(deployment)),
+                // Another one was created by then. Nothing else that it draws on is limited.
+                Err(error) if error.kind == Kind::LimitReached => {
+                    Err(Error::from(StoreError::Conflict))
+                }
+                Err(error) => Ok(Err(error)),
+            }
+        };
+        self.kernel.retry(attempt).await?
     }
 
     pub(super) fn rows(deployment: &Deployment, devices: &[DeviceId]) -> Vec<DeviceDeployment> {

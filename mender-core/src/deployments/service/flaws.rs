@@ -26,7 +26,8 @@ struct Sum {
     twice: Vec<String>,
     fetching: u64,
     shares: u64,
-    scores: BTreeMap<logic::Part, Score>,
+    /// Of each part, in each round.
+    scores: BTreeMap<(logic::Part, u32), Score>,
 }
 
 impl Sum {
@@ -40,7 +41,7 @@ impl Sum {
         self.shares += u64::from(row.shares);
         let phase = row.phase.and_then(|phase| usize::try_from(phase).ok());
         for (part, _) in logic::judged(deployment).filter(|(p, _)| p.is_none() || *p == phase) {
-            let score = self.scores.entry(part).or_default();
+            let score = self.scores.entry((part, row.round)).or_default();
             score.failed += u64::from(row.status == Status::Failure);
             score.succeeded += u64::from(row.status == Status::Success);
         }
@@ -128,9 +129,11 @@ impl Service {
             counters.push((logic::slots_quota(&deployment.id), sum.fetching));
         }
         for (part, _) in logic::judged(deployment) {
-            let (failed, succeeded) = logic::score_quotas(&deployment.id, part);
-            let score = sum.scores.remove(&part).unwrap_or_default();
-            counters.extend([(failed, score.failed), (succeeded, score.succeeded)]);
+            for round in 0..=deployment.conduct.round {
+                let (failed, succeeded) = logic::score_quotas(&deployment.id, part, round);
+                let score = sum.scores.remove(&(part, round)).unwrap_or_default();
+                counters.extend([(failed, score.failed), (succeeded, score.succeeded)]);
+            }
         }
         for (name, there) in counters {
             let used = self.used(tenant, &name).await?;

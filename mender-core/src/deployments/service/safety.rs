@@ -9,7 +9,7 @@ use super::{Service, create::user_of, fill::subject};
 use crate::{
     ctx::{Actor, Ctx},
     deployments::{
-        logic::{self, Gate, Part},
+        logic::{self, Gate},
         model::{
             CHUNK, Cause, Deployment, DeploymentId, DeviceDeployment, Payload, Reason, Remedy,
             Score, ZONE_ATTRIBUTE, Zone,
@@ -20,6 +20,7 @@ use crate::{
     id::DeviceId,
     inventory::AttributeName,
     jobs::{Job, NewJob, Progress, Worker},
+    quota::Quota,
 };
 
 /// How often silent devices are looked for.
@@ -45,15 +46,11 @@ impl Service {
     /// Has devices begin again that a pause held back. Thresholds count anew.
     ///
     /// # Errors
-    /// `NotFound`, `Conflict` for one that has ended, `Forbidden`, and those of the stores.
+    /// `NotFound`, `Conflict` for one that has ended, `Forbidden`, and those of the store.
     pub async fn resume(&self, ctx: &Ctx, id: &DeploymentId) -> Result<()> {
         let attempt = || async {
             let deployment = self.reachable(ctx, id).await?;
-            let mut scores = Vec::new();
-            for (part, _) in logic::judged(&deployment) {
-                scores.push((part, self.score(ctx, id, part).await?));
-            }
-            self.commit(ctx, logic::resume(deployment, scores)?).await
+            self.commit(ctx, logic::resume(deployment)?).await
         };
         self.kernel.retry(attempt).await
     }
@@ -81,24 +78,24 @@ impl Service {
         Ok(deployment)
     }
 
-    async fn score(&self, ctx: &Ctx, id: &DeploymentId, part: Part) -> Result<Score> {
-        let (failed, succeeded) = logic::score_quotas(id, part);
-        let count = async |name: &str| {
-            let used = self.quotas.quota(&ctx.tenant, name).await?.used;
-            Ok::<_, Error>(u64::try_from(used).unwrap_or_default())
-        };
-        Ok(Score { failed: count(&failed).await?, succeeded: count(&succeeded).await? })
-    }
-
     /// Tells what is to become of a deployment whose devices fared worse than its thresholds
     /// allow.
     async fn verdict(&self, ctx: &Ctx, deployment: &Deployment) -> Result<Option<(Remedy, Cause)>> {
         if deployment.conduct.hold.is_some() || deployment.is_finished() {
             return Ok(None);
         }
-        for (part, thresholds) in logic::judged(deployment) {
-            let score = self.score(ctx, &deployment.id, part).await?;
-            if let Some(threshold) = logic::passed(deployment, part, thresholds, score) {
+        let parts: Vec<_> = logic::judged_now(deployment, self.now()).collect();
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        let round = deployment.conduct.round;
+        let names = |part| <[String; 2]>::from(logic::score_quotas(&deployment.id, part, round));
+        let names: Vec<String> = parts.iter().flat_map(|(part, _)| names(*part)).collect();
+        let quotas = self.quotas.quotas_of(&ctx.tenant, &names).await?;
+        let count = |quota: Quota| u64::try_from(quota.used).unwrap_or_default();
+        for ((part, thresholds), counted) in parts.into_iter().zip(quotas.chunks_exact(2)) {
+            let score = Score { failed: count(counted[0]), succeeded: count(counted[1]) };
+            if let Some(threshold) = logic::passed(thresholds, score) {
                 return Ok(Some(logic::remedy(part, threshold, score)));
             }
         }
@@ -139,6 +136,15 @@ impl Service {
             Gate::Closed(Reason::Paused) => self.judge(ctx, deployment).await.map(|_| gate),
             Gate::Open | Gate::Phase { .. } => {
                 self.refill(ctx, deployment).await?;
+                self.refill_shared(ctx).await.map(|()| gate)
+            }
+            // Devices wait until it is filled up, and it never would be.
+            Gate::Closed(Reason::BudgetUsed)
+                if logic::is_ahead(logic::unfilled_since(deployment), self.now()) =>
+            {
+                self.refill(ctx, deployment).await.map(|()| gate)
+            }
+            Gate::Closed(Reason::TenantBudgetUsed) if self.is_stuck(&ctx.tenant).await? => {
                 self.refill_shared(ctx).await.map(|()| gate)
             }
             Gate::Passed | Gate::Closed(_) => Ok(gate),
@@ -212,7 +218,7 @@ impl Service {
     async fn bytes(&self, ctx: &Ctx, deployment: &Deployment, rate: u64) -> Result<(i64, i64)> {
         let quota = logic::bytes_quota(&deployment.id);
         let left = self.quotas.quota(&ctx.tenant, &quota).await?.free;
-        let since = deployment.conduct.refilled.unwrap_or(deployment.created);
+        let since = logic::unfilled_since(deployment);
         Ok((left, logic::refill(rate, since, self.now(), left)))
     }
 
@@ -226,10 +232,28 @@ impl Service {
         // What is kept in memory may be out of date: it is decided on what is stored.
         let stored = self.load(ctx, &deployment.id).await?;
         let (left, earned) = self.bytes(ctx, &stored, rate).await?;
-        if left > 0 || earned == 0 {
+        let now = self.now();
+        let is_stuck = logic::is_ahead(logic::unfilled_since(&stored), now);
+        if left > 0 || (earned == 0 && !is_stuck) {
             return Ok(());
         }
-        self.commit(ctx, logic::refilled(stored, earned, self.now())).await
+        self.commit(ctx, logic::refilled(stored, earned, now)).await
+    }
+
+    /// Has devices fall silent from now on that were heard of by a clock that was wrong.
+    pub(super) async fn set_right(&self, ctx: &Ctx, id: &DeploymentId) -> Result<()> {
+        let now = self.now();
+        loop {
+            let ahead = logic::ahead(now);
+            let rows = self.store.silent_rows(&ctx.tenant, id, ahead, CHUNK).await?;
+            for row in &rows {
+                let decide = |row| logic::set_right(row, now);
+                self.change_row(ctx, (id, &row.device), decide).await?;
+            }
+            if rows.len() < CHUNK {
+                return Ok(());
+            }
+        }
     }
 
     /// Has the devices of a deployment looked after whose creation may have been cut off.
@@ -311,6 +335,9 @@ impl Worker for Watch {
         let Some((ctx, id)) = subject(job) else {
             return Progress::Dead(Error::internal("no deployment named"));
         };
+        if let Err(error) = self.0.set_right(&ctx, &id).await {
+            return Progress::Failed(error);
+        }
         match self.0.watch(&ctx, &id, false).await {
             Ok(true) => Progress::Again(PERIOD),
             Ok(false) => Progress::Done,

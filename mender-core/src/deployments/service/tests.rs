@@ -17,10 +17,14 @@ mod streamed;
 mod tally;
 mod tiers;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::task::JoinSet;
 
 use crate::{
     artifacts::{
@@ -220,6 +224,27 @@ async fn deployments_of_one_moment_come_one_after_the_other() {
     let listed: Vec<_> = listed.into_iter().map(|shown| shown.deployment.id).collect();
     assert_eq!((listed, total), (all, 3));
     w.mender.drain().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn no_two_deployments_are_created_at_one_time() {
+    const TASKS: usize = 20;
+    const EACH: usize = 20;
+    let w = Arc::new(World::new().await);
+    let mut tasks = JoinSet::new();
+    for task in 0..TASKS {
+        let w = w.clone();
+        tasks.spawn(async move {
+            for n in 0..EACH {
+                w.create(&w.ctx, &format!("{task}-{n}"), vec![device(task)]).await.unwrap();
+            }
+        });
+    }
+    tasks.join_all().await;
+    let page = PageRequest::new(1, 500);
+    let all = w.service().deployments(&w.ctx, DeploymentQuery::default(), page).await.unwrap().0;
+    let times: BTreeSet<_> = all.iter().map(|shown| shown.deployment.created).collect();
+    assert_eq!((all.len(), times.len()), (TASKS * EACH, TASKS * EACH));
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ pub(in crate::testing) fn scheduled(deployment: Deployment, millis: i64) -> Depl
         creator: Some(id("user é")),
         hold: Some(Hold { since: at(millis), cause }),
         approvals: vec![Approval { phase: "two".into(), by: id("other"), at: at(millis) }],
-        forgiven: vec![(None, score), (Some(1), Score::default())],
+        round: 7,
         refilled: Some(at(millis)),
     };
     Deployment { rollout, conduct, ..deployment }
@@ -171,6 +171,7 @@ pub(in crate::testing) fn full(deployment: &str, device: &str) -> DeviceDeployme
         log: true,
         ended: Some(Ended { status: Status::NoArtifact, at: at(4) }),
         late: Some(Status::PauseBeforeCommitting),
+        round: 5,
         version: Version(1 << 50),
         ..record(deployment, device, Status::AlreadyInstalled)
     }

@@ -118,6 +118,7 @@ async fn each_part_of_a_row_changes_alone(h: &Harness) {
         |r| (r.status, r.ended) = (Status::Success, Some(Ended { status: r.status, at: at(5) })),
         |r| r.ended = Some(Ended { status: Status::Success, at: at(6) }),
         |r| r.finished = Some(at(2)),
+        |r| r.round = 1,
         |r| r.late = Some(Status::Failure),
         |r| r.status = Status::Installing,
         |r| r.ended = None,

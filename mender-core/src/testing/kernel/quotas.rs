@@ -25,7 +25,10 @@ claims!["quotas":
     a_commit_with_one_charge_over_the_limit_takes_none,
     a_refused_commit_draws_nothing,
     quotas_are_kept_for_each_tenant_and_name,
+    many_quotas_are_read_at_once,
     a_quota_is_never_exceeded_and_exact_under_contention,
+    a_quota_that_is_raised_only_rises,
+    a_quota_is_raised_step_by_step_under_contention,
     a_quota_stays_exact_when_devices_come_and_go_under_contention,
 ];
 
@@ -148,6 +151,68 @@ async fn a_refused_commit_draws_nothing(h: &Harness) {
         is_conflict(h.commit_device(&t, drawn(touched(&device("ghost"), 2), draw)).await);
     }
     assert_eq!(h.settled_quota(&t, "q").await, (10, 0));
+}
+
+async fn a_quota_that_is_raised_only_rises(h: &Harness) {
+    let t = tenant();
+    let raising = |name: &str, to| drawn(Commit::insert(device(name)), Draw::Raise(to));
+    for (name, to) in [("a", 1), ("b", 5), ("c", 1 << 50)] {
+        h.commit_device(&t, raising(name, to)).await.unwrap();
+        assert_eq!(h.settled_quota(&t, "q").await, (UNLIMITED, to));
+        for low in [1, to] {
+            is_over_limit(h.commit_device(&t, raising("low", low)).await, "q");
+        }
+    }
+    assert_eq!(h.device(&t, "low").await, None);
+    let mut twin = device("twin");
+    twin.identity = device("a").identity;
+    let duplicate = drawn(Commit::insert(twin), Draw::Raise(1 << 51));
+    is_duplicate(h.commit_device(&t, duplicate).await, "identity");
+    is_conflict(h.commit_device(&t, drawn(touched(&device("low"), 2), Draw::Raise(1 << 52))).await);
+    assert_eq!(h.settled_quota(&t, "q").await, (UNLIMITED, 1 << 50));
+    h.commit_device(&other_tenant(), raising("a", 1)).await.unwrap();
+    assert_eq!(h.settled_quota(&other_tenant(), "q").await, (UNLIMITED, 1));
+}
+
+async fn a_quota_is_raised_step_by_step_under_contention(h: &Harness) {
+    const ROUNDS: usize = 5;
+    let mut tasks = JoinSet::new();
+    for task in 0..TASKS {
+        let h = h.clone();
+        tasks.spawn(async move {
+            for n in 0..ROUNDS {
+                loop {
+                    let next = h.stores.quota(&tenant(), "q").await.unwrap().used + 1;
+                    h.waver().await;
+                    let new = Commit::insert(device(&format!("{task}-{n}")));
+                    match h.commit_device(&tenant(), drawn(new, Draw::Raise(next))).await {
+                        Ok(()) => break,
+                        Err(StoreError::LimitReached { .. }) => {}
+                        Err(other) => panic!("{other:?}"),
+                    }
+                }
+            }
+        });
+    }
+    tasks.join_all().await;
+    let steps = i64::try_from(TASKS * ROUNDS).unwrap();
+    assert_eq!(h.settled_quota(&tenant(), "q").await, (UNLIMITED, steps));
+}
+
+async fn many_quotas_are_read_at_once(h: &Harness) {
+    let (t, n) = (tenant(), 1000);
+    let change = Commit::insert(device("a")).charge("q10", Draw::Take(3));
+    h.commit_device(&t, change.charge("q7", Draw::Take(2))).await.unwrap();
+    let change = Commit::insert(device("a")).charge("q8", Draw::Take(1));
+    h.commit_device(&other_tenant(), change).await.unwrap();
+    let names: Vec<String> = (0..n).rev().map(|n| format!("q{n}")).collect();
+    let read = h.stores.quotas_of(&t, &names).await.unwrap();
+    let used = |(n, quota): (usize, &Quota)| (quota.used > 0).then_some((n, quota.used));
+    let used: Vec<_> = read.iter().enumerate().filter_map(used).collect();
+    assert_eq!((read.len(), used), (n, vec![(n - 11, 3), (n - 8, 2)]));
+    let twice = ["q7".to_owned(), "q7".to_owned()];
+    assert_eq!(h.stores.quotas_of(&t, &twice).await.unwrap(), [read[n - 8]; 2]);
+    assert_eq!(h.stores.quotas_of(&t, &[]).await.unwrap(), []);
 }
 
 async fn quotas_are_kept_for_each_tenant_and_name(h: &Harness) {

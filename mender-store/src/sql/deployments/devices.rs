@@ -24,7 +24,7 @@ macro_rules! insert {
             "INSERT INTO deployments_devices (tenant_id, deployment_id, device_id, attempt,
         substate, started, finished, request, artifact_id, log, tries, failed, version, commit_id,
         outcome, status, open, current, ended_status, ended_at, stage, record_id, created, deleted,
-        replaced, bytes, phase, heard, fetching, shares, late)
+        replaced, bytes, phase, heard, fetching, shares, late, round)
         ",
             $values,
             " ON CONFLICT (tenant_id, deployment_id, device_id, attempt) DO NOTHING"
@@ -35,7 +35,7 @@ macro_rules! insert {
 /// An id that is taken leaves no row written, which is a conflict.
 const INSERT: Stmt = sql!(insert!(
     "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-        $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)"
+        $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)"
 ));
 
 const FILL: Stmt = sql!(insert!("@rows($1)"));
@@ -71,9 +71,9 @@ const CHANGE: Stmt = sql!(update!(
     concat!(
         end!(),
         ", stage = $21, record_id = $22, created = $23, deleted = $24, replaced = $25, bytes = $26,
-         phase = $27, heard = $28, fetching = $29, shares = $30, late = $31"
+         phase = $27, heard = $28, fetching = $29, shares = $30, late = $31, round = $32"
     ),
-    "$32"
+    "$33"
 ));
 
 const DELETE: Stmt = sql!(
@@ -176,7 +176,7 @@ fn end(row: &DeviceDeployment) -> [Val; 5] {
 }
 
 /// The columns that change once or twice in the life of a row.
-fn rest(row: &DeviceDeployment) -> StoreResult<[Val; 11]> {
+fn rest(row: &DeviceDeployment) -> StoreResult<[Val; 12]> {
     Ok([
         name(&row.stage)?.into(),
         row.record.as_str().into(),
@@ -189,6 +189,7 @@ fn rest(row: &DeviceDeployment) -> StoreResult<[Val; 11]> {
         row.fetching.into(),
         row.shares.into(),
         row.late.map(code).into(),
+        row.round.into(),
     ])
 }
 

@@ -29,7 +29,7 @@ macro_rules! device {
     () => {
         "deployment_id, device_id, attempt, stage, record_id, status, substate, created, started,
         finished, deleted, replaced, request, artifact_id, bytes, log, ended_status, ended_at,
-        late, version, phase, tries, failed, heard, fetching, shares, outcome"
+        late, version, phase, tries, failed, heard, fetching, shares, outcome, round"
     };
 }
 

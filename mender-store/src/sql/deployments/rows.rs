@@ -106,6 +106,7 @@ pub(super) fn device(row: &Row) -> StoreResult<DeviceDeployment> {
         log: row.flag("log")?,
         ended,
         late: opt_status(row, "late")?,
+        round: number(Some(row.int("round")?))?.unwrap_or_default(),
         version: row.version("version")?,
     })
 }

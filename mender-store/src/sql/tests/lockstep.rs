@@ -94,7 +94,9 @@ impl Pair {
         let aggregate = change.aggregate().unwrap();
         // Which refusal comes first, where several apply, is not said: limits on updates only.
         let draw = match change {
-            Change::Update { .. } => self.pick(&[Draw::Take(1), Draw::Give(1), Draw::Move(1)]),
+            Change::Update { .. } => {
+                self.pick(&[Draw::Take(1), Draw::Give(1), Draw::Move(1), Draw::Raise(7)])
+            }
             _ => Draw::Give(1),
         };
         let quota = self.pick(&["q1", "q2"]).to_owned();

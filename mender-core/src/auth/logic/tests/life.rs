@@ -142,7 +142,7 @@ impl Life {
             match charge.draw {
                 Draw::Take(units) => *taken += units,
                 Draw::Give(units) => *taken -= units,
-                Draw::Move(_) => panic!("a device moves no limit"),
+                Draw::Move(_) | Draw::Raise(_) => panic!("a device moves no limit"),
             }
         }
         match commit.change {

@@ -142,6 +142,31 @@ async fn as_many_bytes_are_handed_out_to_a_tenant_as_time_gives() {
 }
 
 #[tokio::test]
+async fn bytes_of_a_tenant_are_handed_out_after_a_clock_was_ahead() {
+    let rate = |rate| Some(Budget { parallel: None, bytes_per_second: Some(rate) });
+    // Whether the budget is set anew, or only waited for.
+    for sets in [false, true] {
+        let w = World::new().await;
+        let start = w.mender.env().now();
+        w.time.set(start + 365 * 24 * 60 * MINUTE);
+        w.shares(rate(1)).await;
+        let [first, _] = w.two(Course::default()).await;
+        assert_eq!(w.told(0).await.as_ref(), Some(&first));
+        let bytes = w.service().deployment(&w.ctx, &first).await.unwrap().tally.bytes;
+        w.time.set(start);
+        if sets {
+            w.shares(rate(2)).await;
+        }
+        for minutes in [1, 2] {
+            assert_eq!(w.told(1).await, None, "{minutes} minutes");
+            w.time.advance(MINUTE);
+        }
+        w.time.advance(Duration::from_secs(bytes));
+        assert_eq!(w.told(1).await, Some(first));
+    }
+}
+
+#[tokio::test]
 async fn only_users_who_may_reach_everything_set_it() {
     let w = World::new().await;
     let limited = |groups, tags| {

@@ -7,6 +7,8 @@ use crate::{
     deployments::{Batch, Budget, Cause, NewPhase, Phases, Remedy, Side, Threshold, Window, Zone},
     id::UserId,
     inventory::{AttributeName, NewAttribute, Value},
+    kit::MemoryStores,
+    testing::{Faults, Faulty},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -135,6 +137,25 @@ async fn failures_pause_a_deployment_and_count_anew_once_it_is_resumed() {
 }
 
 #[tokio::test]
+async fn a_late_success_makes_up_for_no_failure_after_a_deployment_was_resumed() {
+    let w = World::new().await;
+    let first = failures(Batch::Devices(1), 0, Remedy::Pause);
+    let id = w.create_as(&w.ctx, "again", devices(5), of(vec![first])).await.unwrap();
+    for n in 0..3 {
+        w.fares(&id, n, Status::Failure).await;
+        assert!(w.cause(&id).await.is_some(), "device {n}");
+        w.service().resume(&w.ctx, &id).await.unwrap();
+        // What is taken back was counted before.
+        w.report(&id, n, Status::Success).await.unwrap();
+        assert_eq!(w.cause(&id).await, None);
+    }
+    w.report(&id, 0, Status::Failure).await.unwrap();
+    let Some(Cause::Threshold { score, .. }) = w.cause(&id).await else { panic!("not paused") };
+    assert_eq!((score.failed, score.succeeded), (1, 1));
+    assert_eq!(w.service().flaws(&w.ctx.tenant).await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
 async fn what_is_counted_holds_back_before_anybody_judges() {
     let w = World::new().await;
     let first = failures(Batch::Devices(1), 0, Remedy::Pause);
@@ -150,6 +171,69 @@ async fn what_is_counted_holds_back_before_anybody_judges() {
     assert_eq!(w.cause(&id).await, None);
     assert_eq!(w.told(1).await, None);
     assert!(w.cause(&id).await.is_some());
+}
+
+#[tokio::test]
+async fn thresholds_cost_one_read_however_many_phases_have_them() {
+    let faults = Faults::default();
+    let stores = Faulty::new(MemoryStores::default(), faults.clone());
+    let w = World::built(1, |builder| builder.stores(stores)).await;
+    let now = w.mender.env().now();
+    let mut reads = Vec::new();
+    for (with, begun) in [(false, 1), (true, 1), (true, 60)] {
+        let phase = |n| NewPhase {
+            batch: Some(Batch::Devices(1)),
+            starts: (n > 0).then(|| if n < begun { now } else { now + MINUTE }),
+            needs_approval: false,
+            thresholds: with
+                .then(|| failures(Batch::Devices(1), 0, Remedy::Pause))
+                .into_iter()
+                .collect(),
+        };
+        let phases = Some(Phases::Each((0..90).map(phase).collect()));
+        let id = w.create_as(&w.ctx, "phased", devices(90), Course { phases, ..Course::default() });
+        let id = id.await.unwrap();
+        assert_eq!(w.told(0).await, Some(id.clone()));
+        faults.heal();
+        assert!(w.told(0).await.is_some());
+        reads.push(faults.calls());
+        w.service().abort(&w.ctx, &id).await.unwrap();
+    }
+    assert_eq!(reads, [reads[0], reads[0] + 1, reads[0] + 1]);
+}
+
+#[tokio::test]
+async fn a_phase_is_judged_once_it_has_begun() {
+    let w = World::new().await;
+    let now = w.mender.env().now();
+    let phase = |starts, needs_approval| NewPhase {
+        batch: Some(Batch::Devices(1)),
+        starts,
+        needs_approval,
+        thresholds: vec![failures(Batch::Devices(1), 0, Remedy::Pause)],
+    };
+    let phases =
+        vec![phase(None, false), phase(Some(now + MINUTE), true), phase(Some(now + MINUTE), false)];
+    let course = Course {
+        phases: Some(Phases::Each(phases)),
+        ..of(vec![failures(Batch::Devices(9), 0, Remedy::Pause)])
+    };
+    let id = w.create_as(&user("u1"), "phased", devices(3), course).await.unwrap();
+    let known = || async { w.service().deployment(&w.ctx, &id).await.unwrap().deployment };
+    let judged = async || {
+        let known = known().await;
+        let parts = logic::judged_now(&known, w.mender.env().now());
+        parts.map(|(part, _)| part).collect::<Vec<_>>()
+    };
+    assert_eq!(judged().await, [None, Some(0)]);
+    w.fares(&id, 0, Status::Success).await;
+    w.time.advance(MINUTE);
+    assert_eq!(judged().await, [None, Some(0)]);
+    let second = known().await.rollout.phases[1].id.clone();
+    w.service().approve(&user("u2"), &id, &second).await.unwrap();
+    assert_eq!(judged().await, [None, Some(0), Some(1), Some(2)]);
+    w.fares(&id, 1, Status::Failure).await;
+    assert!(matches!(w.cause(&id).await, Some(Cause::Threshold { phase: Some(2), .. })));
 }
 
 #[tokio::test]
@@ -411,6 +495,53 @@ async fn who_says_the_same_again_or_polls_is_not_silent() {
         w.mender.drain().await.unwrap();
     }
     assert_eq!(w.counts(&id).await, [(Status::Failure, 1), (Status::Downloading, 2)]);
+}
+
+#[tokio::test]
+async fn bytes_are_handed_out_after_a_clock_was_ahead() {
+    // Whether the deployment was created by then, or only its budget filled up.
+    for was_created in [false, true] {
+        let w = World::new().await;
+        let start = w.mender.env().now();
+        let year = start + 365 * 24 * 60 * MINUTE;
+        let budget = Some(Budget { parallel: None, bytes_per_second: Some(1) });
+        w.time.set(if was_created { year } else { start });
+        let course = Course { budget, ..Course::default() };
+        let id = w.create_as(&w.ctx, "slow", devices(3), course).await.unwrap();
+        assert!(w.told(0).await.is_some());
+        if !was_created {
+            w.time.set(year);
+            assert!(w.told(1).await.is_some());
+        }
+        let bytes = w.service().deployment(&w.ctx, &id).await.unwrap().tally.bytes;
+        w.time.set(start);
+        for minutes in [0, 1] {
+            assert_eq!(w.told(2).await, None, "{minutes} minutes");
+            w.time.advance(MINUTE);
+        }
+        w.time.advance(Duration::from_secs(bytes));
+        assert_eq!(w.told(2).await, Some(id));
+    }
+}
+
+#[tokio::test]
+async fn devices_fall_silent_after_a_clock_was_ahead() {
+    let w = World::new().await;
+    let start = w.mender.env().now();
+    let course = Course { silence_minutes: Some(30), ..Course::default() };
+    let id = w.create_as(&w.ctx, "silent", devices(2), course).await.unwrap();
+    w.time.set(start + 24 * 60 * MINUTE);
+    w.fares(&id, 0, Status::Downloading).await;
+    w.time.set(start + MINUTE);
+    w.mender.drain().await.unwrap();
+    let status = async || w.counts(&id).await[0];
+    assert_eq!(status().await, (Status::Downloading, 1));
+    w.time.advance(29 * MINUTE);
+    w.mender.drain().await.unwrap();
+    assert_eq!(status().await, (Status::Downloading, 1));
+    w.time.advance(MINUTE);
+    w.mender.drain().await.unwrap();
+    assert_eq!(status().await, (Status::Failure, 1));
 }
 
 #[tokio::test]

@@ -188,13 +188,15 @@ impl Pair {
         row.log = self.maybe(2);
         row.ended = self.maybe(2).then(|| Ended { status: self.status(), at: self.time() });
         row.late = self.maybe(4).then(|| self.status());
+        row.round = self.pick(&[0, 1, 7]);
         row
     }
 
     /// A row of which most is as it was.
     fn reported(&self, was: &DeviceDeployment) -> DeviceDeployment {
         let (new, mut to) = (self.row(was.clone()), was.clone());
-        match self.below(7) {
+        match self.below(8) {
+            7 => (to.status, to.round) = (new.status, new.round),
             6 => (to.status, to.late) = (new.status, new.late),
             0 => (to.substate, to.outcome) = (new.substate, new.outcome),
             4 => (to.phase, to.tries, to.failed) = (new.phase, new.tries, new.failed),

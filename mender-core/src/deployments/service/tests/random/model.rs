@@ -41,10 +41,17 @@ pub(super) struct Before {
     all: Vec<DeviceDeployment>,
 }
 
-/// Counts how the devices of a part ended.
-fn score<'a>(rows: impl Iterator<Item = &'a DeviceDeployment>, part: logic::Part) -> Score {
+/// Counts how the devices of a part ended in a round.
+fn score<'a>(
+    rows: impl Iterator<Item = &'a DeviceDeployment>,
+    part: logic::Part,
+    round: u32,
+) -> Score {
     let mut score = Score::default();
-    for row in rows.filter(|row| part.is_none() || row.phase.map(|n| n as usize) == part) {
+    let in_part = |row: &&DeviceDeployment| {
+        row.round == round && (part.is_none() || row.phase.map(|n| n as usize) == part)
+    };
+    for row in rows.filter(in_part) {
         score.failed += u64::from(row.status == Status::Failure);
         score.succeeded += u64::from(row.status == Status::Success);
     }
@@ -218,7 +225,8 @@ impl Model {
         assert_eq!(deployment.conduct.hold, None, "{}, which is paused", story());
         let rows = || before.all.iter().filter(|row| row.deployment == deployment.id);
         for (part, thresholds) in logic::judged(deployment) {
-            let passed = logic::passed(deployment, part, thresholds, score(rows(), part));
+            let score = score(rows(), part, deployment.conduct.round);
+            let passed = logic::passed(thresholds, score);
             assert_eq!(passed, None, "{}", story());
         }
         let rollout = &deployment.rollout;

@@ -1,0 +1,3 @@
+-- `round`: how often the deployment had been resumed when thresholds last counted how the device
+-- ended.
+ALTER TABLE deployments_devices ADD COLUMN round BIGINT NOT NULL DEFAULT 0;
