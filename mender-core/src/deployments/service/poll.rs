@@ -41,8 +41,8 @@ impl Service {
     /// Tells a device what to do; `None`: nothing. `base` is the URL that it reaches the server by.
     ///
     /// # Errors
-    /// `Invalid` for text that can't be kept, or too much of it, `Conflict` where it says something else than before: it
-    /// has failed, `TooMany` where it may begin later, and those of the stores.
+    /// `Invalid` for text that can't be kept, or too much of it, `Conflict` where it says something
+    /// else than before: it has failed, `TooMany` where it may begin later, and those of the stores.
     pub async fn next(
         &self,
         ctx: &Ctx,
