@@ -199,6 +199,8 @@ pub struct Service {
     dynamic: Arc<Cache<Arc<[Arc<Deployment>]>>>,
     settings: Arc<Cache<Arc<DeploymentSettings>>>,
     starts: pace::Starts,
+    /// Whose turn it is to store a new deployment.
+    turn: tokio::sync::Mutex<()>,
     memo: Memo<Tally>,
 }
 
@@ -252,6 +254,7 @@ impl Service {
             dynamic,
             settings,
             starts,
+            turn: tokio::sync::Mutex::default(),
             memo: Memo::new(),
         }
     }

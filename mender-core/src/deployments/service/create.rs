@@ -376,6 +376,8 @@ impl Service {
 
     /// Stores a deployment that is newer than all that there were, and returns it.
     async fn store_new(&self, ctx: &Ctx, deployment: Deployment) -> Result<Deployment> {
+        // Of those that come at once all but one would be refused, each time.
+        let _turn = self.turn.lock().await;
         let attempt = || async {
             let mut deployment = deployment.clone();
             let last = self.quotas.quota(&ctx.tenant, logic::CREATED).await?.used;
