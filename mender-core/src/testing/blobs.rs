@@ -12,26 +12,24 @@
 
 mod links;
 
-use std::{any::Any, fmt, ops::Range, pin::pin, process::ExitCode, sync::Arc, time::Duration};
+use std::{any::Any, fmt, ops::Range, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{
     FutureExt as _, StreamExt as _,
-    future::{BoxFuture, Either, join_all, select},
+    future::{Either, join_all, select},
     stream,
 };
-use libtest_mimic::{Arguments, Trial};
 use tokio::sync::Notify;
 
+pub use super::suite::main;
+use super::suite::{Claimed, claims};
 use crate::{
     blob::{BlobKey, Blobs, ByteStream, collect, once},
     env::Env,
     error::{StoreError, StoreResult},
     outbound::Outbound,
 };
-
-/// How long a case may take before it counts as stuck.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// More than one part of any store's uploads, and no multiple of them.
 const LARGE: usize = (12 << 20) + 7;
@@ -117,42 +115,12 @@ impl Harness {
 }
 
 /// A claim that every place for blobs must fulfil.
-#[derive(Clone, Copy)]
-pub struct Case {
-    /// `blobs::claim`.
-    pub name: &'static str,
-    run: for<'a> fn(&'a Harness) -> BoxFuture<'a, ()>,
-}
+pub type Case = super::suite::Case<Harness>;
 
-impl fmt::Debug for Case {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
-}
+/// An implementation of [`Blobs`], to be tested.
+pub type Adapter = super::suite::Adapter<Harness>;
 
-impl Case {
-    /// Runs the case.
-    ///
-    /// # Panics
-    /// Where the place breaks the contract.
-    pub async fn run(&self, harness: &Harness) {
-        (self.run)(harness).await;
-    }
-}
-
-macro_rules! claims {
-    ($($claim:ident),+ $(,)?) => {
-        pub(super) const CASES: &[$crate::testing::blobs::Case] = &[$(
-            $crate::testing::blobs::Case {
-                name: concat!("blobs::", stringify!($claim)),
-                run: |harness| Box::pin($claim(harness)),
-            },
-        )+];
-    };
-}
-use claims;
-
-claims![
+claims!["blobs":
     an_unknown_blob_is_none,
     a_blob_is_returned_as_it_was_stored,
     an_empty_blob_is_a_blob,
@@ -172,63 +140,10 @@ pub fn cases() -> Vec<Case> {
     [CASES, links::CASES].concat()
 }
 
-type Open = Arc<dyn Fn() -> BoxFuture<'static, Harness> + Send + Sync>;
-
-/// An implementation of [`Blobs`], to be tested.
-#[derive(Clone)]
-pub struct Adapter {
-    name: String,
-    open: Open,
-}
-
-impl fmt::Debug for Adapter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Adapter").field("name", &self.name).finish_non_exhaustive()
+impl Claimed for Harness {
+    fn cases() -> Vec<Case> {
+        cases()
     }
-}
-
-impl Adapter {
-    /// An adapter with what opens the place for each case. Cases run at the same time, each in a
-    /// multi-threaded tokio runtime of its own; `open` is called inside it.
-    pub fn new<F, H>(name: impl Into<String>, open: F) -> Self
-    where
-        F: Fn() -> H + Send + Sync + 'static,
-        H: Future<Output = Harness> + Send + 'static,
-    {
-        Self { name: name.into(), open: Arc::new(move || Box::pin(open())) }
-    }
-
-    /// Returns a trial for every case.
-    #[must_use]
-    pub fn into_trials(self) -> Vec<Trial> {
-        let trial = |case: Case| {
-            let open = self.open.clone();
-            let name = format!("{}::{}", self.name, case.name);
-            Trial::test(name, move || Ok(run(&open, case)?))
-        };
-        cases().into_iter().map(trial).collect()
-    }
-}
-
-fn run(open: &Open, case: Case) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|e| e.to_string())?;
-    runtime.block_on(async {
-        let harness = open().await;
-        tokio::time::timeout(PATIENCE, case.run(&harness))
-            .await
-            .map_err(|_| format!("{} takes too long", case.name))
-    })
-}
-
-/// Runs every case on every adapter, as the `main` of a test binary with `harness = false`.
-#[must_use]
-pub fn main(adapters: Vec<Adapter>) -> ExitCode {
-    let trials = adapters.into_iter().flat_map(Adapter::into_trials).collect();
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
 /// Bytes that repeat at no size that is a power of two, so that parts can't be mistaken.

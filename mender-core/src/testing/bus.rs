@@ -13,20 +13,17 @@
 //! ```
 #![expect(clippy::unwrap_used, reason = "a case that fails panics")]
 
-use std::{fmt, process::ExitCode, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use libtest_mimic::{Arguments, Trial};
 
+pub use super::suite::main;
+use super::suite::{Claimed, claims};
 use crate::{
     bus::{Bus, Listener, Message},
     env::Env,
     id::TenantId,
 };
-
-/// How long a case may take before it counts as stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// More messages than any bus keeps for one that does not listen.
 const MANY: usize = 5000;
@@ -82,41 +79,13 @@ fn number(message: &Message) -> usize {
 }
 
 /// A claim that every bus must fulfil.
-#[derive(Clone, Copy)]
-pub struct Case {
-    /// `bus::claim`.
-    pub name: &'static str,
-    run: for<'a> fn(&'a Harness) -> BoxFuture<'a, ()>,
-}
+pub type Case = super::suite::Case<Harness>;
 
-impl fmt::Debug for Case {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
-}
+/// An implementation of [`Bus`], to be tested: two nodes for each case, which can listen and publish
+/// when they are returned.
+pub type Adapter = super::suite::Adapter<Harness>;
 
-impl Case {
-    /// Runs the case.
-    ///
-    /// # Panics
-    /// Where the bus breaks the contract.
-    pub async fn run(&self, harness: &Harness) {
-        (self.run)(harness).await;
-    }
-}
-
-macro_rules! claims {
-    ($($claim:ident),+ $(,)?) => {
-        const CASES: &[Case] = &[$(
-            Case {
-                name: concat!("bus::", stringify!($claim)),
-                run: |harness| Box::pin($claim(harness)),
-            },
-        )+];
-    };
-}
-
-claims![
+claims!["bus":
     a_message_is_heard_as_it_was_sent,
     every_node_hears_what_any_of_them_sends,
     every_listener_hears_every_message,
@@ -136,64 +105,10 @@ pub fn cases() -> Vec<Case> {
     CASES.to_vec()
 }
 
-type Open = Arc<dyn Fn() -> BoxFuture<'static, Harness> + Send + Sync>;
-
-/// An implementation of [`Bus`], to be tested.
-#[derive(Clone)]
-pub struct Adapter {
-    name: String,
-    open: Open,
-}
-
-impl fmt::Debug for Adapter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Adapter").field("name", &self.name).finish_non_exhaustive()
+impl Claimed for Harness {
+    fn cases() -> Vec<Case> {
+        cases()
     }
-}
-
-impl Adapter {
-    /// An adapter with what opens two nodes for each case, which can listen and publish when they
-    /// are returned. Cases run at the same time, each in a multi-threaded tokio runtime of its
-    /// own; `open` is called inside it.
-    pub fn new<F, H>(name: impl Into<String>, open: F) -> Self
-    where
-        F: Fn() -> H + Send + Sync + 'static,
-        H: Future<Output = Harness> + Send + 'static,
-    {
-        Self { name: name.into(), open: Arc::new(move || Box::pin(open())) }
-    }
-
-    /// Returns a trial for every case.
-    #[must_use]
-    pub fn into_trials(self) -> Vec<Trial> {
-        let trial = |case: Case| {
-            let open = self.open.clone();
-            let name = format!("{}::{}", self.name, case.name);
-            Trial::test(name, move || Ok(run(&open, case)?))
-        };
-        cases().into_iter().map(trial).collect()
-    }
-}
-
-fn run(open: &Open, case: Case) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|e| e.to_string())?;
-    runtime.block_on(async {
-        let opened_and_run = async { case.run(&open().await).await };
-        tokio::time::timeout(PATIENCE, opened_and_run)
-            .await
-            .map_err(|_| format!("{} takes too long", case.name))
-    })
-}
-
-/// Runs every case on every adapter, as the `main` of a test binary with `harness = false`.
-#[must_use]
-pub fn main(adapters: Vec<Adapter>) -> ExitCode {
-    let trials = adapters.into_iter().flat_map(Adapter::into_trials).collect();
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
 async fn a_message_is_heard_as_it_was_sent(h: &Harness) {

@@ -18,6 +18,7 @@ pub mod inventory_queries;
 mod kernel;
 mod lockstep;
 pub mod release_queries;
+pub mod suite;
 mod tenants;
 mod users;
 

@@ -12,7 +12,7 @@ use crate::{
     outbound::{OutboundAnswer, OutboundRequest},
 };
 
-claims![
+claims!["blobs":
     a_link_reads_a_blob_and_parts_of_it,
     a_link_names_the_file,
     a_link_stores_a_blob,
